@@ -1,0 +1,107 @@
+//! `${path}` in the strings of a case: replaced by what the path leads to.
+//!
+//! A string that is nothing but one `${path}` becomes the value itself, of whatever type; inside a longer string the value is written out.
+//! `$${` stands for a literal `${`.
+
+use serde_json::{Map, Value};
+
+use super::expectation::lookup;
+
+/// A `${path}` that leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("${{{path}}} has no value; known names are {known}")]
+pub struct Unbound {
+    /// The path.
+    pub path: String,
+    /// The names that have values.
+    pub known: String,
+}
+
+/// Replaces every `${path}` in the strings of `value`, member names left alone.
+///
+/// # Errors
+/// When a path has no value.
+pub fn interpolate(value: &Value, bindings: &Map<String, Value>) -> Result<Value, Unbound> {
+    Ok(match value {
+        Value::String(text) => string(text, bindings)?,
+        Value::Array(items) => items.iter().map(|item| interpolate(item, bindings)).collect::<Result<_, _>>().map(Value::Array)?,
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, value)| Ok((name.clone(), interpolate(value, bindings)?)));
+            Value::Object(members.collect::<Result<_, Unbound>>()?)
+        }
+        other => other.clone(),
+    })
+}
+
+/// Replaces every `${path}` in a text; values that are not strings are written as JSON.
+///
+/// # Errors
+/// When a path has no value.
+pub fn interpolate_text(text: &str, bindings: &Map<String, Value>) -> Result<String, Unbound> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        if rest[..start].ends_with('$') {
+            out.push_str(&rest[..start]);
+            out.push('{');
+            rest = &rest[start + 2..];
+            continue;
+        }
+        let Some(length) = rest[start + 2..].find('}') else { break };
+        out.push_str(&rest[..start]);
+        match resolve(&rest[start + 2..start + 2 + length], bindings)? {
+            Value::String(inner) => out.push_str(inner),
+            other => out.push_str(&other.to_string()),
+        }
+        rest = &rest[start + 3 + length..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn string(text: &str, bindings: &Map<String, Value>) -> Result<Value, Unbound> {
+    let whole = text.strip_prefix("${").and_then(|inner| inner.strip_suffix('}')).filter(|path| !path.contains(['{', '}']));
+    match whole {
+        Some(path) => resolve(path, bindings).cloned(),
+        None => interpolate_text(text, bindings).map(Value::String),
+    }
+}
+
+fn resolve<'a>(path: &str, bindings: &'a Map<String, Value>) -> Result<&'a Value, Unbound> {
+    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let value = bindings.get(first);
+    let value = match rest {
+        Some(rest) => value.and_then(|value| lookup(value, rest)),
+        None => value,
+    };
+    value.ok_or_else(|| Unbound {
+        path: path.to_owned(),
+        known: bindings.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn bindings() -> Map<String, Value> {
+        let Value::Object(map) = json!({"tool": {"name": "add", "limits": [1, 2]}, "n": 3}) else { unreachable!() };
+        map
+    }
+
+    #[test]
+    fn a_lone_reference_keeps_its_type_and_others_are_written_out() {
+        let value = json!({"a": "${n}", "b": "call ${tool.name} ${n} times", "c": ["${tool.limits.1}"], "d": "$${n}"});
+        assert_eq!(
+            interpolate(&value, &bindings()).unwrap(),
+            json!({"a": 3, "b": "call add 3 times", "c": [2], "d": "${n}"})
+        );
+    }
+
+    #[test]
+    fn an_unbound_name_is_told_with_the_known_ones() {
+        let error = interpolate(&json!("${tol.name}"), &bindings()).unwrap_err().to_string();
+        assert!(error.contains("tol.name") && error.contains("tool"), "{error}");
+    }
+}

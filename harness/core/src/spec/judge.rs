@@ -1,0 +1,1 @@
+//! Whether a value is valid under a schema that a server advertised.

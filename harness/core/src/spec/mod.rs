@@ -1,0 +1,6 @@
+//! What the specification says, as data: requirements, message schemas, and the judge of schemas that servers send.
+
+pub mod assertion;
+pub mod judge;
+pub mod requirement;
+pub mod schema;

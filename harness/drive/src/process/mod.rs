@@ -1,0 +1,1 @@
+//! Starting servers and ending them, tree and all.

@@ -1,0 +1,104 @@
+//! The tap: stamps what crosses the wire with the time and appends it to the trace, before anyone interprets it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use touchstone_core::trace::{EventKind, Payload, Trace, TransportKind};
+
+/// Bytes of payload that one trace keeps by default.
+pub const DEFAULT_TRACE_BYTES: usize = 64 * 1024 * 1024;
+
+/// A handle on the growing trace of one connection. Clones share the trace.
+#[derive(Clone)]
+pub struct Tap {
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    started: Instant,
+    state: RefCell<State>,
+}
+
+struct State {
+    trace: Trace,
+    bytes_left: usize,
+    full: bool,
+}
+
+impl Tap {
+    /// Starts an empty trace; `bytes` is how much payload it may keep.
+    #[must_use]
+    pub fn new(name: impl Into<String>, transport: TransportKind, bytes: usize) -> Self {
+        let state = State { trace: Trace::new(name, transport), bytes_left: bytes, full: false };
+        Self { shared: Rc::new(Shared { started: Instant::now(), state: RefCell::new(state) }) }
+    }
+
+    /// Appends an event stamped with the present time and returns its index. When the trace is full, payloads are cut short and one
+    /// [`EventKind::LimitReached`] says so.
+    pub fn record(&self, mut kind: EventKind) -> usize {
+        let at_us = u64::try_from(self.shared.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let mut state = self.shared.state.borrow_mut();
+        if let Some(payload) = payload_of(&mut kind) {
+            let size = payload.bytes().len();
+            if size > state.bytes_left {
+                let kept = payload.bytes()[..state.bytes_left].to_vec();
+                *payload = Payload::from(kept);
+                state.bytes_left = 0;
+                if !state.full {
+                    state.full = true;
+                    state.trace.push(at_us, EventKind::LimitReached { limit: "payload bytes of the trace".to_owned() });
+                }
+            } else {
+                state.bytes_left -= size;
+            }
+        }
+        state.trace.push(at_us, kind)
+    }
+
+    /// Reads the trace as it stands.
+    pub fn read<T>(&self, read: impl FnOnce(&Trace) -> T) -> T {
+        read(&self.shared.state.borrow().trace)
+    }
+
+    /// A copy of the trace as it stands.
+    #[must_use]
+    pub fn snapshot(&self) -> Trace {
+        self.read(Trace::clone)
+    }
+
+    /// The number of events so far, which is the index of the next one.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.read(|trace| trace.events.len())
+    }
+}
+
+/// The payload of an event whose size a server decides.
+fn payload_of(kind: &mut EventKind) -> Option<&mut Payload> {
+    match kind {
+        EventKind::Received { payload, .. } | EventKind::Stderr { payload } | EventKind::HttpBody { payload, .. } => Some(payload),
+        EventKind::StreamEvent { data, .. } => Some(data),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_trace_says_so_once_and_keeps_counting() {
+        let tap = Tap::new("t", TransportKind::Stdio, 4);
+        for text in ["abc", "def", "ghi"] {
+            tap.record(EventKind::Stderr { payload: text.into() });
+        }
+        let kinds: Vec<EventKind> = tap.snapshot().events.into_iter().map(|event| event.kind).collect();
+        assert_eq!(kinds, [
+            EventKind::Stderr { payload: "abc".into() },
+            EventKind::LimitReached { limit: "payload bytes of the trace".to_owned() },
+            EventKind::Stderr { payload: "d".into() },
+            EventKind::Stderr { payload: "".into() },
+        ]);
+    }
+}

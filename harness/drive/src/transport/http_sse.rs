@@ -1,0 +1,18 @@
+//! Placeholder.
+use super::{Incoming, Sent, TransportError};
+use touchstone_core::trace::Intent;
+
+/// Placeholder.
+pub struct HttpSseConnection;
+
+impl HttpSseConnection {
+    /// Placeholder.
+    pub async fn send(&mut self, _message: &[u8], _intent: Intent) -> Result<Sent, TransportError> {
+        Err(TransportError::Closed(String::new()))
+    }
+
+    /// Placeholder.
+    pub async fn receive(&mut self) -> Option<Incoming> {
+        None
+    }
+}
