@@ -153,6 +153,55 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
 }
 
+/// What became of one case in one revision over one transport.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseResult {
+    /// `area/name`.
+    pub id: String,
+    /// The sentence that says what is right.
+    pub title: String,
+    /// The worst that was observed during the case.
+    pub verdict: Verdict,
+    /// Why it was not run, or not to its end.
+    pub reason: Option<String>,
+    /// What was broken, in words, worst first.
+    pub messages: Vec<String>,
+    /// How long it took, in microseconds.
+    pub duration_us: u64,
+    /// The trace that shows it.
+    pub trace: Option<String>,
+}
+
+/// Everything that was found out in one revision over one transport.
+#[derive(Debug, Clone)]
+pub struct RevisionRun {
+    /// The negotiated revision.
+    pub revision: Revision,
+    /// The transport.
+    pub transport: TransportKind,
+    /// The server's name and version, as it gave them.
+    pub server: Value,
+    /// Verdicts on requirements, by id.
+    pub requirements: Vec<RequirementVerdict>,
+    /// Cases, in order.
+    pub cases: Vec<CaseResult>,
+    /// Distinct mistakes, worst first.
+    pub findings: Vec<Finding>,
+    /// The traces that evidence refers to.
+    pub traces: Vec<crate::trace::Trace>,
+    /// Tools that were listed, and how many of them were not called because that was not allowed.
+    pub tools: ToolCoverage,
+}
+
+/// How many tools could be exercised.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCoverage {
+    /// Tools that the server lists.
+    pub listed: usize,
+    /// Tools that may be called with valid arguments.
+    pub callable: usize,
+}
+
 /// What is known of the server and the run when verdicts are given.
 #[derive(Debug, Clone)]
 pub struct Circumstances {

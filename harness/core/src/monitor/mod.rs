@@ -1,1 +1,204 @@
-//! Monitors.
+//! Monitors judge finished traces: the same code for suite, fuzzer and recordings.
+//!
+//! ```text
+//! Trace -> Conversation (messages parsed once, requests paired with answers)
+//!            |-> every Monitor -> Vec<Observation>
+//! ```
+//!
+//! A monitor is a pure function. It speaks only of what it saw: a requirement is kept when something was there to judge.
+
+mod capability;
+mod conversation;
+mod envelope;
+mod lifecycle;
+mod listing;
+mod outgoing;
+mod pairing;
+mod schema;
+mod shutdown;
+mod stdout;
+mod tool;
+
+pub use conversation::{Answered, Conversation, Direction, End, Exchange, Frame, Message};
+pub use outgoing::own_mistakes;
+pub use tool::dialect;
+
+use std::collections::BTreeMap;
+
+use crate::revision::Revision;
+use crate::spec::requirement::Severity;
+use crate::spec::schema::RevisionSchemas;
+use crate::verdict::{Breach, Evidence, Observation, Outcome, Score};
+
+/// What monitors know beside the trace.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The revision that was negotiated, or, while none is, the one that was asked for.
+    pub revision: Revision,
+    /// The message schemas of that revision.
+    pub schemas: &'a RevisionSchemas,
+}
+
+/// One family of rules.
+pub struct Monitor {
+    /// Its name, for `touchstone list`.
+    pub name: &'static str,
+    /// What it watches, in one sentence.
+    pub summary: &'static str,
+    /// The requirements that it can judge.
+    pub requirements: &'static [&'static str],
+    judge: fn(&Conversation<'_>, &Context<'_>, &mut Observer<'_>),
+}
+
+/// Every monitor.
+#[must_use]
+pub fn all() -> &'static [Monitor] {
+    const ALL: &[Monitor] = &[
+        stdout::MONITOR,
+        envelope::MONITOR,
+        pairing::MONITOR,
+        schema::MONITOR,
+        capability::MONITOR,
+        lifecycle::MONITOR,
+        listing::MONITOR,
+        tool::MONITOR,
+        shutdown::MONITOR,
+    ];
+    ALL
+}
+
+/// Judges a conversation with every monitor.
+#[must_use]
+pub fn observe(conversation: &Conversation<'_>, context: &Context<'_>) -> Vec<Observation> {
+    let mut observer = Observer { conversation, kept: BTreeMap::new(), broken: Vec::new() };
+    for monitor in all() {
+        (monitor.judge)(conversation, context, &mut observer);
+    }
+    observer.finish()
+}
+
+/// Collects what monitors see.
+pub struct Observer<'a> {
+    conversation: &'a Conversation<'a>,
+    kept: BTreeMap<&'static str, Kept>,
+    broken: Vec<Observation>,
+}
+
+#[derive(Default)]
+struct Kept {
+    times: u64,
+    evidence: Option<usize>,
+}
+
+/// A breach under construction.
+pub struct BreachAt<'a> {
+    /// The requirement.
+    pub requirement: &'a str,
+    /// The event that shows it best.
+    pub event: usize,
+    /// Other events that belong to it.
+    pub also: &'a [usize],
+    /// What happened.
+    pub message: String,
+    /// What it is about.
+    pub about: Option<&'a str>,
+    /// The most that it may weigh.
+    pub at_most: Severity,
+}
+
+impl<'a> BreachAt<'a> {
+    /// A breach shown by one event, weighing what the requirement's level says.
+    fn new(requirement: &'a str, event: usize, message: impl Into<String>) -> Self {
+        Self { requirement, event, also: &[], message: message.into(), about: None, at_most: Severity::Fail }
+    }
+
+    /// Names what the breach is about.
+    fn about(self, about: &'a str) -> Self {
+        Self { about: Some(about), ..self }
+    }
+
+    /// Adds other events.
+    fn also(self, also: &'a [usize]) -> Self {
+        Self { also, ..self }
+    }
+
+    /// Caps what the breach may weigh.
+    fn at_most(self, at_most: Severity) -> Self {
+        Self { at_most, ..self }
+    }
+}
+
+impl Observer<'_> {
+    /// Notes that a requirement was kept by what the event shows.
+    fn kept(&mut self, requirement: &'static str, event: usize) {
+        let kept = self.kept.entry(requirement).or_default();
+        kept.times += 1;
+        kept.evidence.get_or_insert(event);
+    }
+
+    /// Notes a breach.
+    fn broken(&mut self, breach: BreachAt<'_>) {
+        let evidence = std::iter::once(breach.event).chain(breach.also.iter().copied());
+        self.broken.push(Observation {
+            requirement: breach.requirement.to_owned(),
+            outcome: Outcome::Broken(Breach {
+                message: breach.message,
+                about: breach.about.map(str::to_owned),
+                at_most: breach.at_most,
+                score: Score::Conformance,
+            }),
+            case: self.conversation.case_at(breach.event).map(str::to_owned),
+            evidence: evidence.map(|event| self.evidence(event)).collect(),
+        });
+    }
+
+    /// Notes that the server did not survive illegal input.
+    fn not_survived(&mut self, event: usize, also: &[usize], message: String) {
+        self.broken(BreachAt::new("base-protocol/survives-garbage", event, message).also(also));
+        if let Some(Outcome::Broken(breach)) = self.broken.last_mut().map(|observation| &mut observation.outcome) {
+            breach.score = Score::Robustness;
+        }
+    }
+
+    /// Notes that a requirement named by data was kept.
+    fn kept_by_data(&mut self, requirement: &str, event: usize) {
+        self.broken.push(Observation {
+            requirement: requirement.to_owned(),
+            outcome: Outcome::Kept(1),
+            case: None,
+            evidence: vec![self.evidence(event)],
+        });
+    }
+
+    fn evidence(&self, event: usize) -> Evidence {
+        Evidence { trace: self.conversation.trace_name().to_owned(), event }
+    }
+
+    fn finish(self) -> Vec<Observation> {
+        let trace = self.conversation.trace_name();
+        let kept = self.kept.into_iter().map(|(requirement, kept)| Observation {
+            requirement: requirement.to_owned(),
+            outcome: Outcome::Kept(kept.times),
+            case: None,
+            evidence: kept.evidence.map(|event| Evidence { trace: trace.to_owned(), event }).into_iter().collect(),
+        });
+        kept.chain(self.broken).collect()
+    }
+}
+
+/// Server text quoted in a message: one line, cut when long. Escaping for the place where it is shown is the report's duty.
+pub(crate) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 120;
+    let mut line = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == LONGEST {
+            line.push_str("...");
+            break;
+        }
+        match character {
+            control if control.is_control() => line.extend(control.escape_default()),
+            other => line.push(other),
+        }
+    }
+    format!("`{line}`")
+}

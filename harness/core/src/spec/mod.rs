@@ -2,5 +2,6 @@
 
 pub mod assertion;
 pub mod judge;
+mod pattern;
 pub mod requirement;
 pub mod schema;

@@ -3,11 +3,15 @@
 //! Every transport is driven the same way: [`Connection::send`] hands over the bytes of one message, [`Connection::receive`] gives back, one by
 //! one, what the server sent and what became of the exchanges, in the order of arrival. All of it is recorded by the tap first.
 
+pub mod detect;
+pub mod http;
 mod http_sse;
 mod stdio;
 mod streamable_http;
 
-pub use http_sse::HttpSseConnection;
+pub use detect::{DetectError, detect};
+pub use http::{HttpError, RawRequest};
+pub use http_sse::{HttpSseConnection, HttpSseError};
 pub use stdio::StdioConnection;
 pub use streamable_http::StreamableHttpConnection;
 
@@ -28,6 +32,16 @@ pub struct TransportLimits {
     pub connect: Duration,
     /// Longest time from request to response head of an HTTP exchange.
     pub response_head: Duration,
+    /// Longest pause within a response body that is not an event stream.
+    pub body_idle: Duration,
+    /// Longest time from the head of an event stream to the event that must come first.
+    pub first_event: Duration,
+    /// Longest time that ending a connection may take.
+    pub close: Duration,
+    /// Longest head of an HTTP response, in bytes.
+    pub head_bytes: usize,
+    /// Header fields that an HTTP response may have.
+    pub head_fields: usize,
 }
 
 impl Default for TransportLimits {
@@ -38,6 +52,11 @@ impl Default for TransportLimits {
             write: Duration::from_secs(10),
             connect: Duration::from_secs(5),
             response_head: Duration::from_secs(30),
+            body_idle: Duration::from_secs(30),
+            first_event: Duration::from_secs(5),
+            close: Duration::from_secs(2),
+            head_bytes: 256 * 1024,
+            head_fields: 512,
         }
     }
 }
@@ -105,6 +124,15 @@ pub enum TransportError {
         /// The transport.
         transport: TransportKind,
     },
+    /// A request that HTTP itself, or the client, cannot send.
+    #[error("the HTTP request cannot be sent: {0}")]
+    InvalidRequest(String),
+}
+
+impl From<HttpError> for TransportError {
+    fn from(error: HttpError) -> Self {
+        Self::InvalidRequest(error.to_string())
+    }
 }
 
 /// An open connection to a server.
@@ -146,6 +174,59 @@ impl Connection {
             Self::Stdio(connection) => connection.receive().await,
             Self::StreamableHttp(connection) => connection.receive().await,
             Self::HttpSse(connection) => connection.receive().await,
+        }
+    }
+
+    /// Sends an HTTP request of a case's own making: the defaults of its method, with header fields set, repeated or (`None`) removed. Gives
+    /// back the number of the exchange; what comes of it is received like everything else.
+    ///
+    /// # Errors
+    /// Over stdio, when the connection is closed, and when HTTP cannot carry the request.
+    pub async fn request_raw(
+        &mut self,
+        method: &str,
+        headers: &[(String, Option<String>)],
+        body: Option<Vec<u8>>,
+        intent: Intent,
+    ) -> Result<u32, TransportError> {
+        let mut request = RawRequest::new(method);
+        request.headers = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone().map(String::into_bytes)))
+            .collect();
+        request.body = body;
+        request.intent = intent;
+        self.http_request(&request)
+    }
+
+    /// Like [`Connection::request_raw`], with everything about the request that can be changed.
+    ///
+    /// # Errors
+    /// As [`Connection::request_raw`].
+    pub fn http_request(&mut self, request: &RawRequest) -> Result<u32, TransportError> {
+        match self {
+            Self::Stdio(_) => Err(TransportError::Unsupported {
+                operation: "an HTTP request",
+                transport: TransportKind::Stdio,
+            }),
+            Self::StreamableHttp(connection) => connection.request_raw(request),
+            Self::HttpSse(connection) => connection.request_raw(request),
+        }
+    }
+
+    /// Breaks off an HTTP exchange, as a client that disconnects does. Its end is received like everything else.
+    pub fn abandon(&mut self, exchange: u32) {
+        match self {
+            Self::Stdio(_) => {}
+            Self::StreamableHttp(connection) => connection.abandon(exchange),
+            Self::HttpSse(connection) => connection.abandon(exchange),
+        }
+    }
+
+    /// Sets or removes the `MCP-Protocol-Version` field of the requests to come. Only Streamable HTTP has one.
+    pub fn set_protocol_version(&mut self, version: Option<String>) {
+        if let Self::StreamableHttp(connection) = self {
+            connection.set_protocol_version(version);
         }
     }
 }

@@ -1,0 +1,252 @@
+//! One message as it stood on the wire, and what kind of message it is.
+
+use std::ops::Range;
+
+use serde_json::Value;
+
+use super::id::IdToken;
+use super::scan::{self, Fault, Limits, Member, Oddity, Stop};
+
+/// What some bytes are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reading {
+    /// More bytes could make them a JSON text.
+    Incomplete,
+    /// No bytes could.
+    Invalid(Fault),
+    /// One JSON text.
+    Complete(Document),
+}
+
+/// One JSON text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// Its value; `None` when it is nested too deeply to be held.
+    pub value: Option<Value>,
+    /// What kind of message it is.
+    pub shape: Shape,
+    /// What is unusual about it.
+    pub oddities: Vec<Oddity>,
+    /// Members of the outermost object, with the place of their values.
+    pub members: Vec<Member>,
+    /// Deepest nesting.
+    pub depth: usize,
+}
+
+/// What kind of message a JSON text is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shape {
+    /// A method with an id.
+    Request {
+        /// The id token.
+        id: IdToken,
+        /// The method.
+        method: String,
+        /// Whether there is a `params` member.
+        has_params: bool,
+    },
+    /// A method without an id.
+    Notification {
+        /// The method.
+        method: String,
+        /// Whether there is a `params` member.
+        has_params: bool,
+    },
+    /// A result.
+    Response {
+        /// The id token; `None` when the member is missing.
+        id: Option<IdToken>,
+    },
+    /// An error.
+    ErrorResponse {
+        /// The id token; `None` when the member is missing.
+        id: Option<IdToken>,
+    },
+    /// An array of messages.
+    Batch(Vec<Element>),
+    /// Other JSON, with the reason.
+    NotAMessage(String),
+}
+
+/// An element of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Element {
+    /// What kind of message it is.
+    pub shape: Shape,
+    /// Where it stands.
+    pub bytes: Range<usize>,
+}
+
+/// Reads the bytes of one frame.
+///
+/// ```
+/// use touchstone_core::jsonrpc::{Limits, Reading, Shape, read};
+/// let Reading::Complete(document) = read(br#"{"jsonrpc":"2.0","id":"7","method":"ping"}"#, &Limits::default()) else { panic!() };
+/// let Shape::Request { id, method, .. } = document.shape else { panic!() };
+/// assert_eq!((id.as_str(), method.as_str()), ("\"7\"", "ping"));
+/// assert_eq!(read(b"{\"id\":", &Limits::default()), Reading::Incomplete);
+/// ```
+#[must_use]
+pub fn read(bytes: &[u8], limits: &Limits) -> Reading {
+    let scan = match scan::scan(bytes, limits) {
+        Ok(scan) => scan,
+        Err(Stop::Incomplete) => return Reading::Incomplete,
+        Err(Stop::Invalid(fault)) => return Reading::Invalid(fault),
+    };
+    let body = &bytes[scan.value.clone()];
+    let value = serde_json::from_slice(body).ok();
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let shape = match body.first() {
+        Some(b'{') => shape_of(text, &scan.members),
+        Some(b'[') => Shape::Batch(elements(text, &scan.elements, limits)),
+        _ => Shape::NotAMessage("it is no object".to_owned()),
+    };
+    Reading::Complete(Document { value, shape, oddities: scan.oddities, members: scan.members, depth: scan.max_depth })
+}
+
+fn elements(text: &str, ranges: &[Range<usize>], limits: &Limits) -> Vec<Element> {
+    let element = |range: &Range<usize>| {
+        let part = &text[range.clone()];
+        let shape = match scan::scan(part.as_bytes(), limits) {
+            Ok(scan) if part.starts_with('{') => shape_of(part, &scan.members),
+            _ => Shape::NotAMessage("it is no object".to_owned()),
+        };
+        Element { shape, bytes: range.clone() }
+    };
+    ranges.iter().map(element).collect()
+}
+
+/// The kind of message that an object with these members is. Of members that occur twice, the last counts, as for most readers.
+fn shape_of(text: &str, members: &[Member]) -> Shape {
+    let token = |name: &str| members.iter().rfind(|member| member.name == name).map(|member| &text[member.value.clone()]);
+    let id = token("id").map(IdToken::scanned);
+    let has_params = token("params").is_some();
+    match (token("method"), token("result"), token("error")) {
+        (Some(method), None, None) => match (serde_json::from_str::<String>(method), id) {
+            (Ok(method), Some(id)) => Shape::Request { id, method, has_params },
+            (Ok(method), None) => Shape::Notification { method, has_params },
+            (Err(_), _) => Shape::NotAMessage("its method is no string".to_owned()),
+        },
+        (None, Some(_), None) => Shape::Response { id },
+        (None, None, Some(_)) => Shape::ErrorResponse { id },
+        (None, Some(_), Some(_)) => Shape::NotAMessage("it has both result and error".to_owned()),
+        (Some(_), ..) => Shape::NotAMessage("it has method together with result or error".to_owned()),
+        (None, None, None) => Shape::NotAMessage("it has neither method nor result nor error".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::FaultKind;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn complete(text: &str) -> Document {
+        match read(text.as_bytes(), &Limits::default()) {
+            Reading::Complete(document) => document,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn kinds_of_messages_are_told_apart() {
+        let id = || Some(IdToken::from_raw("1").unwrap());
+        for (text, wanted) in [
+            (r#"{"id":1,"method":"a"}"#, Shape::Request { id: id().unwrap(), method: "a".into(), has_params: false }),
+            (r#"{"method":"a","params":{}}"#, Shape::Notification { method: "a".into(), has_params: true }),
+            (r#"{ "id" : 1 , "result" : {} }"#, Shape::Response { id: id() }),
+            (r#"{"error":{}}"#, Shape::ErrorResponse { id: None }),
+            (r#"{"id":null,"error":{}}"#, Shape::ErrorResponse { id: IdToken::from_raw("null") }),
+        ] {
+            assert_eq!(complete(text).shape, wanted, "{text}");
+        }
+        for text in [r#"{"id":1}"#, r#"{"id":1,"result":{},"error":{}}"#, r#"{"method":"a","result":1}"#, r#"{"method":1}"#, "5", "{}"] {
+            assert!(matches!(complete(text).shape, Shape::NotAMessage(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn batches_keep_the_place_of_their_elements() {
+        let text = r#"[ {"id":1,"method":"a"}, 5 ,{"method":"b"}]"#;
+        let Shape::Batch(elements) = complete(text).shape else { panic!() };
+        let parts: Vec<&str> = elements.iter().map(|element| &text[element.bytes.clone()]).collect();
+        assert_eq!(parts, [r#"{"id":1,"method":"a"}"#, "5", r#"{"method":"b"}"#]);
+        assert!(matches!(elements[1].shape, Shape::NotAMessage(_)));
+        assert_eq!(complete("[]").shape, Shape::Batch(vec![]));
+        assert_eq!(complete("[ ]").shape, Shape::Batch(vec![]));
+    }
+
+    #[test]
+    fn members_are_found_with_their_bytes() {
+        let text = r#"{ "id" : {"a":[1,{}]} , "x":[] , "y": {} }"#;
+        let document = complete(text);
+        let parts: Vec<(&str, &str)> =
+            document.members.iter().map(|member| (member.name.as_str(), &text[member.value.clone()])).collect();
+        assert_eq!(parts, [("id", r#"{"a":[1,{}]}"#), ("x", "[]"), ("y", "{}")]);
+        assert!(complete("{}").members.is_empty() && complete("{ }").members.is_empty());
+    }
+
+    #[test]
+    fn what_is_cut_off_is_incomplete_and_what_is_wrong_is_not() {
+        let text = r#"{"a":[1,-2.5e3,"x\u00e9\ud83d\ude00"],"b":{"c":true,"d":null}}"#;
+        for end in 0..text.len() {
+            assert_eq!(read(&text.as_bytes()[..end], &Limits::default()), Reading::Incomplete, "{}", &text[..end]);
+        }
+        for (text, kind) in [
+            ("Server started", FaultKind::Syntax),
+            ("{\"a\":1}}", FaultKind::Trailing),
+            ("{\"a\":1} x", FaultKind::Trailing),
+            ("{a:1}", FaultKind::Syntax),
+            ("[1,]", FaultKind::Syntax),
+            ("01", FaultKind::Trailing),
+            ("\"\\x\"", FaultKind::Syntax),
+            ("\"a\nb\"", FaultKind::Syntax),
+            ("nul1", FaultKind::Syntax),
+        ] {
+            match read(text.as_bytes(), &Limits::default()) {
+                Reading::Invalid(fault) => assert_eq!(fault.kind, kind, "{text}: {fault:?}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+        assert!(matches!(read(b"{\"a\":\"\xff\"}", &Limits::default()), Reading::Invalid(Fault { kind: FaultKind::Utf8, offset: 6, .. })));
+    }
+
+    #[test]
+    fn oddities_are_told_and_do_no_harm() {
+        assert_eq!(complete("\u{feff}{}").oddities, [Oddity::ByteOrderMark]);
+        assert_eq!(complete("{}\r").oddities, [Oddity::CarriageReturn]);
+        assert_eq!(complete(r#"{"a":1,"b":{"c":1,"c":2}}"#).oddities, [Oddity::DuplicateName("c".into())]);
+        assert_eq!(complete(r#"["\ud800"]"#).oddities, [Oddity::LoneSurrogate]);
+        assert_eq!(complete(r#"["\ud83d\ude00"]"#).oddities, []);
+        assert_eq!(complete("[1e999]").oddities, [Oddity::LossyNumber("1e999".into())]);
+    }
+
+    #[test]
+    fn deep_nesting_is_read_without_a_value_and_capped() {
+        let deep = |levels: usize| format!("{{\"id\":1,\"method\":\"m\",\"params\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+        let document = complete(&deep(50_000));
+        assert_eq!((document.value, document.depth), (None, 50_001));
+        assert!(matches!(document.shape, Shape::Request { .. }));
+        let limits = Limits { depth: 10, ..Limits::default() };
+        assert!(matches!(read(deep(10).as_bytes(), &limits), Reading::Invalid(Fault { kind: FaultKind::Limit, .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = read(&bytes, &Limits::default());
+        }
+
+        #[test]
+        fn validity_agrees_with_serde_json(text in r#"[\[\]{}",:0-9a-f\\u\-.eE tn]{0,24}"#) {
+            let ours = matches!(read(text.as_bytes(), &Limits::default()), Reading::Complete(_));
+            // serde_json refuses numbers that overflow and lone surrogates; both are well-formed.
+            if let Err(error) = serde_json::from_str::<Value>(&text) {
+                let tolerated = error.to_string().contains("out of range") || error.to_string().contains("surrogate");
+                prop_assert!(!ours || tolerated, "{} {}", text, error);
+            } else {
+                prop_assert!(ours, "{}", text);
+            }
+        }
+    }
+}

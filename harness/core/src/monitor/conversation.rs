@@ -1,0 +1,330 @@
+//! A trace read as a conversation: frames parsed once, requests paired with their answers.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::jsonrpc::{self, Document, IdToken, Reading, Shape};
+use crate::trace::{Channel, EventKind, Intent, Trace, TransportKind};
+
+/// Who spoke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The harness, as the client.
+    ToServer,
+    /// The server.
+    FromServer,
+}
+
+/// One frame: a line, a body, or the data of a stream event.
+pub struct Frame {
+    /// Index of its event.
+    pub event: usize,
+    /// Who sent it.
+    pub direction: Direction,
+    /// What the bytes are.
+    pub reading: Reading,
+    /// What it was meant to be (frames of the harness).
+    pub intent: Option<Intent>,
+    /// Where it came from (frames of the server).
+    pub channel: Option<Channel>,
+    /// The HTTP exchange that carried it.
+    pub exchange: Option<u32>,
+    /// Whether it was framed to its end.
+    pub terminated: bool,
+}
+
+/// One JSON-RPC message of a frame: the frame itself, or an element of a batch.
+pub struct Message<'a> {
+    /// Position of the frame in [`Conversation::frames`].
+    pub frame: usize,
+    /// Index of the event.
+    pub event: usize,
+    /// Who sent it.
+    pub direction: Direction,
+    /// Its kind.
+    pub shape: &'a Shape,
+    /// Its members.
+    pub value: &'a Value,
+    /// Whether it is an element of a batch.
+    pub batched: bool,
+}
+
+/// A request of the harness and what came of it.
+pub struct Exchange<'a> {
+    /// The request.
+    pub request: &'a Message<'a>,
+    /// Its id.
+    pub id: &'a IdToken,
+    /// Its method.
+    pub method: &'a str,
+    /// The answers, in order; exactly one when all is well.
+    pub answers: Vec<Answered<'a>>,
+    /// The event that says that the harness stopped waiting.
+    pub gave_up: Option<usize>,
+    /// Whether the harness cancelled the request, so that no answer is owed.
+    pub cancelled: bool,
+}
+
+/// An answer to a request.
+#[derive(Clone, Copy)]
+pub struct Answered<'a> {
+    /// The response.
+    pub message: &'a Message<'a>,
+    /// Whether its id token is the request's; if not, only its value looks the same, for example `"1"` for `1`.
+    pub exact: bool,
+}
+
+/// The end of the server process.
+pub struct End {
+    /// The event that shows it.
+    pub event: usize,
+    /// What happened, in words.
+    pub description: String,
+    /// Whether the harness had asked for it, by closing stdin or by a signal.
+    pub own_doing: bool,
+}
+
+/// An exit in words.
+fn exit_in_words(code: Option<i32>, signal: Option<i32>) -> String {
+    match (code, signal) {
+        (Some(code), _) => format!("the server exited with code {code}"),
+        (None, Some(signal)) => format!("the server was ended by signal {signal}"),
+        (None, None) => "the server exited".to_owned(),
+    }
+}
+
+/// A stretch of events that belongs to one case.
+struct Stretch {
+    case: String,
+    illegal: bool,
+    start: usize,
+    end: usize,
+}
+
+/// The parsed view of a trace.
+pub struct Conversation<'a> {
+    trace: &'a Trace,
+    frames: Vec<Frame>,
+    stretches: Vec<Stretch>,
+}
+
+impl<'a> Conversation<'a> {
+    /// Parses every frame of the trace.
+    #[must_use]
+    pub fn of(trace: &'a Trace) -> Self {
+        let limits = jsonrpc::Limits::default();
+        let mut frames = Vec::new();
+        let mut stretches: Vec<Stretch> = Vec::new();
+        for (event, kind) in trace.events.iter().map(|event| &event.kind).enumerate() {
+            match kind {
+                EventKind::Sent { payload, exchange, intent } => frames.push(Frame {
+                    event,
+                    direction: Direction::ToServer,
+                    reading: jsonrpc::read(payload.bytes(), &limits),
+                    intent: Some(*intent),
+                    channel: None,
+                    exchange: *exchange,
+                    terminated: true,
+                }),
+                EventKind::Received { payload, channel, exchange, terminated } => frames.push(Frame {
+                    event,
+                    direction: Direction::FromServer,
+                    reading: jsonrpc::read(payload.bytes(), &limits),
+                    intent: None,
+                    channel: Some(*channel),
+                    exchange: *exchange,
+                    terminated: *terminated,
+                }),
+                EventKind::CaseStarted { case, illegal } => {
+                    stretches.push(Stretch { case: case.clone(), illegal: *illegal, start: event, end: usize::MAX });
+                }
+                EventKind::CaseEnded { .. } => {
+                    if let Some(open) = stretches.last_mut() {
+                        open.end = event;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Self { trace, frames, stretches }
+    }
+
+    /// The trace.
+    #[must_use]
+    pub fn trace(&self) -> &'a Trace {
+        self.trace
+    }
+
+    /// The trace's name.
+    #[must_use]
+    pub fn trace_name(&self) -> &'a str {
+        &self.trace.name
+    }
+
+    /// The transport.
+    #[must_use]
+    pub fn transport(&self) -> TransportKind {
+        self.trace.transport
+    }
+
+    /// All frames, in order.
+    #[must_use]
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    /// The case that was using the connection when the event happened. What happens after a case, before the next one, is still its doing.
+    #[must_use]
+    pub fn case_at(&self, event: usize) -> Option<&str> {
+        self.stretches.iter().rev().find(|stretch| stretch.start <= event).map(|stretch| stretch.case.as_str())
+    }
+
+    /// Whether illegal input had been sent before the event, within the same case or at all since it cannot be undone.
+    #[must_use]
+    pub fn illegal_before(&self, event: usize) -> bool {
+        self.stretches.iter().any(|stretch| stretch.illegal && stretch.start <= event)
+    }
+
+    /// Whether the event happened while a case was sending illegal input.
+    #[must_use]
+    pub fn illegal_at(&self, event: usize) -> bool {
+        self.stretches.iter().rev().find(|stretch| stretch.start <= event).is_some_and(|stretch| stretch.illegal)
+    }
+
+    /// Whether the HTTP exchange was answered with an error status.
+    #[must_use]
+    pub fn refused(&self, exchange: Option<u32>) -> bool {
+        self.status(exchange).is_some_and(|status| status >= 400)
+    }
+
+    /// The status code with which the HTTP exchange was answered.
+    #[must_use]
+    pub fn status(&self, exchange: Option<u32>) -> Option<u16> {
+        let wanted = exchange?;
+        self.trace.events.iter().find_map(|event| match &event.kind {
+            EventKind::HttpResponse { exchange, status, .. } if *exchange == wanted => Some(*status),
+            _ => None,
+        })
+    }
+
+    /// Whether the harness had sent something broken on purpose before the event, within the same case.
+    #[must_use]
+    pub fn broken_sent_before(&self, event: usize) -> bool {
+        let start = self.stretches.iter().rev().find(|stretch| stretch.start <= event).map_or(0, |stretch| stretch.start);
+        self.frames
+            .iter()
+            .any(|frame| frame.intent == Some(Intent::Broken) && frame.event >= start && frame.event < event)
+    }
+
+    /// How the server ended after the event, if it did.
+    #[must_use]
+    pub fn end_after(&self, event: usize) -> Option<End> {
+        let events = &self.trace.events;
+        let (index, description) = events.iter().enumerate().skip(event).find_map(|(index, entry)| match &entry.kind {
+            EventKind::ProcessExited { code, signal } => Some((index, exit_in_words(*code, *signal))),
+            EventKind::StdoutClosed => Some((index, "the server closed its standard output".to_owned())),
+            _ => None,
+        })?;
+        // The exit code, when it is known soon after stdout ended, says more.
+        let exit = events.iter().skip(index).find_map(|entry| match &entry.kind {
+            EventKind::ProcessExited { code, signal } => Some(exit_in_words(*code, *signal)),
+            _ => None,
+        });
+        let own_doing = events[..index]
+            .iter()
+            .any(|entry| matches!(entry.kind, EventKind::StdinClosed | EventKind::Signalled { .. }));
+        Some(End { event: index, description: exit.unwrap_or(description), own_doing })
+    }
+
+    /// All messages of both sides, elements of batches one by one, in order. Frames that are no JSON are left out.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Message<'_>> {
+        let mut messages = Vec::new();
+        for (index, frame) in self.frames.iter().enumerate() {
+            let Reading::Complete(Document { shape, value: Some(value), .. }) = &frame.reading else { continue };
+            let message =
+                |shape, value, batched| Message { frame: index, event: frame.event, direction: frame.direction, shape, value, batched };
+            match (shape, value) {
+                (Shape::Batch(elements), Value::Array(values)) => {
+                    messages.extend(elements.iter().zip(values).map(|(element, value)| message(&element.shape, value, true)));
+                }
+                _ => messages.push(message(shape, value, false)),
+            }
+        }
+        messages
+    }
+
+    /// The requests of the harness with their answers, and the responses of the server that answer nothing.
+    ///
+    /// A response belongs to the last request before it whose id token equals its own and that lacks an answer, or failing that has one already,
+    /// or failing that looks the same by value.
+    #[must_use]
+    pub fn exchanges<'m>(&self, messages: &'m [Message<'m>]) -> (Vec<Exchange<'m>>, Vec<&'m Message<'m>>) {
+        let mut exchanges: Vec<Exchange<'m>> = Vec::new();
+        let mut strays = Vec::new();
+        for message in messages {
+            match (message.direction, message.shape) {
+                (Direction::ToServer, Shape::Request { id, method, .. }) => exchanges.push(Exchange {
+                    request: message,
+                    id,
+                    method,
+                    answers: Vec::new(),
+                    gave_up: None,
+                    cancelled: false,
+                }),
+                (Direction::ToServer, Shape::Notification { method, .. }) if method == "notifications/cancelled" => {
+                    let cancelled = message.value.pointer("/params/requestId").map(Value::to_string);
+                    if let Some(exchange) = exchanges.iter_mut().rev().find(|exchange| Some(exchange.id.to_string()) == cancelled) {
+                        exchange.cancelled = true;
+                    }
+                }
+                (Direction::FromServer, Shape::Response { id } | Shape::ErrorResponse { id }) => {
+                    let found = id.as_ref().and_then(|id| find(&exchanges, id));
+                    match found {
+                        Some((index, exact)) => exchanges[index].answers.push(Answered { message, exact }),
+                        None => strays.push(message),
+                    }
+                }
+                _ => {}
+            }
+        }
+        let gave_up: BTreeMap<&str, usize> = self
+            .trace
+            .events
+            .iter()
+            .enumerate()
+            .filter_map(|(event, entry)| match &entry.kind {
+                EventKind::GaveUp { id, .. } => Some((id.as_str(), event)),
+                _ => None,
+            })
+            .collect();
+        for exchange in &mut exchanges {
+            exchange.gave_up = gave_up.get(exchange.id.to_string().as_str()).copied();
+        }
+        (exchanges, strays)
+    }
+}
+
+/// The exchange that a response with this id answers, and whether the token is exactly the request's.
+fn find(exchanges: &[Exchange<'_>], id: &IdToken) -> Option<(usize, bool)> {
+    let last = |wanted: &dyn Fn(&Exchange<'_>) -> bool| exchanges.iter().rposition(wanted);
+    last(&|exchange| exchange.id.same_value(id) && exchange.answers.is_empty())
+        .or_else(|| last(&|exchange| exchange.id.same_value(id)))
+        .map(|index| (index, true))
+        .or_else(|| {
+            let similar = |exchange: &Exchange<'_>| similar(exchange.id, id);
+            last(&|exchange| similar(exchange) && exchange.answers.is_empty()).or_else(|| last(&similar)).map(|index| (index, false))
+        })
+}
+
+/// Whether two ids differ only in type or notation: `1` and `"1"`, `1` and `1.0`.
+fn similar(left: &IdToken, right: &IdToken) -> bool {
+    fn core(token: &IdToken) -> String {
+        let text = token.to_string();
+        let bare = text.trim_matches('"');
+        bare.strip_suffix(".0").unwrap_or(bare).to_owned()
+    }
+    let (left, right) = (core(left), core(right));
+    left == right && left != "null"
+}

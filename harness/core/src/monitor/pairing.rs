@@ -1,0 +1,207 @@
+//! Requests and answers: every request answered once, with its own id, and nothing answered that asks for nothing.
+
+use serde_json::Value;
+
+use super::conversation::{Conversation, Direction, Exchange, Message};
+use super::{BreachAt, Context, Monitor, Observer, quoted};
+use crate::jsonrpc::{IdKind, Shape};
+use crate::spec::requirement::Severity;
+use crate::trace::{EventKind, Intent};
+
+pub(super) const MONITOR: Monitor = Monitor {
+    name: "pairing",
+    summary: "every request gets exactly one answer with its own id, notifications get none, and the server stays alive",
+    requirements: &[
+        "base-protocol/response-id-echo",
+        "base-protocol/response-id-type",
+        "base-protocol/string-id-supported",
+        "base-protocol/integer-id-supported",
+        "base-protocol/request-answered-once",
+        "base-protocol/undetectable-id",
+        "base-protocol/notification-no-response",
+        "base-protocol/unknown-notification-silent",
+        "base-protocol/malformed-notification-silent",
+        "base-protocol/survives-garbage",
+    ],
+    judge: observe,
+};
+
+fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
+    let messages = conversation.messages();
+    let (exchanges, strays) = conversation.exchanges(&messages);
+    let mut deaths: Vec<usize> = Vec::new();
+    for exchange in &exchanges {
+        if !matches!(exchange.id.kind(), IdKind::String | IdKind::Integer) {
+            continue; // No client may send such an id, and the specification does not say what becomes of it.
+        }
+        match exchange.answers.as_slice() {
+            [] => unanswered(conversation, observer, exchange, &mut deaths),
+            [answer] => answered(observer, exchange, answer.message, answer.exact),
+            [first, second, ..] => {
+                answered(observer, exchange, first.message, first.exact);
+                let message = format!("the request {} was answered {} times", exchange.method, exchange.answers.len());
+                let breach = BreachAt::new("base-protocol/request-answered-once", second.message.event, message);
+                observer.broken(breach.also(&[exchange.request.event, first.message.event]));
+            }
+        }
+    }
+    let replied: Vec<usize> =
+        strays.iter().filter_map(|stray| stray_response(conversation, context, observer, &messages, stray)).collect();
+    silent_notifications(context, observer, &messages, &exchanges, &replied);
+    survived(conversation, observer, &exchanges);
+}
+
+/// A request with an answer.
+fn answered(observer: &mut Observer<'_>, exchange: &Exchange<'_>, answer: &Message<'_>, exact: bool) {
+    let event = answer.event;
+    if exchange.answers.len() == 1 {
+        observer.kept("base-protocol/request-answered-once", event);
+    }
+    if exact {
+        observer.kept("base-protocol/response-id-echo", event);
+        observer.kept("base-protocol/response-id-type", event);
+        let kind = if exchange.id.kind() == IdKind::String { "base-protocol/string-id-supported" } else { "base-protocol/integer-id-supported" };
+        observer.kept(kind, event);
+    } else {
+        let found = answer.value.get("id").map(Value::to_string).unwrap_or_default();
+        let message =
+            format!("the request had the id {}, its answer has {}", quoted(&exchange.id.to_string()), quoted(&found));
+        observer.broken(BreachAt::new("base-protocol/response-id-type", event, message).also(&[exchange.request.event]));
+    }
+}
+
+/// A request without answer: was one due, and what became of the server?
+fn unanswered(conversation: &Conversation<'_>, observer: &mut Observer<'_>, exchange: &Exchange<'_>, deaths: &mut Vec<usize>) {
+    let request = exchange.request.event;
+    let proper = conversation.frames()[exchange.request.frame].intent == Some(Intent::Proper);
+    let end = conversation.end_after(request);
+    let (event, what) = match (end, exchange.gave_up) {
+        _ if exchange.cancelled => return,
+        (Some(end), _) if end.own_doing => return,
+        (Some(end), _) => (end.event, end.description),
+        (None, Some(event)) => {
+            let waited = match &conversation.trace().events[event].kind {
+                EventKind::GaveUp { waited_ms, .. } => *waited_ms,
+                _ => 0,
+            };
+            (event, format!("no answer came within {waited} ms"))
+        }
+        (None, None) => return,
+    };
+    if conversation.illegal_at(request) {
+        if proper && !deaths.contains(&event) {
+            deaths.push(event);
+            let message = format!("after input that no client may send, {} was not answered: {what}", exchange.method);
+            observer.not_survived(event, &[request], message);
+        }
+        return;
+    }
+    if deaths.contains(&event) {
+        return; // One death, one finding.
+    }
+    deaths.push(event);
+    let message = format!("the request {} got no answer: {what}", exchange.method);
+    observer.broken(BreachAt::new("base-protocol/request-answered-once", event, message).also(&[request]));
+}
+
+/// A response that belongs to no request. Gives back the event of the notification that it answers, if it seems to.
+fn stray_response(
+    conversation: &Conversation<'_>,
+    context: &Context<'_>,
+    observer: &mut Observer<'_>,
+    messages: &[Message<'_>],
+    stray: &Message<'_>,
+) -> Option<usize> {
+    let frame = &conversation.frames()[stray.frame];
+    let id = stray.value.get("id");
+    let shown = id.map_or_else(|| "no id".to_owned(), |id| format!("id {}", quoted(&id.to_string())));
+    let notification = messages
+        .iter()
+        .rfind(|message| message.direction == Direction::ToServer && message.event < stray.event)
+        .filter(|message| frame.exchange.is_none() || conversation.frames()[message.frame].exchange == frame.exchange)
+        .filter(|message| matches!(message.shape, Shape::Notification { .. }) && !unreadable_between(conversation, message.event, stray.event));
+    if let Some(notification) = notification {
+        let method = notification.value.get("method").and_then(Value::as_str).unwrap_or_default();
+        // On HTTP a refused notification may get an error body without id.
+        if conversation.refused(frame.exchange) && id.is_none_or(Value::is_null) {
+            return None;
+        }
+        let requirement = notification_requirement(context, notification);
+        let message = format!("the notification {} was answered with a response ({shown})", quoted(method));
+        let cap = if conversation.illegal_at(stray.event) { Severity::Info } else { Severity::Fail };
+        observer.broken(BreachAt::new(requirement, stray.event, message).also(&[notification.event]).about(method).at_most(cap));
+        return Some(notification.event);
+    }
+    let is_error = matches!(stray.shape, Shape::ErrorResponse { .. });
+    if conversation.illegal_at(stray.event) || conversation.broken_sent_before(stray.event) {
+        match id {
+            None | Some(Value::Null) if is_error => observer.kept("base-protocol/undetectable-id", stray.event),
+            _ => {
+                let message = format!("the answer to input whose id cannot be read has {shown}; it must be null or left out");
+                observer.broken(BreachAt::new("base-protocol/undetectable-id", stray.event, message).at_most(Severity::Info));
+            }
+        }
+    } else {
+        let message = format!("a response with {shown} answers no request");
+        observer.broken(BreachAt::new("base-protocol/response-id-echo", stray.event, message));
+    }
+    None
+}
+
+/// Which rule speaks of an answer to this notification.
+fn notification_requirement(context: &Context<'_>, notification: &Message<'_>) -> &'static str {
+    let method = notification.value.get("method").and_then(Value::as_str).unwrap_or_default();
+    match context.schemas.client_notification_definition(method) {
+        None => "base-protocol/unknown-notification-silent",
+        Some(definition) => {
+            let empty = Value::Object(serde_json::Map::new());
+            let params = notification.value.get("params").unwrap_or(&empty);
+            if context.schemas.check(definition, params).faults.is_empty() {
+                "base-protocol/notification-no-response"
+            } else {
+                "base-protocol/malformed-notification-silent"
+            }
+        }
+    }
+}
+
+/// Notifications that were followed by an answered request, so that an answer to them would have been seen.
+fn silent_notifications(
+    context: &Context<'_>,
+    observer: &mut Observer<'_>,
+    messages: &[Message<'_>],
+    exchanges: &[Exchange<'_>],
+    replied: &[usize],
+) {
+    let last_answer = exchanges.iter().flat_map(|exchange| &exchange.answers).map(|answer| answer.message.event).max();
+    for message in messages {
+        if message.direction == Direction::ToServer
+            && matches!(message.shape, Shape::Notification { .. })
+            && last_answer.is_some_and(|last| last > message.event)
+            && !replied.contains(&message.event)
+        {
+            observer.kept(notification_requirement(context, message), message.event);
+        }
+    }
+}
+
+/// Illegal input after which a proper request was answered.
+fn survived(conversation: &Conversation<'_>, observer: &mut Observer<'_>, exchanges: &[Exchange<'_>]) {
+    for exchange in exchanges {
+        let proper = conversation.frames()[exchange.request.frame].intent == Some(Intent::Proper);
+        if let [answer, ..] = exchange.answers.as_slice()
+            && proper
+            && conversation.illegal_at(exchange.request.event)
+            && conversation.broken_sent_before(exchange.request.event)
+        {
+            observer.kept("base-protocol/survives-garbage", answer.message.event);
+        }
+    }
+}
+
+/// Whether the harness sent something unreadable between two events.
+fn unreadable_between(conversation: &Conversation<'_>, start: usize, end: usize) -> bool {
+    conversation.frames().iter().any(|frame| {
+        frame.direction == Direction::ToServer && frame.event > start && frame.event < end && frame.intent == Some(Intent::Broken)
+    })
+}

@@ -1,0 +1,40 @@
+//! Arguments for a tool, made from its own schema, and judged again before they count.
+
+use serde_json::Value;
+use touchstone_core::case::{Arguments, Generate};
+use touchstone_core::spec::judge::{DialectPolicy, Judgement, SchemaJudge};
+use touchstone_generate::Generator;
+
+/// Most boundary values that one step tries.
+const MOST_BOUNDARIES: usize = 24;
+
+/// Makes the values that a step sends, one call each. An error says why there is none, so that the tool is passed over.
+pub(super) fn make(wanted: &Arguments, tool: &Value, dialect: DialectPolicy) -> Result<Vec<Value>, String> {
+    let schema = tool.get("inputSchema").ok_or("the tool has no inputSchema")?;
+    let judge = SchemaJudge::compile(schema, dialect).map_err(|problem| format!("its inputSchema is not usable: {problem}"))?;
+    let generator = Generator::new(schema).map_err(|problem| format!("its inputSchema is not usable: {problem}"))?;
+    let values: Vec<Value> = match wanted.generate {
+        Generate::Valid => vec![generator.simplest().map_err(|reason| format!("no valid arguments can be made: {reason}"))?],
+        Generate::Boundary => generator.boundaries().into_iter().map(|labelled| labelled.value).take(MOST_BOUNDARIES).collect(),
+        Generate::Invalid => {
+            let fault = match wanted.violate.as_deref() {
+                Some(keyword) => generator.violation_of(keyword),
+                None => generator.violations().into_iter().next(),
+            };
+            fault.into_iter().map(|fault| fault.value).collect()
+        }
+    };
+    let fitting = |value: &Value| match (wanted.generate, judge.judge(value)) {
+        (Generate::Invalid, Judgement::Invalid(_)) => true,
+        (Generate::Valid | Generate::Boundary, Judgement::Valid) => true,
+        _ => false,
+    };
+    let values: Vec<Value> = values.into_iter().filter(|value| value.is_object() && fitting(value)).collect();
+    if values.is_empty() {
+        return Err(match &wanted.violate {
+            Some(keyword) => format!("its inputSchema gives no certain way to violate `{keyword}`"),
+            None => "its inputSchema gives no certain value of this kind".to_owned(),
+        });
+    }
+    Ok(values)
+}

@@ -1,0 +1,444 @@
+//! From a target to verdicts: finds the revisions, opens sessions, runs cases side by side, and judges what was recorded.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use futures_util::stream::{self, StreamExt as _};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use touchstone_core::case::Suite;
+use touchstone_core::monitor::{self, Context, Conversation};
+use touchstone_core::revision::Revision;
+use touchstone_core::spec::requirement::Catalog;
+use touchstone_core::spec::schema::SchemaLibrary;
+use touchstone_core::trace::{Trace, TransportKind};
+use touchstone_core::verdict::{
+    self, CaseResult, Circumstances, Observation, Outcome, RevisionRun, ToolCoverage, Verdict,
+};
+
+use super::inventory::{CallPolicy, Inventory};
+use super::lane::{Finished, Lane, Shared, run_alone};
+use super::plan::{CaseFilter, Plan, Planned, Surroundings};
+use crate::session::{ClientIdentity, ConnectError, Connector, ConnectorOptions, Session};
+use crate::target::Target;
+
+/// Which revisions are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Selection {
+    /// The newest that the server speaks.
+    #[default]
+    Newest,
+    /// Every one that it speaks.
+    All,
+    /// One.
+    Only(Revision),
+}
+
+/// What a run is to do.
+#[derive(Debug, Clone, Default)]
+pub struct EngineOptions {
+    /// Which revisions are judged.
+    pub selection: Selection,
+    /// Which cases are run.
+    pub filter: CaseFilter,
+    /// Which tools may be called with valid arguments.
+    pub call: CallPolicy,
+    /// Tools that may be called whatever their annotations say.
+    pub allowed_tools: BTreeSet<String>,
+    /// Cases that run at the same time; 0 for as many as there are processors.
+    pub jobs: usize,
+    /// How connections are made.
+    pub connector: ConnectorOptions,
+}
+
+/// What happens during a run, for progress displays.
+#[derive(Debug, Clone)]
+pub enum RunEvent<'a> {
+    /// A revision was agreed on, and this many cases will run in it.
+    Revision {
+        /// The revision.
+        revision: Revision,
+        /// Cases that will run.
+        cases: usize,
+    },
+    /// A case is done. Its verdict is known only when the monitors have judged the trace.
+    Case {
+        /// The revision.
+        revision: Revision,
+        /// The case.
+        id: &'a str,
+    },
+}
+
+/// Why nothing could be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No connection was possible, or the server never answered.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The server speaks none of the wanted revisions.
+    #[error("the server does not speak revision {wanted}; it offers {offered}")]
+    Revision {
+        /// What was asked for.
+        wanted: String,
+        /// What the server answered with.
+        offered: String,
+    },
+    /// The run was interrupted before anything was learnt.
+    #[error("interrupted before the server had answered")]
+    Interrupted,
+}
+
+/// What was found out about a target.
+#[derive(Debug)]
+pub struct TargetRun {
+    /// The transport that was used.
+    pub transport: TransportKind,
+    /// Revisions that the server agreed to, of those that were asked for.
+    pub offered: Vec<Revision>,
+    /// One for each judged revision, newest first.
+    pub runs: Vec<RevisionRun>,
+    /// Whether the run was interrupted, so that cases are missing.
+    pub interrupted: bool,
+    /// Mistakes of Touchstone itself.
+    pub own_mistakes: Vec<String>,
+    /// Server processes or HTTP sessions that were opened.
+    pub sessions: usize,
+}
+
+/// Runs suites against targets.
+pub struct Engine<'a> {
+    /// The requirements.
+    pub catalog: &'a Catalog,
+    /// The message schemas.
+    pub schemas: &'a SchemaLibrary,
+    /// The cases.
+    pub suite: &'a Suite,
+    /// What to do.
+    pub options: EngineOptions,
+}
+
+/// A session that was opened while looking for revisions, and serves as the shared one of its revision.
+struct Opened {
+    revision: Revision,
+    session: Session,
+}
+
+impl Engine<'_> {
+    /// Judges a target. Must run inside a `LocalSet`.
+    ///
+    /// # Errors
+    /// When no session can be opened, so that there is nothing to judge.
+    pub async fn run(&self, target: &Target, on_event: &dyn Fn(RunEvent<'_>), cancel: &CancellationToken) -> Result<TargetRun, StartError> {
+        let connector = tokio::select! {
+            connector = Connector::prepare(target.clone(), self.options.connector.clone()) => connector?,
+            () = cancel.cancelled() => return Err(StartError::Interrupted),
+        };
+        let opened = tokio::select! {
+            opened = self.find_revisions(&connector) => opened?,
+            () = cancel.cancelled() => return Err(StartError::Interrupted),
+        };
+        let jobs = match self.options.jobs {
+            0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            jobs => jobs,
+        };
+        let turns = Semaphore::new(jobs);
+        let offered = opened.iter().map(|opened| opened.revision).collect();
+        let own_mistakes = Cell::new(Vec::new());
+        let revisions = opened.into_iter().map(|opened| {
+            let (connector, turns, own_mistakes) = (&connector, &turns, &own_mistakes);
+            async move {
+                let (run, mut mistakes) = self.judge_revision(connector, opened, turns, on_event, cancel).await;
+                let mut all = own_mistakes.take();
+                all.append(&mut mistakes);
+                own_mistakes.set(all);
+                run
+            }
+        });
+        let runs = futures_util::future::join_all(revisions).await;
+        Ok(TargetRun {
+            transport: connector.transport(),
+            offered,
+            runs,
+            interrupted: cancel.is_cancelled(),
+            own_mistakes: own_mistakes.take(),
+            sessions: connector.sessions(),
+        })
+    }
+
+    /// Opens one session for each revision to be judged, newest first.
+    async fn find_revisions(&self, connector: &Connector) -> Result<Vec<Opened>, StartError> {
+        match self.options.selection {
+            Selection::Only(wanted) => {
+                let opened = open(connector, wanted).await?;
+                if opened.revision == Some(wanted) {
+                    return Ok(vec![Opened { revision: wanted, session: opened.session }]);
+                }
+                let mut session = opened.session;
+                session.close().await;
+                Err(StartError::Revision { wanted: wanted.to_string(), offered: opened.version })
+            }
+            Selection::Newest => {
+                let mut refusal = None;
+                for wanted in Revision::STATEFUL.into_iter().rev() {
+                    match open(connector, wanted).await {
+                        Ok(Candidate { revision: Some(revision), session, .. }) => return Ok(vec![Opened { revision, session }]),
+                        Ok(Candidate { version, mut session, .. }) => {
+                            session.close().await;
+                            refusal.get_or_insert(StartError::Revision { wanted: wanted.to_string(), offered: version });
+                        }
+                        // A server that refuses a version with an error may accept an older one; anything else ends the search.
+                        Err(ConnectError::Handshake { refused: true, .. }) if wanted != Revision::V2024_11_05 => {}
+                        Err(error) => return Err(refusal.unwrap_or(error.into())),
+                    }
+                }
+                Err(refusal.unwrap_or(StartError::Revision { wanted: "newest".to_owned(), offered: "none".to_owned() }))
+            }
+            Selection::All => {
+                let candidates = Revision::STATEFUL.into_iter().rev();
+                let results: Vec<_> = stream::iter(candidates)
+                    .map(|wanted| async move { (wanted, open(connector, wanted).await) })
+                    .buffered(2)
+                    .collect()
+                    .await;
+                let mut found = Vec::new();
+                let mut failure = None;
+                for (wanted, result) in results {
+                    match result {
+                        Ok(Candidate { revision: Some(revision), session, .. }) if revision == wanted => {
+                            found.push(Opened { revision, session });
+                        }
+                        Ok(Candidate { mut session, version, .. }) => {
+                            session.close().await;
+                            failure.get_or_insert(StartError::Revision { wanted: wanted.to_string(), offered: version });
+                        }
+                        Err(error) => {
+                            failure.get_or_insert(error.into());
+                        }
+                    }
+                }
+                if found.is_empty() {
+                    return Err(failure.unwrap_or(StartError::Revision { wanted: "all".to_owned(), offered: "none".to_owned() }));
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    /// Runs all cases of a revision and judges what was recorded.
+    async fn judge_revision(
+        &self,
+        connector: &Connector,
+        opened: Opened,
+        turns: &Semaphore,
+        on_event: &dyn Fn(RunEvent<'_>),
+        cancel: &CancellationToken,
+    ) -> (RevisionRun, Vec<String>) {
+        let Opened { revision, mut session } = opened;
+        let opening = session.opening().cloned().unwrap_or_default();
+        let inventory = Rc::new(Inventory::take(&mut session, &self.options.call, &self.options.allowed_tools).await);
+        let surroundings = Surroundings {
+            transport: connector.transport(),
+            capabilities: &opening.capabilities,
+            inventory: &inventory,
+            spawned: connector.spawns(),
+        };
+        let plan = Plan::make(self.suite, self.catalog, revision, &self.options.filter, &surroundings);
+        on_event(RunEvent::Revision { revision, cases: plan.run.len() });
+
+        let shared = Shared { connector, catalog: self.catalog, revision, inventory: Rc::clone(&inventory) };
+        let (alone, together): (Vec<Planned<'_>>, Vec<Planned<'_>>) = plan.run.iter().partition(|planned| planned.case.wants_own_session());
+        let (rough, gentle): (Vec<Planned<'_>>, Vec<Planned<'_>>) =
+            together.into_iter().partition(|planned| planned.case.input == touchstone_core::case::Input::Illegal);
+
+        let on_done = |id: &str| on_event(RunEvent::Case { revision, id });
+        let gentle = run_lane(Lane::new(&shared, "shared", Some(session)), gentle, turns, cancel, &on_done);
+        let rough = run_lane(Lane::new(&shared, "rough", None), rough, turns, cancel, &on_done);
+        let alone = async {
+            let runs = alone.into_iter().map(|planned| {
+                let (shared, on_done) = (&shared, &on_done);
+                async move {
+                    let Ok(_turn) = turns.acquire().await else { return (interrupted(planned), Vec::new()) };
+                    let done = tokio::select! {
+                        biased;
+                        () = cancel.cancelled() => (interrupted(planned), Vec::new()),
+                        done = run_alone(shared, planned) => done,
+                    };
+                    on_done(&planned.id());
+                    done
+                }
+            });
+            let done: Vec<_> = futures_util::future::join_all(runs).await;
+            done.into_iter().unzip::<_, _, Vec<_>, Vec<Vec<Trace>>>()
+        };
+        let ((gentle, gentle_traces), (rough, rough_traces), (alone, alone_traces)) = tokio::join!(gentle, rough, alone);
+
+        let mut traces: Vec<Trace> = gentle_traces;
+        traces.extend(rough_traces);
+        traces.extend(alone_traces.into_iter().flatten());
+        let finished: Vec<Finished<'_>> = gentle.into_iter().chain(rough).chain(alone).collect();
+        self.sum_up(connector, revision, &opening.capabilities, opening.server.clone(), &inventory, plan, finished, traces)
+    }
+
+    /// Judges the traces and puts everything together.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one record, each produced elsewhere")]
+    fn sum_up(
+        &self,
+        connector: &Connector,
+        revision: Revision,
+        capabilities: &Value,
+        server: Value,
+        inventory: &Inventory,
+        plan: Plan<'_>,
+        finished: Vec<Finished<'_>>,
+        traces: Vec<Trace>,
+    ) -> (RevisionRun, Vec<String>) {
+        let context = Context { revision, schemas: self.schemas.for_revision(revision) };
+        let mut observations: Vec<Observation> = Vec::new();
+        let mut own_mistakes = Vec::new();
+        for trace in &traces {
+            let conversation = Conversation::of(trace);
+            observations.extend(monitor::observe(&conversation, &context));
+            own_mistakes.extend(monitor::own_mistakes(&conversation, &context));
+        }
+        let mut reasons: BTreeMap<String, String> = BTreeMap::new();
+        for skipped in &plan.skipped {
+            for requirement in skipped.planned.case.requirements() {
+                reasons.entry(requirement.to_owned()).or_insert_with(|| skipped.reason.clone());
+            }
+        }
+        for case in &finished {
+            observations.extend(case.report.observations.iter().cloned());
+            for (requirement, reason) in &case.report.unexercised {
+                reasons.entry(requirement.clone()).or_insert_with(|| reason.clone());
+            }
+        }
+        let circumstances = Circumstances {
+            revision,
+            transport: connector.transport(),
+            capabilities: capabilities.clone(),
+            reasons,
+            covered: covered(self.suite, context.schemas.requirements()),
+        };
+        let judged = verdict::judge(self.catalog, &circumstances, &observations);
+        let broken = self.broken_by_case(revision, &observations);
+        let mut cases: Vec<CaseResult> = finished.iter().map(|case| case_result(case, &broken)).collect();
+        cases.extend(plan.skipped.into_iter().map(|skipped| CaseResult {
+            id: skipped.planned.id(),
+            title: skipped.planned.case.title.clone(),
+            verdict: Verdict::NotApplicable,
+            reason: Some(skipped.reason),
+            messages: Vec::new(),
+            duration_us: 0,
+            trace: None,
+        }));
+        cases.sort_by(|a, b| a.id.cmp(&b.id));
+        let tools: ToolCoverage = inventory.coverage();
+        let run = RevisionRun {
+            revision,
+            transport: connector.transport(),
+            server,
+            requirements: judged.requirements,
+            cases,
+            findings: judged.findings,
+            traces,
+            tools,
+        };
+        (run, own_mistakes)
+    }
+
+    /// What was broken during each case: how badly, and in which words.
+    fn broken_by_case<'o>(&self, revision: Revision, observations: &'o [Observation]) -> BTreeMap<&'o str, Vec<(Verdict, &'o str, &'o str)>> {
+        let mut broken: BTreeMap<&str, Vec<(Verdict, &str, &str)>> = BTreeMap::new();
+        for observation in observations {
+            let (Outcome::Broken(breach), Some(case)) = (&observation.outcome, observation.case.as_deref()) else { continue };
+            let Some(requirement) = self.catalog.get(&observation.requirement) else { continue };
+            if requirement.level(revision).is_some() {
+                let severity = verdict::severity_of(requirement, revision, breach);
+                broken.entry(case).or_default().push((severity.into(), &observation.requirement, &breach.message));
+            }
+        }
+        for messages in broken.values_mut() {
+            messages.sort_by_key(|(verdict, ..)| std::cmp::Reverse(*verdict));
+        }
+        broken
+    }
+}
+
+/// A session that answered the opening request.
+struct Candidate {
+    revision: Option<Revision>,
+    version: String,
+    session: Session,
+}
+
+async fn open(connector: &Connector, revision: Revision) -> Result<Candidate, ConnectError> {
+    let name = format!("{revision}/shared");
+    let mut session = connector.session(&name, revision, ClientIdentity::touchstone(revision)).await?;
+    match session.open().await {
+        Ok(opening) => Ok(Candidate { revision: opening.revision, version: opening.version, session }),
+        Err(problem) => Err(connector.failed_handshake(session, problem).await),
+    }
+}
+
+/// Runs cases one after the other on a lane, then ends it.
+async fn run_lane<'a>(
+    mut lane: Lane<'a>,
+    cases: Vec<Planned<'a>>,
+    turns: &Semaphore,
+    cancel: &CancellationToken,
+    on_done: &dyn Fn(&str),
+) -> (Vec<Finished<'a>>, Vec<Trace>) {
+    let mut finished = Vec::new();
+    let mut report_traces = Vec::new();
+    for planned in cases {
+        let Ok(_turn) = turns.acquire().await else { break };
+        let mut done = tokio::select! {
+            biased;
+            () = cancel.cancelled() => interrupted(planned),
+            done = lane.run(planned) => done,
+        };
+        report_traces.append(&mut done.report.traces);
+        on_done(&planned.id());
+        finished.push(done);
+    }
+    let mut traces = lane.close().await;
+    traces.append(&mut report_traces);
+    (finished, traces)
+}
+
+fn interrupted(planned: Planned<'_>) -> Finished<'_> {
+    Finished::not_run(planned, "interrupted".to_owned())
+}
+
+/// Requirements that some case, monitor or schema can judge.
+fn covered(suite: &Suite, by_schema: impl IntoIterator<Item = String>) -> BTreeSet<String> {
+    let monitors = monitor::all().iter().flat_map(|monitor| monitor.requirements.iter().map(|id| (*id).to_owned()));
+    let cases = suite.cases().flat_map(|(_, _, case)| case.requirements().into_iter().map(str::to_owned).collect::<Vec<_>>());
+    monitors.chain(cases).chain(by_schema).collect()
+}
+
+fn case_result(case: &Finished<'_>, broken: &BTreeMap<&str, Vec<(Verdict, &str, &str)>>) -> CaseResult {
+    let id = case.planned.id();
+    let broken = broken.get(id.as_str()).map_or(&[][..], Vec::as_slice);
+    let kept = case.report.observations.iter().any(|observation| matches!(observation.outcome, Outcome::Kept(_)));
+    let worst = broken.first().map(|(verdict, ..)| *verdict);
+    let unexercised = case.report.unexercised.values().next();
+    let verdict = match (worst, &case.report.stopped) {
+        (Some(worst), _) => worst,
+        (None, Some(_)) => Verdict::NotExercised,
+        (None, None) if !kept && unexercised.is_some() => Verdict::NotExercised,
+        (None, None) => Verdict::Passed,
+    };
+    CaseResult {
+        id,
+        title: case.planned.case.title.clone(),
+        verdict,
+        reason: case.report.stopped.clone().or_else(|| unexercised.filter(|_| verdict == Verdict::NotExercised).cloned()),
+        messages: broken.iter().map(|(verdict, requirement, message)| format!("{} {requirement}: {message}", verdict.as_str())).collect(),
+        duration_us: case.duration_us,
+        trace: case.trace.clone(),
+    }
+}

@@ -1,0 +1,188 @@
+//! A lane: a live session that runs one case after the other, and is replaced when it dies.
+
+use std::rc::Rc;
+
+use serde_json::{Map, json};
+use tokio::time::Instant;
+use touchstone_core::case::{Case, Handshake, Input};
+use touchstone_core::revision::Revision;
+use touchstone_core::spec::requirement::Catalog;
+use touchstone_core::trace::Trace;
+
+use super::inventory::Inventory;
+use super::plan::Planned;
+use super::runner::{CaseReport, Runner};
+use crate::session::{ClientIdentity, ConnectError, Connector, Session};
+
+/// What cases of one revision share.
+pub(super) struct Shared<'a> {
+    pub connector: &'a Connector,
+    pub catalog: &'a Catalog,
+    pub revision: Revision,
+    pub inventory: Rc<Inventory>,
+}
+
+/// A case that was run.
+pub(super) struct Finished<'a> {
+    pub planned: Planned<'a>,
+    pub report: CaseReport,
+    pub duration_us: u64,
+    /// Name of the trace in which the case began.
+    pub trace: Option<String>,
+}
+
+impl<'a> Finished<'a> {
+    /// A case that was not run.
+    pub fn not_run(planned: Planned<'a>, reason: String) -> Self {
+        let mut report = CaseReport::default();
+        for requirement in planned.case.requirements() {
+            report.unexercised.insert(requirement.to_owned(), reason.clone());
+        }
+        report.stopped = Some(reason);
+        Self { planned, report, duration_us: 0, trace: None }
+    }
+}
+
+/// A session with what goes on it.
+pub(super) struct Lane<'a> {
+    shared: &'a Shared<'a>,
+    name: &'static str,
+    session: Option<Session>,
+    restarts: usize,
+    /// Traces of sessions that are over.
+    pub traces: Vec<Trace>,
+}
+
+/// Sessions that a lane opens before it gives up on a server that keeps dying.
+const MOST_RESTARTS: usize = 50;
+
+impl<'a> Lane<'a> {
+    /// A lane that goes on with an open session, or opens one when it is needed.
+    pub fn new(shared: &'a Shared<'a>, name: &'static str, session: Option<Session>) -> Self {
+        Self { shared, name, session, restarts: 0, traces: Vec::new() }
+    }
+
+    /// Runs a case on the lane's session.
+    pub async fn run(&mut self, planned: Planned<'a>) -> Finished<'a> {
+        let mut session = match self.session.take() {
+            Some(session) if session.closed().is_none() => session,
+            gone => {
+                if let Some(mut gone) = gone {
+                    gone.close().await;
+                    self.traces.push(gone.tap().snapshot());
+                }
+                match self.open().await {
+                    Ok(session) => session,
+                    Err(reason) => return Finished::not_run(planned, reason),
+                }
+            }
+        };
+        let finished = run_case(self.shared, planned, &mut session).await;
+        self.session = Some(session);
+        finished
+    }
+
+    async fn open(&mut self) -> Result<Session, String> {
+        self.restarts += 1;
+        if self.restarts > MOST_RESTARTS {
+            return Err(format!("blocked: the server had to be started {MOST_RESTARTS} times already"));
+        }
+        let number = if self.restarts > 1 || self.name == "shared" { format!("#{}", self.restarts + 1) } else { String::new() };
+        let name = format!("{}/{}{number}", self.shared.revision, self.name);
+        opened(self.shared, &name, ClientIdentity::touchstone(self.shared.revision)).await.map_err(|error| {
+            format!("blocked: the server could not be started again: {error}")
+        })
+    }
+
+    /// Ends the session and gives back all traces.
+    pub async fn close(mut self) -> Vec<Trace> {
+        if let Some(mut session) = self.session.take() {
+            shared.connector.end(&mut session).await;
+            self.traces.push(session.tap().snapshot());
+        }
+        self.traces
+    }
+}
+
+/// Runs a case on a connection of its own. Gives back its traces as well.
+pub(super) async fn run_alone<'a>(shared: &'a Shared<'a>, planned: Planned<'a>) -> (Finished<'a>, Vec<Trace>) {
+    let name = format!("{}/{}", shared.revision, planned.id());
+    let client = identity(shared.revision, planned.case);
+    let session = match planned.case.handshake {
+        Handshake::Automatic => opened(shared, &name, client).await,
+        Handshake::Manual => shared.connector.session(&name, shared.revision, client).await,
+    };
+    let mut session = match session {
+        Ok(session) => session,
+        Err(error) => return (Finished::not_run(planned, format!("blocked: {error}")), Vec::new()),
+    };
+    let mut finished = run_case(shared, planned, &mut session).await;
+    shared.connector.end(&mut session).await;
+    let mut traces = std::mem::take(&mut finished.report.traces);
+    traces.push(session.tap().snapshot());
+    (finished, traces)
+}
+
+/// A session that is ready for requests.
+async fn opened(shared: &Shared<'_>, name: &str, client: ClientIdentity) -> Result<Session, ConnectError> {
+    let mut session = shared.connector.session(name, shared.revision, client).await?;
+    match session.open().await {
+        Ok(_) => Ok(session),
+        Err(problem) => Err(shared.connector.failed_handshake(session, problem).await),
+    }
+}
+
+async fn run_case<'a>(shared: &Shared<'_>, planned: Planned<'a>, session: &mut Session) -> Finished<'a> {
+    let started = Instant::now();
+    let id = planned.id();
+    let illegal = planned.case.input == Input::Illegal;
+    let trace = session.tap().read(|trace| trace.name.clone());
+    session.forget();
+    session.begin_case(&id, illegal);
+    let bindings = bindings(shared.revision, session);
+    let runner = Runner {
+        session: &mut *session,
+        connector: shared.connector,
+        inventory: &shared.inventory,
+        catalog: shared.catalog,
+        case: planned.case,
+        case_id: &id,
+        revision: shared.revision,
+        dialect: touchstone_core::monitor::dialect(shared.revision),
+        bindings,
+        pending: std::collections::BTreeMap::new(),
+        item: None,
+        report: CaseReport::default(),
+    };
+    let report = runner.run().await;
+    // Liveness after every case; the monitors judge what comes of it.
+    if session.closed().is_none() && !session.ending() && session.opening().is_some() {
+        session.probe().await;
+    }
+    session.end_case(&id);
+    let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    Finished { planned, report, duration_us, trace: Some(trace) }
+}
+
+/// The identity that a case wants the client to show.
+fn identity(revision: Revision, case: &Case) -> ClientIdentity {
+    let mut client = ClientIdentity::touchstone(revision);
+    if let Some(profile) = &case.client {
+        client.capabilities = profile.capabilities.clone().unwrap_or(client.capabilities);
+        client.info = profile.info.clone().unwrap_or(client.info);
+    }
+    client
+}
+
+/// The names that every case can use.
+fn bindings(revision: Revision, session: &Session) -> Map<String, serde_json::Value> {
+    let client = session.client();
+    let opening = session.opening().cloned().unwrap_or_default();
+    let mut bindings = Map::new();
+    bindings.insert("revision".to_owned(), json!(revision.as_str()));
+    bindings.insert("client".to_owned(), json!({ "info": client.info, "capabilities": client.capabilities }));
+    bindings.insert("server".to_owned(), json!({ "info": opening.server, "capabilities": opening.capabilities }));
+    let fresh = json!({ "name": "touchstone-no-such-name", "uri": "touchstone://no/such/resource", "text": "touchstone" });
+    bindings.insert("fresh".to_owned(), fresh);
+    bindings
+}

@@ -1,0 +1,17 @@
+//! Running cases: steps become a conversation, the conversation becomes traces and observations, and those become verdicts.
+//!
+//! ```text
+//! plan ──► engine (sessions, lanes, restarts) ──► runner (steps) ──► expectations ──┐
+//!                                             └─► traces ──► monitors ──────────────┴──► judge ──► RevisionRun
+//! ```
+
+mod arguments;
+mod engine;
+mod inventory;
+mod lane;
+mod plan;
+mod runner;
+
+pub use engine::{Engine, EngineOptions, RunEvent, Selection, StartError, TargetRun};
+pub use inventory::{CallPolicy, Inventory};
+pub use plan::{CaseFilter, Plan, Planned, Skipped};

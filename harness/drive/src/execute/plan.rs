@@ -1,0 +1,137 @@
+//! Which cases run in a revision, and why others do not.
+
+use touchstone_core::case::{Case, CaseFile, Need, Suite};
+use touchstone_core::revision::Revision;
+use touchstone_core::spec::requirement::Catalog;
+use touchstone_core::trace::TransportKind;
+
+use super::inventory::Inventory;
+
+/// Which cases are wanted: all, or those whose id matches one of the globs.
+#[derive(Debug, Clone, Default)]
+pub struct CaseFilter {
+    globs: Vec<String>,
+}
+
+/// A case that runs.
+#[derive(Clone, Copy)]
+pub struct Planned<'a> {
+    /// The file it stands in.
+    pub file: &'a CaseFile,
+    /// The case.
+    pub case: &'a Case,
+}
+
+/// A case that does not run.
+#[derive(Clone)]
+pub struct Skipped<'a> {
+    /// The case.
+    pub planned: Planned<'a>,
+    /// Why.
+    pub reason: String,
+}
+
+/// What runs in one revision.
+#[derive(Default)]
+pub struct Plan<'a> {
+    /// Cases to run.
+    pub run: Vec<Planned<'a>>,
+    /// Cases passed over.
+    pub skipped: Vec<Skipped<'a>>,
+}
+
+impl CaseFilter {
+    /// Keeps cases whose id matches one of `globs` (`*` stands for anything); all when there is none.
+    #[must_use]
+    pub fn new(globs: Vec<String>) -> Self {
+        Self { globs }
+    }
+
+    /// Whether the case is wanted.
+    #[must_use]
+    pub fn matches(&self, id: &str) -> bool {
+        self.globs.is_empty() || self.globs.iter().any(|glob| glob_matches(glob, id))
+    }
+}
+
+impl Planned<'_> {
+    /// `area/name`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.file.area, self.case.name)
+    }
+}
+
+/// What the server turned out to be, for the needs of cases.
+pub(super) struct Surroundings<'a> {
+    pub transport: TransportKind,
+    pub capabilities: &'a serde_json::Value,
+    pub inventory: &'a Inventory,
+    /// Whether the harness started the server itself.
+    pub spawned: bool,
+}
+
+impl<'a> Plan<'a> {
+    /// The cases of a revision, sorted into those that can run and those that cannot.
+    pub(super) fn make(
+        suite: &'a Suite,
+        catalog: &'a Catalog,
+        revision: Revision,
+        filter: &CaseFilter,
+        surroundings: &Surroundings<'_>,
+    ) -> Self {
+        let mut plan = Self::default();
+        for (id, file, case) in suite.of(revision, catalog) {
+            if !filter.matches(&id) {
+                continue;
+            }
+            let planned = Planned { file, case };
+            let needs = case.needs.iter().filter_map(|need| need.parse::<Need>().ok());
+            match needs.into_iter().find_map(|need| unmet(&need, surroundings)) {
+                None => plan.run.push(planned),
+                Some(reason) => plan.skipped.push(Skipped { planned, reason }),
+            }
+        }
+        plan
+    }
+}
+
+fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<String> {
+    match need {
+        Need::Found(what) => match surroundings.inventory.found(what) {
+            Some(false) if what == "safe-tool" || what == "required-arg" => {
+                Some("no such tool may be called: annotate it readOnlyHint, or run with --call all".to_owned())
+            }
+            Some(false) => Some(format!("the server offers no {}", what.replace('-', " "))),
+            _ => None,
+        },
+        Need::Fixture(what) => Some(format!("needs a {}", what.replace('-', " "))),
+        Need::Circumstance(what) if what == "spawned" && surroundings.spawned => None,
+        Need::Circumstance(what) => Some(format!("needs {what}")),
+        other => other.unmet(surroundings.transport, surroundings.capabilities),
+    }
+}
+
+/// Whether a text matches a pattern in which `*` stands for any number of characters.
+fn glob_matches(glob: &str, text: &str) -> bool {
+    match glob.split_once('*') {
+        None => glob == text,
+        Some((start, rest)) => text
+            .strip_prefix(start)
+            .is_some_and(|tail| (0..=tail.len()).filter(|cut| tail.is_char_boundary(*cut)).any(|cut| glob_matches(rest, &tail[cut..]))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match_whole_ids() {
+        let filter = CaseFilter::new(vec!["tools/*".to_owned(), "ping/answered".to_owned()]);
+        assert!(filter.matches("tools/unknown-tool") && filter.matches("ping/answered"));
+        assert!(!filter.matches("ping/answered-late") && !filter.matches("prompts/list"));
+        assert!(CaseFilter::default().matches("anything/at-all"));
+        assert!(CaseFilter::new(vec!["*/list*".to_owned()]).matches("tools/list-twice"));
+    }
+}

@@ -1,0 +1,458 @@
+//! Runs the steps of one case on a session and judges its expectations.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use touchstone_core::case::interpolation::{Unbound, interpolate, interpolate_text};
+use touchstone_core::case::step::HttpStep;
+use touchstone_core::case::{Action, Arguments, Case, Expectation, Input, Judgement, Step};
+use touchstone_core::jsonrpc::{self, IdToken, Reading, Shape};
+use touchstone_core::revision::Revision;
+use touchstone_core::spec::judge::DialectPolicy;
+use touchstone_core::spec::requirement::{Catalog, Severity};
+use touchstone_core::trace::{Intent, Trace};
+use touchstone_core::verdict::{Breach, Evidence, Observation, Outcome as Observed, Score};
+
+use super::arguments;
+use super::inventory::{Inventory, walk};
+use crate::session::{Answer, Arrival, Connector, Outcome, Pending, Session};
+use crate::transport::Sent;
+
+/// How long a server may take to exit when a case waits for it.
+const EXIT: Duration = Duration::from_secs(5);
+
+/// What the steps of a case came to.
+#[derive(Default)]
+pub(super) struct CaseReport {
+    /// What the expectations say.
+    pub observations: Vec<Observation>,
+    /// Requirements that the case would have judged but could not, with the reason.
+    pub unexercised: BTreeMap<String, String>,
+    /// Why the case was not run to its end.
+    pub stopped: Option<String>,
+    /// Traces of connections that the case ended on its way.
+    pub traces: Vec<Trace>,
+}
+
+/// Everything that the steps of a case work with.
+pub(super) struct Runner<'a> {
+    pub session: &'a mut Session,
+    pub connector: &'a Connector,
+    pub inventory: &'a Inventory,
+    pub catalog: &'a Catalog,
+    pub case: &'a Case,
+    pub case_id: &'a str,
+    pub revision: Revision,
+    pub dialect: DialectPolicy,
+    pub bindings: Map<String, Value>,
+    pub pending: BTreeMap<String, Pending>,
+    /// What the innermost `for-each` is at.
+    pub item: Option<String>,
+    pub report: CaseReport,
+}
+
+/// Why steps stop before their end.
+enum Stop {
+    /// The case cannot go on.
+    Case(String),
+    /// This item of a `for-each` is passed over.
+    Item(String),
+}
+
+impl From<Unbound> for Stop {
+    fn from(unbound: Unbound) -> Self {
+        Self::Case(unbound.to_string())
+    }
+}
+
+/// An answer with the events that show it.
+struct Seen {
+    value: Value,
+    events: Vec<usize>,
+}
+
+impl Runner<'_> {
+    /// Runs the case.
+    pub async fn run(mut self) -> CaseReport {
+        let case = self.case;
+        if let Err(Stop::Case(reason) | Stop::Item(reason)) = self.steps(&case.steps).await {
+            self.unexercised_rest(&case.steps, &reason);
+            self.report.stopped = Some(reason);
+        }
+        self.report
+    }
+
+    async fn steps(&mut self, steps: &[Step]) -> Result<(), Stop> {
+        for step in steps {
+            // Nested steps call back into this function.
+            Box::pin(self.step(step)).await?;
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), Stop> {
+        let seen = match &step.action {
+            Action::Request { method, params, id, arguments } => {
+                return self.request(step, method, params.as_ref(), id.as_deref(), arguments.as_ref()).await;
+            }
+            Action::Start { method, params } => {
+                let (method, params) = self.filled_in(method, params.as_ref())?;
+                let id = self.session.fresh_id();
+                let pending = self.session.start(&id, &method, params).await.map_err(|error| Stop::Case(error.to_string()))?;
+                if let Some(name) = &step.name {
+                    self.bindings.insert(name.clone(), json!({ "id": serde_json::from_str::<Value>(&id.to_string()).unwrap_or_default() }));
+                    self.pending.insert(name.clone(), pending);
+                }
+                return Ok(());
+            }
+            Action::AwaitAnswer { of } => {
+                let pending = self.pending.remove(of).ok_or_else(|| Stop::Case(format!("no step started {of:?}")))?;
+                let answer = self.session.finish(&pending, step.within).await;
+                seen(&answer, Some(pending.sent))
+            }
+            Action::Notify { method, params } => {
+                let (method, params) = self.filled_in(method, params.as_ref())?;
+                let sent = self.session.notify(&method, params).await;
+                self.replies(sent.ok()).await
+            }
+            Action::Send(message) => {
+                let message = interpolate(message, &self.bindings)?;
+                self.send(&[message.to_string().into_bytes()], true).await
+            }
+            Action::SendRaw { chunks, newline } => self.send(chunks, *newline).await,
+            Action::Http(request) => self.http(request, step.within).await?,
+            Action::Await { method } => {
+                let within = step.within.unwrap_or(Duration::from_secs(5));
+                match self.session.wait_for(method, within).await {
+                    Some(arrival) => {
+                        let mut value = json!({ "outcome": "arrived", "method": method });
+                        value["params"] = arrival.value.get("params").cloned().unwrap_or(Value::Null);
+                        Seen { value, events: vec![arrival.event] }
+                    }
+                    None => Seen { value: json!({ "outcome": "silence", "method": method }), events: vec![] },
+                }
+            }
+            Action::Answer { replies } => {
+                for (method, reply) in replies {
+                    let reply = interpolate(reply, &self.bindings)?;
+                    self.session.replies().set(method, reply);
+                }
+                return Ok(());
+            }
+            Action::Silence(duration) => {
+                let arrivals = self.session.listen(*duration).await;
+                let outcome = if arrivals.is_empty() { "silence" } else { "message" };
+                let messages: Vec<&Value> = arrivals.iter().map(|arrival| &arrival.value).collect();
+                let events = arrivals.iter().map(|arrival| arrival.event).collect();
+                Seen { value: json!({ "outcome": outcome, "messages": messages }), events }
+            }
+            Action::CloseStdin => {
+                self.session.connection().close_stdin().await.map_err(|error| Stop::Case(error.to_string()))?;
+                return Ok(());
+            }
+            Action::Signal(name) => {
+                self.session.connection().signal(name).map_err(|error| Stop::Case(error.to_string()))?;
+                return Ok(());
+            }
+            Action::ExpectExit => {
+                let exit = self.session.connection().wait_exit(step.within.unwrap_or(EXIT)).await;
+                let value = match exit.map_err(|error| Stop::Case(error.to_string()))? {
+                    Some(exit) => json!({ "outcome": "exited", "code": exit.code, "signal": exit.signal }),
+                    None => json!({ "outcome": "running" }),
+                };
+                let last = self.session.tap().position().saturating_sub(1);
+                Seen { value, events: vec![last] }
+            }
+            Action::Probe => {
+                let answer = self.session.probe().await;
+                seen(&answer, None)
+            }
+            Action::ListAll { method } => {
+                let first = self.session.tap().position();
+                let walk = walk(self.session, method).await;
+                let last = self.session.tap().position().saturating_sub(1);
+                Seen { value: walk.to_value(), events: vec![last, first] }
+            }
+            Action::ForEach { source, item, at_most, steps } => {
+                return self.for_each(self.inventory.source(*source), item, *at_most, steps).await;
+            }
+            Action::Repeat { times, steps } => {
+                for _ in 0..*times {
+                    self.steps(steps).await?;
+                }
+                return Ok(());
+            }
+            Action::Parallel { steps } => return self.parallel(steps).await,
+            Action::Bind { values } => {
+                for (name, value) in values {
+                    let value = interpolate(value, &self.bindings)?;
+                    self.bindings.insert(name.clone(), value);
+                }
+                return Ok(());
+            }
+            Action::Reconnect => return self.reconnect().await,
+        };
+        self.conclude(step, seen)
+    }
+
+    async fn request(
+        &mut self,
+        step: &Step,
+        method: &str,
+        params: Option<&Value>,
+        id: Option<&str>,
+        arguments: Option<&Arguments>,
+    ) -> Result<(), Stop> {
+        let (method, params) = self.filled_in(method, params)?;
+        let variants = match arguments {
+            None => vec![params],
+            Some(wanted) => {
+                let tool = self.bindings.get(&wanted.from).ok_or_else(|| Stop::Case(format!("no tool is bound to {:?}", wanted.from)))?;
+                let values = arguments::make(wanted, tool, self.dialect).map_err(Stop::Item)?;
+                let with = |value| {
+                    let mut params = params.clone().unwrap_or_else(|| json!({}));
+                    params["arguments"] = value;
+                    Some(params)
+                };
+                values.into_iter().map(with).collect()
+            }
+        };
+        for params in variants {
+            let id = match id {
+                Some(token) => {
+                    let token = interpolate_text(token, &self.bindings)?;
+                    IdToken::from_raw(&token).ok_or_else(|| Stop::Case(format!("{token:?} is no id token")))?
+                }
+                None => self.session.fresh_id(),
+            };
+            let answer = match self.session.start(&id, &method, params).await {
+                Ok(pending) => {
+                    let answer = self.session.finish(&pending, step.within).await;
+                    seen(&answer, Some(pending.sent))
+                }
+                Err(error) => Seen { value: json!({ "outcome": "closed", "reason": error.to_string() }), events: vec![] },
+            };
+            self.conclude(step, answer)?;
+        }
+        Ok(())
+    }
+
+    async fn parallel(&mut self, steps: &[Step]) -> Result<(), Stop> {
+        let mut started = Vec::new();
+        for step in steps {
+            let Action::Request { method, params, id, .. } = &step.action else { continue };
+            let (method, params) = self.filled_in(method, params.as_ref())?;
+            let id = match id.as_deref() {
+                Some(token) => IdToken::from_raw(token).ok_or_else(|| Stop::Case(format!("{token:?} is no id token")))?,
+                None => self.session.fresh_id(),
+            };
+            let pending = self.session.start(&id, &method, params).await.map_err(|error| Stop::Case(error.to_string()))?;
+            started.push((step, pending));
+        }
+        for (step, pending) in started {
+            let answer = self.session.finish(&pending, step.within).await;
+            self.conclude(step, seen(&answer, Some(pending.sent)))?;
+        }
+        Ok(())
+    }
+
+    async fn for_each(&mut self, items: Vec<Value>, name: &str, at_most: Option<usize>, steps: &[Step]) -> Result<(), Stop> {
+        let outer = self.item.take();
+        let mut passed_over = None;
+        let mut done = 0;
+        for item in items {
+            if at_most.is_some_and(|most| done >= most) {
+                break;
+            }
+            self.item = ["name", "uri", "uriTemplate"].iter().find_map(|key| item.get(*key)?.as_str()).map(str::to_owned);
+            self.bindings.insert(name.to_owned(), item);
+            match self.steps(steps).await {
+                Ok(()) => done += 1,
+                Err(Stop::Item(reason)) => {
+                    let what = self.item.clone().unwrap_or_default();
+                    passed_over.get_or_insert(format!("{what}: {reason}"));
+                }
+                Err(stop) => return Err(stop),
+            }
+        }
+        self.item = outer;
+        if done == 0 {
+            let reason = passed_over.unwrap_or_else(|| "the server offers nothing of the kind".to_owned());
+            self.unexercised_rest(steps, &reason);
+        }
+        Ok(())
+    }
+
+    async fn reconnect(&mut self) -> Result<(), Stop> {
+        self.session.close().await;
+        self.report.traces.push(self.session.tap().snapshot());
+        let number = self.report.traces.len() + 1;
+        let name = format!("{}/{}#{number}", self.revision, self.case_id);
+        let fresh = self.connector.session(&name, self.revision, self.session.client()).await;
+        *self.session = fresh.map_err(|error| Stop::Case(error.to_string()))?;
+        self.session.begin_case(self.case_id, self.case.input == Input::Illegal);
+        Ok(())
+    }
+
+    /// Sends chunks of bytes and collects the answers to the requests in them, or whatever else answers them.
+    async fn send(&mut self, chunks: &[Vec<u8>], newline: bool) -> Seen {
+        let whole = chunks.concat();
+        let illegal = self.case.input == Input::Illegal;
+        let intent = if illegal { Intent::Broken } else { Intent::Proper };
+        let sent = match self.session.connection().send_chunks(chunks, newline, intent).await {
+            Ok(sent) => sent,
+            Err(error) => return Seen { value: json!({ "outcome": "closed", "reason": error.to_string() }), events: vec![] },
+        };
+        if illegal {
+            return self.replies(Some(sent)).await;
+        }
+        let mut answers = Vec::new();
+        for id in request_ids(&whole) {
+            let pending = Pending { id, sent, since: tokio::time::Instant::now() };
+            answers.push(self.session.finish(&pending, None).await);
+        }
+        let mut seen = self.replies(Some(sent)).await;
+        let mut replies: Vec<Value> = answers.iter().filter_map(|answer| answer.message.clone()).collect();
+        if let Some(worst) = answers.iter().find(|answer| answer.message.is_none()).or(answers.first()) {
+            let Value::Array(strays) = seen.value["replies"].take() else { return seen };
+            seen.value = worst.to_value();
+            replies.extend(strays);
+            seen.events = answers.iter().filter_map(|answer| answer.event).chain([sent.event]).collect();
+        }
+        seen.value["replies"] = json!(replies);
+        seen
+    }
+
+    /// What answers a message that asks for nothing: waits until a liveness probe was answered.
+    async fn replies(&mut self, sent: Option<Sent>) -> Seen {
+        let (arrivals, probe) = self.session.settle(sent).await;
+        let status = sent.and_then(|sent| self.session.exchange_status(sent.exchange?));
+        let answer = match arrivals.first() {
+            Some(first) => Answer::of_arrival(first, status),
+            None if matches!(probe.outcome, Outcome::Closed | Outcome::Silence) => {
+                Answer::closed(probe.reason.as_deref().unwrap_or("the server no longer answers"), status)
+            }
+            None => Answer::silence(status),
+        };
+        let mut value = answer.to_value();
+        value["replies"] = json!(arrivals.iter().map(|arrival: &Arrival| &arrival.value).collect::<Vec<_>>());
+        let events = arrivals.iter().map(|arrival| arrival.event).chain(sent.map(|sent| sent.event)).collect();
+        Seen { value, events }
+    }
+
+    async fn http(&mut self, request: &HttpStep, within: Option<Duration>) -> Result<Seen, Stop> {
+        let headers = interpolate(&Value::Object(request.headers.clone()), &self.bindings)?;
+        let mut overrides = Vec::new();
+        for (name, value) in headers.as_object().into_iter().flatten() {
+            let value = match value {
+                Value::Null => None,
+                Value::String(text) => Some(text.clone()),
+                other => Some(other.to_string()),
+            };
+            overrides.push((name.clone(), value));
+        }
+        let body = match (&request.json, &request.body) {
+            (Some(json), _) => Some(interpolate(json, &self.bindings)?.to_string().into_bytes()),
+            (None, Some(text)) => Some(interpolate_text(text, &self.bindings)?.into_bytes()),
+            (None, None) => None,
+        };
+        let intent = if self.case.input == Input::Illegal { Intent::Broken } else { Intent::Proper };
+        let first = self.session.tap().position();
+        let sent = self.session.connection().request_raw(&request.method, &overrides, body, intent).await;
+        let sent = sent.map_err(|error| Stop::Case(error.to_string()))?;
+        let (answer, headers) = self.session.wait_for_exchange(sent, within).await;
+        let mut value = answer.to_value();
+        let headers: Map<String, Value> = headers.into_iter().map(|(name, value)| (name.to_lowercase(), json!(value))).collect();
+        value["http"] = json!({ "status": answer.status, "headers": headers });
+        Ok(Seen { value, events: vec![first] })
+    }
+
+    /// A method and its params with every `${...}` replaced.
+    fn filled_in(&self, method: &str, params: Option<&Value>) -> Result<(String, Option<Value>), Stop> {
+        let method = interpolate_text(method, &self.bindings)?;
+        let params = params.map(|params| interpolate(params, &self.bindings)).transpose()?;
+        Ok((method, params))
+    }
+
+    /// Keeps the answer under the step's name and judges the step's expectations.
+    fn conclude(&mut self, step: &Step, seen: Seen) -> Result<(), Stop> {
+        for expectation in &step.expect {
+            self.judge(expectation, &seen)?;
+        }
+        let gone = self.session.closed().map(str::to_owned);
+        if let Some(name) = &step.name {
+            self.bindings.insert(name.clone(), seen.value);
+        }
+        match gone {
+            // What comes after the end of the server says nothing, unless the case itself brought the end about.
+            Some(reason) if !matches!(step.action, Action::ExpectExit | Action::Silence(_)) => Err(Stop::Case(format!("blocked: {reason}"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn judge(&mut self, expectation: &Expectation, seen: &Seen) -> Result<(), Stop> {
+        let id = expectation.requirement.as_str();
+        if self.catalog.get(id).is_none_or(|requirement| requirement.level(self.revision).is_none()) {
+            return Ok(());
+        }
+        let illegal = self.case.input == Input::Illegal;
+        let outcome = seen.value.get("outcome").and_then(Value::as_str).unwrap_or_default();
+        if matches!(outcome, "silence" | "closed") && !illegal && !expectation.looks_at_outcome() {
+            self.unexercised(id, "blocked: the request was not answered");
+            return Ok(());
+        }
+        let expectation = expectation.try_map(|value| interpolate(value, &self.bindings))?;
+        let outcome = match expectation.judge(&seen.value) {
+            Judgement::Irrelevant => return Ok(()),
+            Judgement::Kept => Observed::Kept(1),
+            Judgement::Broken { message, at_most } => {
+                // Illegal input: any answer is allowed, so this is only worth knowing.
+                let at_most = if illegal { Severity::Info } else { at_most };
+                Observed::Broken(Breach { message, about: self.item.clone(), at_most, score: Score::Conformance })
+            }
+        };
+        let trace = self.session.tap().read(|trace| trace.name.clone());
+        let evidence = seen.events.iter().map(|event| Evidence { trace: trace.clone(), event: *event }).collect();
+        self.report.observations.push(Observation { requirement: id.to_owned(), outcome, case: Some(self.case_id.to_owned()), evidence });
+        Ok(())
+    }
+
+    fn unexercised(&mut self, requirement: &str, reason: &str) {
+        self.report.unexercised.entry(requirement.to_owned()).or_insert_with(|| reason.to_owned());
+    }
+
+    /// Notes that the expectations of steps were not judged.
+    fn unexercised_rest(&mut self, steps: &[Step], reason: &str) {
+        for step in steps {
+            for expectation in &step.expect {
+                self.unexercised(&expectation.requirement, reason);
+            }
+            if let Action::ForEach { steps, .. } | Action::Repeat { steps, .. } | Action::Parallel { steps } = &step.action {
+                self.unexercised_rest(steps, reason);
+            }
+        }
+    }
+}
+
+fn seen(answer: &Answer, sent: Option<Sent>) -> Seen {
+    Seen { value: answer.to_value(), events: answer.event.into_iter().chain(sent.map(|sent| sent.event)).collect() }
+}
+
+/// The ids of the requests in some bytes: one message, a batch, or several lines.
+fn request_ids(bytes: &[u8]) -> Vec<IdToken> {
+    let mut ids = Vec::new();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        if let Reading::Complete(document) = jsonrpc::read(line, &jsonrpc::Limits::default()) {
+            match document.shape {
+                Shape::Request { id, .. } => ids.push(id),
+                Shape::Batch(elements) => ids.extend(elements.into_iter().filter_map(|element| match element.shape {
+                    Shape::Request { id, .. } => Some(id),
+                    _ => None,
+                })),
+                _ => {}
+            }
+        }
+    }
+    ids
+}

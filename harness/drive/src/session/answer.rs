@@ -1,0 +1,118 @@
+//! What came of a request, as cases see it.
+
+use serde_json::{Map, Value, json};
+use touchstone_core::jsonrpc::IdToken;
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// With a result.
+    Result,
+    /// With a tool result that says `isError: true`.
+    ToolError,
+    /// With a JSON-RPC error.
+    Error,
+    /// With an HTTP error status and no JSON-RPC message.
+    Refused,
+    /// Nothing came in time.
+    Silence,
+    /// The server went away.
+    Closed,
+}
+
+impl Outcome {
+    /// The word that expectations use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Result => "result",
+            Self::ToolError => "tool-error",
+            Self::Error => "error",
+            Self::Refused => "refused",
+            Self::Silence => "silence",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The response, as sent.
+    pub message: Option<Value>,
+    /// Index of the event that shows the response.
+    pub event: Option<usize>,
+    /// The HTTP status of the exchange.
+    pub status: Option<u16>,
+    /// Why there is no response.
+    pub reason: Option<String>,
+}
+
+impl Answer {
+    pub(super) fn of_message(message: Value, event: Option<usize>, status: Option<u16>) -> Self {
+        let outcome = if message.get("error").is_some() {
+            Outcome::Error
+        } else if message.pointer("/result/isError") == Some(&Value::Bool(true)) {
+            Outcome::ToolError
+        } else {
+            Outcome::Result
+        };
+        Self { outcome, message: Some(message), event, status, reason: None }
+    }
+
+    /// The answer that the first of some unasked-for responses is, if there is one.
+    pub(crate) fn of_arrival(arrival: &super::Arrival, status: Option<u16>) -> Self {
+        Self::of_message(arrival.value.clone(), Some(arrival.event), status)
+    }
+
+    pub(crate) fn silence(status: Option<u16>) -> Self {
+        Self { outcome: Outcome::Silence, message: None, event: None, status, reason: None }
+    }
+
+    pub(crate) fn closed(reason: &str, status: Option<u16>) -> Self {
+        Self { outcome: Outcome::Closed, message: None, event: None, status, reason: Some(reason.to_owned()) }
+    }
+
+    pub(crate) fn refused(status: Option<u16>, failure: Option<String>) -> Self {
+        let outcome = if status.is_some() { Outcome::Refused } else { Outcome::Closed };
+        Self { outcome, message: None, event: None, status, reason: failure }
+    }
+
+    /// The result, if there is one.
+    #[must_use]
+    pub fn result(&self) -> Option<&Value> {
+        self.message.as_ref()?.get("result")
+    }
+
+    /// The object that expectations look into.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let mut members = Map::new();
+        members.insert("outcome".to_owned(), json!(self.outcome.as_str()));
+        for name in ["id", "result", "error"] {
+            if let Some(value) = self.message.as_ref().and_then(|message| message.get(name)) {
+                members.insert(name.to_owned(), value.clone());
+            }
+        }
+        if let Some(status) = self.status {
+            members.insert("http".to_owned(), json!({ "status": status }));
+        }
+        if let Some(reason) = &self.reason {
+            members.insert("reason".to_owned(), json!(reason));
+        }
+        Value::Object(members)
+    }
+}
+
+/// Whether two ids differ only in type or notation: `1` and `"1"`, `1` and `1.0`.
+pub(super) fn similar(left: &IdToken, right: &IdToken) -> bool {
+    fn core(token: &IdToken) -> String {
+        let text = token.to_string();
+        let bare = text.trim_matches('"');
+        bare.strip_suffix(".0").unwrap_or(bare).to_owned()
+    }
+    let (left, right) = (core(left), core(right));
+    left == right && left != "null"
+}

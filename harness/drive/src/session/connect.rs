@@ -1,0 +1,196 @@
+//! Opens connections to a target, as many as the run needs.
+
+use std::cell::Cell;
+use std::fmt;
+use std::time::Duration;
+
+use touchstone_core::jsonrpc::{self, IdToken};
+use touchstone_core::revision::Revision;
+use touchstone_core::trace::{Channel, EventKind, TransportKind};
+
+use super::hint;
+use super::protocol::{ClientIdentity, OpeningProblem, Stateful, protocol_for};
+use super::{Session, SessionLimits};
+use crate::process::ProcessOptions;
+use crate::tap::{DEFAULT_TRACE_BYTES, Tap};
+use crate::target::Target;
+use crate::transport::{
+    Connection, DetectError, HttpSseConnection, OpenError, StdioConnection, StdioOptions, StreamableHttpConnection, TransportLimits,
+    detect,
+};
+
+/// How connections are made.
+#[derive(Debug, Clone)]
+pub struct ConnectorOptions {
+    /// Caps and deadlines of the transport.
+    pub transport: TransportLimits,
+    /// Deadlines of the session.
+    pub session: SessionLimits,
+    /// How server processes are started and ended.
+    pub process: ProcessOptions,
+    /// Bytes of payload that a trace keeps.
+    pub trace_bytes: usize,
+}
+
+impl Default for ConnectorOptions {
+    fn default() -> Self {
+        Self {
+            transport: TransportLimits::default(),
+            session: SessionLimits::default(),
+            process: ProcessOptions::default(),
+            trace_bytes: DEFAULT_TRACE_BYTES,
+        }
+    }
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The server process could not be started.
+    #[error(transparent)]
+    Process(#[from] OpenError),
+    /// What listens at the URL is no MCP server, or nothing listens.
+    #[error(transparent)]
+    Detect(#[from] DetectError),
+    /// The connection was made, but the conversation could not be opened.
+    #[error("{0}")]
+    Handshake(HandshakeFailure),
+    /// The target and the transport do not go together.
+    #[error("{0}")]
+    Mismatch(String),
+    /// Touchstone does not speak the revision.
+    #[error("revision {0} cannot be spoken yet")]
+    Unspoken(Revision),
+}
+
+/// A handshake that failed, with what helps to find out why.
+#[derive(Debug, Clone)]
+pub struct HandshakeFailure {
+    /// Whether the server answered with an error, so that another revision may do.
+    pub refused: bool,
+    /// What happened.
+    pub reason: String,
+    /// The end of what the server wrote to stderr.
+    pub stderr: String,
+    /// The first thing on stdout that was no message.
+    pub stdout: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for HandshakeFailure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "no session could be opened: {}", self.reason)
+    }
+}
+
+/// Makes connections to one target.
+pub struct Connector {
+    target: Target,
+    transport: TransportKind,
+    options: ConnectorOptions,
+    sessions: Cell<usize>,
+    /// Set when a server had to be ended by a signal: the next ones get less time, the finding is made.
+    slow_exit: Cell<bool>,
+}
+
+/// Grace after stdin was closed, once it is known that the server does not exit by itself.
+const SHORT_GRACE: Duration = Duration::from_millis(500);
+
+impl Connector {
+    /// Finds out how to reach the target.
+    ///
+    /// # Errors
+    /// When nothing that speaks MCP answers at the URL.
+    pub async fn prepare(target: Target, options: ConnectorOptions) -> Result<Self, ConnectError> {
+        let transport = match &target {
+            Target::Command(_) => TransportKind::Stdio,
+            Target::Url(url) => match url.transport {
+                Some(TransportKind::Stdio) => {
+                    return Err(ConnectError::Mismatch("a URL cannot be reached over stdio; give a command after `--` instead".to_owned()));
+                }
+                Some(transport) => transport,
+                None => {
+                    let client = ClientIdentity::touchstone(Revision::V2025_11_25);
+                    let params = Stateful::initialize_params(&client, Revision::V2025_11_25.as_str());
+                    let message = jsonrpc::request_bytes(&IdToken::integer(1), "initialize", Some(&params));
+                    detect(url, &message, &options.transport).await?
+                }
+            },
+        };
+        Ok(Self { target, transport, options, sessions: Cell::new(0), slow_exit: Cell::new(false) })
+    }
+
+    /// The transport.
+    #[must_use]
+    pub fn transport(&self) -> TransportKind {
+        self.transport
+    }
+
+    /// Whether the harness starts the server itself.
+    #[must_use]
+    pub fn spawns(&self) -> bool {
+        matches!(self.target, Target::Command(_))
+    }
+
+    /// How many sessions were opened.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.sessions.get()
+    }
+
+    /// A session on which nothing was said yet; `name` names its trace.
+    ///
+    /// # Errors
+    /// When the server cannot be started or reached.
+    pub async fn session(&self, name: &str, revision: Revision, client: ClientIdentity) -> Result<Session, ConnectError> {
+        let protocol = protocol_for(revision, client).ok_or(ConnectError::Unspoken(revision))?;
+        let tap = Tap::new(name, self.transport, self.options.trace_bytes);
+        let connection = self.connection(&tap).await?;
+        self.sessions.set(self.sessions.get() + 1);
+        Ok(Session::new(connection, tap, revision, protocol, self.options.session))
+    }
+
+    /// Ends a session properly, and remembers servers that do not end by themselves.
+    pub async fn end(&self, session: &mut Session) {
+        if self.slow_exit.get() {
+            session.connection().shorten_grace(SHORT_GRACE);
+        }
+        session.close().await;
+        let had_to_be_ended =
+            session.tap().read(|trace| trace.events.iter().any(|event| matches!(&event.kind, EventKind::Signalled { .. })));
+        if had_to_be_ended {
+            self.slow_exit.set(true);
+        }
+    }
+
+    /// Ends a session whose handshake failed, and says what is known about why.
+    pub async fn failed_handshake(&self, mut session: Session, problem: OpeningProblem) -> ConnectError {
+        let stderr = session.connection().stderr_tail();
+        self.end(&mut session).await;
+        let stdout = session.tap().read(|trace| {
+            trace.events.iter().find_map(|event| match &event.kind {
+                EventKind::Received { payload, channel: Channel::Stdout, .. }
+                    if !payload.bytes().trim_ascii().is_empty() && !payload.bytes().trim_ascii_start().starts_with(b"{") =>
+                {
+                    Some(payload.text().into_owned())
+                }
+                _ => None,
+            })
+        });
+        let hint = hint::for_start_failure(&problem.reason, &stderr, stdout.as_deref());
+        ConnectError::Handshake(HandshakeFailure { refused: problem.refused, reason: problem.reason, stderr, stdout, hint })
+    }
+
+    async fn connection(&self, tap: &Tap) -> Result<Connection, ConnectError> {
+        let limits = &self.options.transport;
+        Ok(match (&self.target, self.transport) {
+            (Target::Command(command), _) => {
+                let options = StdioOptions { limits: limits.clone(), process: self.options.process.clone() };
+                Connection::Stdio(StdioConnection::open(command, &options, tap.clone()).await?)
+            }
+            (Target::Url(url), TransportKind::HttpSse) => Connection::HttpSse(HttpSseConnection::open(url, limits, tap.clone()).await?),
+            (Target::Url(url), _) => Connection::StreamableHttp(StreamableHttpConnection::open(url, limits, tap.clone())?),
+        })
+    }
+}

@@ -1,0 +1,484 @@
+//! One conversation with a server under one revision: handshake, ids, answers, requests of the server.
+//!
+//! ```text
+//! cases ──► Session ──► Connection (transport)
+//!             │  ▲
+//!             │  └── inbox: notifications and whatever else came meanwhile
+//!             └───── Protocol: what the era adds to messages (handshake or metadata, probe)
+//! ```
+//!
+//! [`Session`] owns ids, deadlines and the pairing of answers, whatever the era. What differs between eras is behind [`Protocol`]:
+//! [`Stateful`] opens with `initialize`; a stateless era adds metadata to every request instead.
+
+mod answer;
+mod connect;
+mod hint;
+mod protocol;
+mod reply;
+
+pub use answer::{Answer, Outcome};
+pub use connect::{ConnectError, Connector, ConnectorOptions, HandshakeFailure};
+pub use protocol::{ClientIdentity, Opening, OpeningProblem, Protocol, Stateful, protocol_for};
+pub use reply::ReplyPolicy;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+use touchstone_core::jsonrpc::{self, Document, IdToken, Reading, Shape};
+use touchstone_core::revision::Revision;
+use touchstone_core::trace::{EventKind, Intent};
+
+use crate::tap::Tap;
+use crate::transport::{Connection, Incoming, Sent, TransportError};
+
+/// Deadlines of a session.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionLimits {
+    /// Longest wait for the first answer of a fresh server: interpreters and package runners may need many seconds.
+    pub start: Duration,
+    /// Longest wait for any other answer.
+    pub request: Duration,
+    /// How long something unexpected, such as an answer to a notification, is waited for after a liveness probe was answered.
+    pub settle: Duration,
+    /// Messages that may wait unread before the oldest are dropped.
+    pub inbox: usize,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            start: Duration::from_secs(60),
+            request: Duration::from_secs(10),
+            settle: Duration::from_millis(20),
+            inbox: 4096,
+        }
+    }
+}
+
+/// A message from the server that answers nothing we wait for.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// Index of the event in the trace.
+    pub event: usize,
+    /// The message, or null when the bytes are no JSON.
+    pub value: Value,
+    /// Its method, if it is a notification or request.
+    pub method: Option<String>,
+    /// Its id token, if it has one.
+    pub id: Option<IdToken>,
+}
+
+/// A request that was sent and not answered yet.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    /// Its id.
+    pub id: IdToken,
+    /// Where it was sent.
+    pub sent: Sent,
+    /// When it was sent.
+    pub since: Instant,
+}
+
+/// An open conversation.
+pub struct Session {
+    connection: Connection,
+    tap: Tap,
+    revision: Revision,
+    protocol: Box<dyn Protocol>,
+    limits: SessionLimits,
+    replies: ReplyPolicy,
+    next_id: u64,
+    opening: Option<Opening>,
+    answers: Vec<Arrival>,
+    inbox: Vec<Arrival>,
+    statuses: BTreeMap<u32, u16>,
+    ended: BTreeMap<u32, Option<String>>,
+    closed: Option<String>,
+    answered_once: bool,
+}
+
+impl Session {
+    /// A session over a connection on which nothing was said yet.
+    #[must_use]
+    pub fn new(connection: Connection, tap: Tap, revision: Revision, protocol: Box<dyn Protocol>, limits: SessionLimits) -> Self {
+        let replies = ReplyPolicy::new(protocol.client_capabilities());
+        Self {
+            connection,
+            tap,
+            revision,
+            protocol,
+            limits,
+            replies,
+            next_id: 1,
+            opening: None,
+            answers: Vec::new(),
+            inbox: Vec::new(),
+            statuses: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            closed: None,
+            answered_once: false,
+        }
+    }
+
+    /// Opens the conversation as the era demands.
+    ///
+    /// # Errors
+    /// When the server gives no usable answer.
+    pub async fn open(&mut self) -> Result<Opening, OpeningProblem> {
+        let Some((method, params)) = self.protocol.opening_request(self.revision) else {
+            let opening = Opening::default();
+            self.opening = Some(opening.clone());
+            return Ok(opening);
+        };
+        let answer = self.request(&method, Some(params), None).await;
+        let opening = self.protocol.opened(self.revision, &answer)?;
+        if let Some(revision) = opening.revision {
+            self.revision = revision;
+        }
+        if let Some(header) = self.protocol.version_header(self.revision) {
+            self.connection.set_protocol_version(Some(header));
+        }
+        if let Some(method) = self.protocol.opening_notification() {
+            self.notify(&method, None).await.map_err(|error| OpeningProblem { refused: false, reason: error.to_string() })?;
+        }
+        self.opening = Some(opening.clone());
+        Ok(opening)
+    }
+
+    /// What the server said of itself when the session was opened.
+    #[must_use]
+    pub fn opening(&self) -> Option<&Opening> {
+        self.opening.as_ref()
+    }
+
+    /// The revision in use.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The trace.
+    #[must_use]
+    pub fn tap(&self) -> &Tap {
+        &self.tap
+    }
+
+    /// The connection below.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// Why the server is gone, when it is.
+    #[must_use]
+    pub fn closed(&self) -> Option<&str> {
+        self.closed.as_deref()
+    }
+
+    /// How requests of the server are answered.
+    pub fn replies(&mut self) -> &mut ReplyPolicy {
+        &mut self.replies
+    }
+
+    /// The identity that the client shows.
+    #[must_use]
+    pub fn client(&self) -> ClientIdentity {
+        self.protocol.client()
+    }
+
+    /// Sends a request and waits for its answer.
+    pub async fn request(&mut self, method: &str, params: Option<Value>, within: Option<Duration>) -> Answer {
+        let id = self.fresh_id();
+        match self.start(&id, method, params).await {
+            Ok(pending) => self.finish(&pending, within).await,
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// The next unused id.
+    pub fn fresh_id(&mut self) -> IdToken {
+        let id = IdToken::integer(self.next_id);
+        self.next_id += 1;
+        id
+    }
+
+    /// Sends a request with an exact id and does not wait.
+    ///
+    /// # Errors
+    /// When it cannot be handed over.
+    pub async fn start(&mut self, id: &IdToken, method: &str, params: Option<Value>) -> Result<Pending, TransportError> {
+        let params = self.protocol.dress(method, params);
+        let bytes = jsonrpc::request_bytes(id, method, params.as_ref());
+        let sent = self.send_bytes(&bytes, Intent::Proper).await?;
+        Ok(Pending { id: id.clone(), sent, since: Instant::now() })
+    }
+
+    /// Waits for the answer of a request.
+    pub async fn finish(&mut self, pending: &Pending, within: Option<Duration>) -> Answer {
+        let limit = within.unwrap_or(if self.answered_once { self.limits.request } else { self.limits.start });
+        let deadline = pending.since + limit;
+        loop {
+            if let Some(position) = self.position_of_answer(pending) {
+                let arrival = self.answers.remove(position);
+                self.answered_once = true;
+                return Answer::of_message(arrival.value, Some(arrival.event), self.status(pending));
+            }
+            if let Some(reason) = self.closed.clone() {
+                return Answer::closed(&reason, self.status(pending));
+            }
+            if let Some(failure) = self.exchange_over(pending) {
+                self.answered_once = true;
+                return Answer::refused(self.status(pending), failure);
+            }
+            if !self.pump(deadline).await {
+                let waited_ms = u64::try_from(pending.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.tap.record(EventKind::GaveUp { id: pending.id.to_string(), waited_ms });
+                return Answer::silence(self.status(pending));
+            }
+        }
+    }
+
+    /// Sends a notification.
+    ///
+    /// # Errors
+    /// When it cannot be handed over.
+    pub async fn notify(&mut self, method: &str, params: Option<Value>) -> Result<Sent, TransportError> {
+        let params = self.protocol.dress(method, params);
+        let bytes = jsonrpc::notification_bytes(method, params.as_ref());
+        self.send_bytes(&bytes, Intent::Proper).await
+    }
+
+    /// Sends the bytes of one message.
+    ///
+    /// # Errors
+    /// When they cannot be handed over.
+    pub async fn send_bytes(&mut self, bytes: &[u8], intent: Intent) -> Result<Sent, TransportError> {
+        let sent = self.connection.send(bytes, intent).await;
+        if let Err(TransportError::Closed(_)) = &sent {
+            // What the server still said before it went is worth having.
+            while self.closed.is_none() && self.pump(Instant::now() + self.limits.settle).await {}
+        }
+        sent
+    }
+
+    /// The cheapest request that is always valid, to see whether the server is alive.
+    pub async fn probe(&mut self) -> Answer {
+        let (method, params) = self.protocol.probe();
+        self.request(method, params, None).await
+    }
+
+    /// Waits until the server has shown that it is alive, and a moment longer, so that a reply to what was sent before would have come.
+    /// Gives back the responses that answered nothing, and how the probe went.
+    pub async fn settle(&mut self, sent: Option<Sent>) -> (Vec<Arrival>, Answer) {
+        let probe = self.probe().await;
+        let exchange = sent.and_then(|sent| sent.exchange);
+        let deadline = Instant::now() + self.limits.settle;
+        let exchange_deadline = Instant::now() + self.limits.request;
+        // Over HTTP the end of the exchange tells that no reply will come.
+        while let Some(exchange) = exchange.filter(|exchange| !self.ended.contains_key(exchange)) {
+            if self.closed.is_some() || !self.pump(exchange_deadline).await {
+                exchange_never_ended(&self.tap, exchange);
+                break;
+            }
+        }
+        if exchange.is_none() {
+            while self.closed.is_none() && self.pump(deadline).await {}
+        }
+        (std::mem::take(&mut self.answers), probe)
+    }
+
+    /// Waits for a notification or request with this method.
+    pub async fn wait_for(&mut self, method: &str, within: Duration) -> Option<Arrival> {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(position) = self.inbox.iter().position(|arrival| arrival.method.as_deref() == Some(method)) {
+                return Some(self.inbox.remove(position));
+            }
+            if self.closed.is_some() || !self.pump(deadline).await {
+                return None;
+            }
+        }
+    }
+
+    /// Listens for a while and gives back everything that came.
+    pub async fn listen(&mut self, duration: Duration) -> Vec<Arrival> {
+        let deadline = Instant::now() + duration;
+        while self.closed.is_none() && self.pump(deadline).await {}
+        let mut arrivals = std::mem::take(&mut self.inbox);
+        arrivals.append(&mut self.answers);
+        arrivals
+    }
+
+    /// Forgets what has come so far, so that the next case begins with an empty inbox.
+    pub fn forget(&mut self) {
+        self.inbox.clear();
+        self.answers.clear();
+        self.replies.reset();
+    }
+
+    /// The HTTP status with which an exchange was answered, if it is known.
+    #[must_use]
+    pub fn exchange_status(&self, exchange: u32) -> Option<u16> {
+        self.statuses.get(&exchange).copied()
+    }
+
+    /// Marks in the trace that a case begins to use the session.
+    pub fn begin_case(&mut self, case: &str, illegal: bool) {
+        self.tap.record(EventKind::CaseStarted { case: case.to_owned(), illegal });
+    }
+
+    /// Marks in the trace that the case is done.
+    pub fn end_case(&mut self, case: &str) {
+        self.tap.record(EventKind::CaseEnded { case: case.to_owned() });
+    }
+
+    /// Whether the harness has asked the server to end, by closing its input or by a signal.
+    #[must_use]
+    pub fn ending(&self) -> bool {
+        self.tap.read(|trace| {
+            trace.events.iter().any(|event| matches!(event.kind, EventKind::StdinClosed | EventKind::Signalled { .. }))
+        })
+    }
+
+    /// Waits until an HTTP exchange is over, or gave a message, and tells how it went.
+    pub async fn wait_for_exchange(&mut self, exchange: u32, within: Option<Duration>) -> (Answer, Vec<(String, String)>) {
+        let deadline = Instant::now() + within.unwrap_or(self.limits.request);
+        while self.closed.is_none() && !self.ended.contains_key(&exchange) && self.pump(deadline).await {}
+        let status = self.statuses.get(&exchange).copied();
+        let position = self.answers.iter().position(|arrival| self.exchange_of(arrival.event) == Some(exchange));
+        let answer = match (position, self.ended.get(&exchange)) {
+            (Some(position), _) => {
+                let arrival = self.answers.remove(position);
+                Answer::of_message(arrival.value, Some(arrival.event), status)
+            }
+            (None, Some(failure)) => Answer::refused(status, failure.clone()),
+            (None, None) => Answer::silence(status),
+        };
+        let headers = self.tap.read(|trace| {
+            trace.events.iter().find_map(|event| match &event.kind {
+                EventKind::HttpResponse { exchange: found, headers, .. } if *found == exchange => Some(headers.clone()),
+                _ => None,
+            })
+        });
+        (answer, headers.unwrap_or_default())
+    }
+
+    /// Ends the session properly.
+    pub async fn close(&mut self) {
+        self.connection.close().await;
+        while self.closed.is_none() && self.pump(Instant::now() + self.limits.settle).await {}
+    }
+
+    /// Takes in the next thing that the connection gives. False when nothing came before the deadline.
+    async fn pump(&mut self, deadline: Instant) -> bool {
+        let Ok(incoming) = tokio::time::timeout_at(deadline, self.connection.receive()).await else { return false };
+        match incoming {
+            None => {
+                self.closed.get_or_insert_with(|| "the connection is closed".to_owned());
+            }
+            Some(Incoming::Closed { reason }) => self.closed = Some(reason),
+            Some(Incoming::Head { exchange, status, .. }) => {
+                self.statuses.insert(exchange, status);
+            }
+            Some(Incoming::ExchangeEnded { exchange, failure }) => {
+                self.ended.insert(exchange, failure);
+            }
+            Some(Incoming::Message { bytes, event, .. }) => self.take_in(&bytes, event).await,
+        }
+        true
+    }
+
+    /// Sorts a frame: answers, requests to be answered, and the rest.
+    async fn take_in(&mut self, bytes: &[u8], event: usize) {
+        let Reading::Complete(Document { shape, value: Some(value), .. }) = jsonrpc::read(bytes, &jsonrpc::Limits::default()) else {
+            return; // In the trace; monitors judge it.
+        };
+        match (shape, value) {
+            (Shape::Batch(elements), Value::Array(values)) => {
+                for (element, value) in elements.into_iter().zip(values) {
+                    self.sort(element.shape, value, event).await;
+                }
+            }
+            (shape, value) => self.sort(shape, value, event).await,
+        }
+    }
+
+    async fn sort(&mut self, shape: Shape, value: Value, event: usize) {
+        match shape {
+            Shape::Response { id } | Shape::ErrorResponse { id } => {
+                self.answers.push(Arrival { event, value, method: None, id });
+                self.trim();
+            }
+            Shape::Request { id, method, .. } => {
+                if let Some(reply) = self.replies.reply(&id, &method, value.get("params")) {
+                    // A server that does not take the reply is noticed by the request that waits.
+                    let _ = self.connection.send(&reply, Intent::Proper).await;
+                }
+                self.inbox.push(Arrival { event, value, method: Some(method), id: Some(id) });
+                self.trim();
+            }
+            Shape::Notification { method, .. } => {
+                self.inbox.push(Arrival { event, value, method: Some(method), id: None });
+                self.trim();
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps what waits unread within bounds; the trace has it all.
+    fn trim(&mut self) {
+        for waiting in [&mut self.inbox, &mut self.answers] {
+            let excess = waiting.len().saturating_sub(self.limits.inbox);
+            waiting.drain(..excess);
+        }
+    }
+
+    /// The answer to a request among those that came: with its own id, or one that differs only in type, or, over HTTP, an error without
+    /// id in the same exchange.
+    fn position_of_answer(&self, pending: &Pending) -> Option<usize> {
+        let by = |wanted: &dyn Fn(&IdToken) -> bool| {
+            self.answers.iter().position(|arrival| arrival.event > pending.sent.event && arrival.id.as_ref().is_some_and(wanted))
+        };
+        by(&|id| id.same_value(&pending.id)).or_else(|| by(&|id| answer::similar(id, &pending.id))).or_else(|| {
+            let exchange = pending.sent.exchange?;
+            self.ended.get(&exchange)?;
+            self.answers.iter().position(|arrival| {
+                let unreadable = arrival.value.get("id").is_none_or(Value::is_null) || arrival.value.get("error").is_some();
+                unreadable && self.exchange_of(arrival.event) == Some(exchange)
+            })
+        })
+    }
+
+    fn exchange_of(&self, event: usize) -> Option<u32> {
+        self.tap.read(|trace| match trace.events.get(event).map(|event| &event.kind) {
+            Some(EventKind::Received { exchange, .. }) => *exchange,
+            _ => None,
+        })
+    }
+
+    /// Whether the HTTP exchange of a request is over without an answer in sight, and why it failed. An exchange that ends with a 2xx status
+    /// may be answered on another stream (HTTP+SSE always does), so only a refusal or a failure ends the wait.
+    fn exchange_over(&self, pending: &Pending) -> Option<Option<String>> {
+        let exchange = pending.sent.exchange?;
+        let failure = self.ended.get(&exchange)?;
+        let refused = self.statuses.get(&exchange).is_none_or(|status| *status >= 300);
+        (refused || failure.is_some()).then(|| failure.clone())
+    }
+
+    fn status(&self, pending: &Pending) -> Option<u16> {
+        self.statuses.get(&pending.sent.exchange?).copied()
+    }
+
+    fn failed(&self, error: &TransportError) -> Answer {
+        match error {
+            TransportError::Closed(reason) => Answer::closed(self.closed.as_deref().unwrap_or(reason), None),
+            other => Answer::closed(&other.to_string(), None),
+        }
+    }
+}
+
+/// Leaves a mark in the trace that an exchange never ended.
+fn exchange_never_ended(tap: &Tap, exchange: u32) {
+    tap.record(EventKind::LimitReached { limit: format!("time for the HTTP exchange {exchange} to end") });
+}
