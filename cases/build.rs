@@ -20,20 +20,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     // The whole package, so that a new folder is noticed as well.
-    #[expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
-    {
-        println!("cargo:rerun-if-changed=.");
-    }
+    println!("cargo:rerun-if-changed=.");
 
     let mut code = String::new();
     writeln!(code, "const REQUIREMENTS: &[Requirements] = &[")?;
     for file in files(&root.join("requirements"), "yaml")? {
         let json = translated(&file, &out, "requirements")?;
-        writeln!(code, "    Requirements {{ area: {:?}, json: include_str!({json:?}) }},", stem(&file)?)?;
+        writeln!(
+            code,
+            "    Requirements {{ area: {:?}, json: include_str!({json:?}) }},",
+            stem(&file)?
+        )?;
     }
     writeln!(code, "];\nconst SCHEMAS: &[Schema] = &[")?;
     for file in files(&root.join("schemas"), "json")? {
-        writeln!(code, "    Schema {{ name: {:?}, text: include_str!({:?}) }},", stem(&file)?, text_path(&file)?)?;
+        writeln!(
+            code,
+            "    Schema {{ name: {:?}, text: include_str!({:?}) }},",
+            stem(&file)?,
+            text_path(&file)?
+        )?;
     }
     writeln!(code, "];\nconst CASES: &[CaseFile] = &[")?;
     for folder in case_folders(&root)? {
@@ -101,9 +107,14 @@ fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, Box<dyn Error>>
 
 fn stem(path: &Path) -> Result<String, Box<dyn Error>> {
     let stem = path.file_stem().and_then(|stem| stem.to_str());
-    Ok(stem.ok_or_else(|| format!("{} has no name in UTF-8", path.display()))?.to_owned())
+    Ok(stem
+        .ok_or_else(|| format!("{} has no name in UTF-8", path.display()))?
+        .to_owned())
 }
 
 fn text_path(path: &Path) -> Result<String, Box<dyn Error>> {
-    Ok(path.to_str().ok_or_else(|| format!("{} is not UTF-8", path.display()))?.to_owned())
+    Ok(path
+        .to_str()
+        .ok_or_else(|| format!("{} is not UTF-8", path.display()))?
+        .to_owned())
 }

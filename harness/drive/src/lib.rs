@@ -8,7 +8,9 @@
 //!
 //! Everything runs on one current-thread tokio runtime inside a `LocalSet`; every wait has a deadline and every queue is bounded.
 
+pub mod execute;
 pub mod process;
+pub mod session;
 pub mod tap;
 pub mod target;
 pub mod transport;

@@ -177,7 +177,7 @@ impl Engine<'_> {
                     return Ok(vec![Opened { revision: wanted, session: opened.session }]);
                 }
                 let mut session = opened.session;
-                session.close().await;
+                connector.end(&mut session).await;
                 Err(StartError::Revision { wanted: wanted.to_string(), offered: opened.version })
             }
             Selection::Newest => {
@@ -186,11 +186,11 @@ impl Engine<'_> {
                     match open(connector, wanted).await {
                         Ok(Candidate { revision: Some(revision), session, .. }) => return Ok(vec![Opened { revision, session }]),
                         Ok(Candidate { version, mut session, .. }) => {
-                            session.close().await;
+                            connector.end(&mut session).await;
                             refusal.get_or_insert(StartError::Revision { wanted: wanted.to_string(), offered: version });
                         }
                         // A server that refuses a version with an error may accept an older one; anything else ends the search.
-                        Err(ConnectError::Handshake { refused: true, .. }) if wanted != Revision::V2024_11_05 => {}
+                        Err(ConnectError::Handshake(failure)) if failure.refused && wanted != Revision::V2024_11_05 => {}
                         Err(error) => return Err(refusal.unwrap_or(error.into())),
                     }
                 }
@@ -211,7 +211,7 @@ impl Engine<'_> {
                             found.push(Opened { revision, session });
                         }
                         Ok(Candidate { mut session, version, .. }) => {
-                            session.close().await;
+                            connector.end(&mut session).await;
                             failure.get_or_insert(StartError::Revision { wanted: wanted.to_string(), offered: version });
                         }
                         Err(error) => {

@@ -172,7 +172,7 @@ pub(super) async fn walk(session: &mut Session, method: &str) -> Walk {
 
 impl Walk {
     /// The object that expectations look into.
-    pub fn to_value(&self) -> Value {
+    pub(super) fn to_value(&self) -> Value {
         let mut members = match &self.last {
             Value::Object(members) => members.clone(),
             _ => Map::new(),

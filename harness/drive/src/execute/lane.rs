@@ -33,7 +33,7 @@ pub(super) struct Finished<'a> {
 
 impl<'a> Finished<'a> {
     /// A case that was not run.
-    pub fn not_run(planned: Planned<'a>, reason: String) -> Self {
+    pub(super) fn not_run(planned: Planned<'a>, reason: String) -> Self {
         let mut report = CaseReport::default();
         for requirement in planned.case.requirements() {
             report.unexercised.insert(requirement.to_owned(), reason.clone());
@@ -58,17 +58,17 @@ const MOST_RESTARTS: usize = 50;
 
 impl<'a> Lane<'a> {
     /// A lane that goes on with an open session, or opens one when it is needed.
-    pub fn new(shared: &'a Shared<'a>, name: &'static str, session: Option<Session>) -> Self {
+    pub(super) fn new(shared: &'a Shared<'a>, name: &'static str, session: Option<Session>) -> Self {
         Self { shared, name, session, restarts: 0, traces: Vec::new() }
     }
 
     /// Runs a case on the lane's session.
-    pub async fn run(&mut self, planned: Planned<'a>) -> Finished<'a> {
+    pub(super) async fn run(&mut self, planned: Planned<'a>) -> Finished<'a> {
         let mut session = match self.session.take() {
             Some(session) if session.closed().is_none() => session,
             gone => {
                 if let Some(mut gone) = gone {
-                    gone.close().await;
+                    self.shared.connector.end(&mut gone).await;
                     self.traces.push(gone.tap().snapshot());
                 }
                 match self.open().await {
@@ -95,9 +95,9 @@ impl<'a> Lane<'a> {
     }
 
     /// Ends the session and gives back all traces.
-    pub async fn close(mut self) -> Vec<Trace> {
+    pub(super) async fn close(mut self) -> Vec<Trace> {
         if let Some(mut session) = self.session.take() {
-            shared.connector.end(&mut session).await;
+            self.shared.connector.end(&mut session).await;
             self.traces.push(session.tap().snapshot());
         }
         self.traces

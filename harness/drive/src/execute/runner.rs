@@ -74,7 +74,7 @@ struct Seen {
 
 impl Runner<'_> {
     /// Runs the case.
-    pub async fn run(mut self) -> CaseReport {
+    pub(super) async fn run(mut self) -> CaseReport {
         let case = self.case;
         if let Err(Stop::Case(reason) | Stop::Item(reason)) = self.steps(&case.steps).await {
             self.unexercised_rest(&case.steps, &reason);
@@ -148,7 +148,7 @@ impl Runner<'_> {
                 Seen { value: json!({ "outcome": outcome, "messages": messages }), events }
             }
             Action::CloseStdin => {
-                self.session.connection().close_stdin().await.map_err(|error| Stop::Case(error.to_string()))?;
+                self.session.connection().close_stdin().map_err(|error| Stop::Case(error.to_string()))?;
                 return Ok(());
             }
             Action::Signal(name) => {
@@ -285,7 +285,7 @@ impl Runner<'_> {
     }
 
     async fn reconnect(&mut self) -> Result<(), Stop> {
-        self.session.close().await;
+        self.connector.end(self.session).await;
         self.report.traces.push(self.session.tap().snapshot());
         let number = self.report.traces.len() + 1;
         let name = format!("{}/{}#{number}", self.revision, self.case_id);

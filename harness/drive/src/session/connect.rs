@@ -11,12 +11,12 @@ use touchstone_core::trace::{Channel, EventKind, TransportKind};
 use super::hint;
 use super::protocol::{ClientIdentity, OpeningProblem, Stateful, protocol_for};
 use super::{Session, SessionLimits};
-use crate::process::ProcessOptions;
+use crate::process::{ProcessOptions, SpawnError};
 use crate::tap::{DEFAULT_TRACE_BYTES, Tap};
 use crate::target::Target;
 use crate::transport::{
-    Connection, DetectError, HttpSseConnection, OpenError, StdioConnection, StdioOptions, StreamableHttpConnection, TransportLimits,
-    detect,
+    Connection, DetectError, HttpError, HttpSseConnection, HttpSseError, StdioConnection, StdioOptions, StreamableHttpConnection,
+    TransportLimits, detect,
 };
 
 /// How connections are made.
@@ -48,10 +48,16 @@ impl Default for ConnectorOptions {
 pub enum ConnectError {
     /// The server process could not be started.
     #[error(transparent)]
-    Process(#[from] OpenError),
+    Process(#[from] SpawnError),
     /// What listens at the URL is no MCP server, or nothing listens.
     #[error(transparent)]
     Detect(#[from] DetectError),
+    /// The HTTP request could not be made.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The event stream is not one.
+    #[error(transparent)]
+    HttpSse(#[from] HttpSseError),
     /// The connection was made, but the conversation could not be opened.
     #[error("{0}")]
     Handshake(HandshakeFailure),

@@ -141,7 +141,15 @@ impl Session {
             self.connection.set_protocol_version(Some(header));
         }
         if let Some(method) = self.protocol.opening_notification() {
-            self.notify(&method, None).await.map_err(|error| OpeningProblem { refused: false, reason: error.to_string() })?;
+            // Over HTTP every message is a request of its own: the next one must not overtake this one.
+            let sent = self.notify(&method, None).await.map_err(|error| OpeningProblem { refused: false, reason: error.to_string() })?;
+            let deadline = Instant::now() + self.limits.request;
+            while let Some(exchange) = sent.exchange.filter(|exchange| !self.ended.contains_key(exchange)) {
+                if self.closed.is_some() || !self.pump(deadline).await {
+                    exchange_never_ended(&self.tap, exchange);
+                    break;
+                }
+            }
         }
         self.opening = Some(opening.clone());
         Ok(opening)

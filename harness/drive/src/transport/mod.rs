@@ -12,12 +12,14 @@ mod streamable_http;
 pub use detect::{DetectError, detect};
 pub use http::{HttpError, RawRequest};
 pub use http_sse::{HttpSseConnection, HttpSseError};
-pub use stdio::StdioConnection;
+pub use stdio::{StdioConnection, StdioOptions};
 pub use streamable_http::StreamableHttpConnection;
 
 use std::time::Duration;
 
 use touchstone_core::trace::{Channel, Intent, TransportKind};
+
+use crate::process::Exit;
 
 /// Caps and deadlines of a transport. Every one of them protects the harness from the server.
 #[derive(Debug, Clone)]
@@ -227,6 +229,74 @@ impl Connection {
     pub fn set_protocol_version(&mut self, version: Option<String>) {
         if let Self::StreamableHttp(connection) = self {
             connection.set_protocol_version(version);
+        }
+    }
+
+    /// Hands over exact bytes: over stdio one write for each chunk, with a newline after the last if wanted; over HTTP one body.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub async fn send_chunks(&mut self, chunks: &[Vec<u8>], newline: bool, intent: Intent) -> Result<Sent, TransportError> {
+        match self {
+            Self::Stdio(connection) => connection.send_chunks(chunks, newline, intent).await,
+            other => other.send(&chunks.concat(), intent).await,
+        }
+    }
+
+    /// Closes the server's standard input.
+    ///
+    /// # Errors
+    /// Over HTTP.
+    pub fn close_stdin(&mut self) -> Result<(), TransportError> {
+        self.stdio("closing stdin").map(StdioConnection::close_stdin)
+    }
+
+    /// Sends a signal to the server's process group.
+    ///
+    /// # Errors
+    /// Over HTTP, and when the signal is unknown or cannot be sent.
+    pub fn signal(&mut self, name: &str) -> Result<(), TransportError> {
+        self.stdio("a signal")?.signal(name).map_err(TransportError::InvalidRequest)
+    }
+
+    /// Waits for the server process to end.
+    ///
+    /// # Errors
+    /// Over HTTP.
+    pub async fn wait_exit(&mut self, within: Duration) -> Result<Option<Exit>, TransportError> {
+        Ok(self.stdio("waiting for the exit")?.wait_exit(within).await)
+    }
+
+    /// Gives a server process less time to end by itself.
+    pub fn shorten_grace(&mut self, grace: Duration) {
+        if let Self::Stdio(connection) = self {
+            connection.shorten_grace(grace);
+        }
+    }
+
+    /// The end of what the server wrote to stderr, where there is a process.
+    #[must_use]
+    pub fn stderr_tail(&self) -> String {
+        match self {
+            Self::Stdio(connection) => connection.stderr_tail(),
+            _ => String::new(),
+        }
+    }
+
+    /// Ends the connection properly: the process, or the HTTP session.
+    pub async fn close(&mut self) {
+        match self {
+            Self::Stdio(connection) => connection.close().await,
+            Self::StreamableHttp(connection) => connection.close().await,
+            Self::HttpSse(connection) => connection.close().await,
+        }
+    }
+
+    fn stdio(&mut self, operation: &'static str) -> Result<&mut StdioConnection, TransportError> {
+        let transport = self.kind();
+        match self {
+            Self::Stdio(connection) => Ok(connection),
+            _ => Err(TransportError::Unsupported { operation, transport }),
         }
     }
 }
