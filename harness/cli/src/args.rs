@@ -1,0 +1,333 @@
+//! The command line: words as clap reads them, and the validated plan that the rest of the program works with.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use touchstone_core::revision::Revision;
+use touchstone_core::trace::TransportKind;
+use touchstone_drive::execute::{CallPolicy, CaseFilter, EngineOptions, Selection};
+use touchstone_drive::process::{GuardProgram, ProcessOptions};
+use touchstone_drive::session::{ConnectorOptions, SessionLimits};
+use touchstone_drive::target::{CommandTarget, Target, UrlTarget};
+
+use crate::config_file;
+
+/// Conformance tests for MCP servers.
+#[derive(Debug, Parser)]
+#[command(name = "touchstone", version, about, after_help = "Exit codes: 0 nothing failed, 1 something failed, 2 could not run, 3 a bug in Touchstone, 130 interrupted")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Judge a server; without a target, the bundled reference server
+    Check(Box<CheckArguments>),
+    /// List cases, requirements, monitors or faults
+    List(ListArguments),
+    /// Run the bundled reference server
+    Serve(ServeArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    #[command(flatten)]
+    target: TargetArguments,
+
+    /// Which revisions to judge: a date, `newest` or `all`
+    #[arg(long, default_value = "newest", value_name = "R|newest|all")]
+    revision: String,
+
+    /// Run only cases whose id matches; `*` stands for anything
+    #[arg(long = "case", value_name = "GLOB")]
+    cases: Vec<String>,
+
+    /// A folder with case files of your own, run together with the built-in ones
+    #[arg(long = "cases", value_name = "DIR")]
+    folders: Vec<PathBuf>,
+
+    /// Which tools are called with valid arguments
+    #[arg(long, value_enum, default_value_t = Call::ReadOnly)]
+    call: Call,
+
+    /// Call this tool with valid arguments, whatever its annotations say
+    #[arg(long, value_name = "NAME")]
+    allow_tool: Vec<String>,
+
+    /// Exit with 1 for warnings too
+    #[arg(long)]
+    strict: bool,
+
+    /// Which score decides the exit code
+    #[arg(long, value_enum, default_value_t = Gate::All)]
+    gate: Gate,
+
+    /// Write the run record as JSON; `-` for stdout
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Write every trace into this folder, as JSON Lines
+    #[arg(long, value_name = "DIR")]
+    traces: Option<PathBuf>,
+
+    /// Cases that run at the same time; 0 for as many as there are processors
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    jobs: usize,
+
+    /// Seconds to wait for the first answer of a fresh server
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    start_timeout: u64,
+
+    /// Seconds to wait for any other answer
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    timeout: u64,
+
+    /// Print only the verdict
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Print information and what was not exercised as well
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
+}
+
+#[derive(Debug, Args)]
+struct TargetArguments {
+    /// The server's URL
+    #[arg(long, conflicts_with_all = ["config", "server_command"])]
+    url: Option<String>,
+
+    /// An HTTP header for every request, `Name: value`; the value is kept secret
+    #[arg(long = "header", value_name = "NAME: VALUE", requires = "url")]
+    headers: Vec<String>,
+
+    /// Use this transport instead of finding out
+    #[arg(long, value_name = "streamable-http|http-sse|stdio")]
+    transport: Option<TransportKind>,
+
+    /// A client configuration: `mcpServers` (Claude Desktop, Cursor) or `servers` (VS Code)
+    #[arg(long, value_name = "FILE", conflicts_with = "server_command")]
+    config: Option<PathBuf>,
+
+    /// Only this server of the configuration
+    #[arg(long, value_name = "NAME", requires = "config")]
+    server: Option<String>,
+
+    /// A variable for the server's environment, `NAME=VALUE`; the value is kept secret
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    environment: Vec<String>,
+
+    /// The server's working directory
+    #[arg(long, value_name = "DIR")]
+    cwd: Option<PathBuf>,
+
+    /// Start the server with an almost empty environment, as desktop clients do
+    #[arg(long)]
+    clean_env: bool,
+
+    /// The command that starts the server, over stdio
+    #[arg(last = true, value_name = "COMMAND")]
+    server_command: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Call {
+    /// Those annotated readOnlyHint: true
+    ReadOnly,
+    /// All
+    All,
+    /// None
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Gate {
+    /// Conformance and robustness
+    All,
+    /// Conformance alone
+    Conformance,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArguments {
+    /// What to list
+    #[arg(value_enum)]
+    pub what: Listed,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Only what exists in this revision
+    #[arg(long, value_name = "R")]
+    pub revision: Option<Revision>,
+
+    /// A folder with case files of your own, listed together with the built-in ones
+    #[arg(long = "cases", value_name = "DIR")]
+    pub folders: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Listed {
+    /// Cases and the requirements that they are tied to
+    Cases,
+    /// Requirements and what judges them
+    Requirements,
+    /// Monitors and what they judge
+    Monitors,
+    /// Faults of the reference server and what must catch them
+    Faults,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// The transport
+    #[arg(long, default_value = "stdio", value_name = "stdio|streamable-http|http-sse")]
+    pub transport: String,
+
+    /// A revision to speak; all of them when none is given
+    #[arg(long = "revision", value_name = "R")]
+    pub revisions: Vec<String>,
+
+    /// A fault to misbehave with (see `touchstone list faults`)
+    #[arg(long = "fault", value_name = "ID")]
+    pub faults: Vec<String>,
+
+    /// The port to listen on; 0 for any
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+}
+
+/// A validated `check`.
+pub(crate) struct CheckPlan {
+    /// The servers, with the name that a configuration gives them.
+    pub targets: Vec<(Option<String>, Target)>,
+    /// What the engine is to do.
+    pub options: EngineOptions,
+    /// Folders of the user's own cases.
+    pub folders: Vec<PathBuf>,
+    /// Whether warnings fail the run.
+    pub strict: bool,
+    /// Which score decides.
+    pub gate: Gate,
+    /// Where the record goes.
+    pub json: Option<PathBuf>,
+    /// Where traces go.
+    pub traces: Option<PathBuf>,
+    /// How much is printed.
+    pub quiet: bool,
+    /// How much is printed.
+    pub verbose: bool,
+}
+
+impl TryFrom<CheckArguments> for CheckPlan {
+    type Error = anyhow::Error;
+
+    fn try_from(arguments: CheckArguments) -> anyhow::Result<Self> {
+        let selection = match arguments.revision.as_str() {
+            "newest" => Selection::Newest,
+            "all" => Selection::All,
+            date => {
+                let revision: Revision = date.parse().map_err(|error| anyhow!("--revision: {error}, and the words newest and all"))?;
+                if !Revision::STATEFUL.contains(&revision) {
+                    bail!("--revision {revision}: the stateless era cannot be judged yet");
+                }
+                Selection::Only(revision)
+            }
+        };
+        let session = SessionLimits {
+            start: Duration::from_secs(arguments.start_timeout.max(1)),
+            request: Duration::from_secs(arguments.timeout.max(1)),
+            ..SessionLimits::default()
+        };
+        let process = ProcessOptions { guard: GuardProgram::CurrentExecutable, ..ProcessOptions::default() };
+        let options = EngineOptions {
+            selection,
+            filter: CaseFilter::new(arguments.cases),
+            call: match arguments.call {
+                Call::ReadOnly => CallPolicy::ReadOnly,
+                Call::All => CallPolicy::All,
+                Call::None => CallPolicy::None,
+            },
+            allowed_tools: arguments.allow_tool.into_iter().collect::<BTreeSet<_>>(),
+            jobs: arguments.jobs,
+            connector: ConnectorOptions { session, process, ..ConnectorOptions::default() },
+        };
+        Ok(Self {
+            targets: targets(arguments.target)?,
+            options,
+            folders: arguments.folders,
+            strict: arguments.strict,
+            gate: arguments.gate,
+            json: arguments.json,
+            traces: arguments.traces,
+            quiet: arguments.quiet,
+            verbose: arguments.verbose,
+        })
+    }
+}
+
+fn targets(arguments: TargetArguments) -> anyhow::Result<Vec<(Option<String>, Target)>> {
+    let environment = arguments.environment.iter().map(|pair| variable(pair)).collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some(url) = arguments.url {
+        let url: url::Url = url.parse().with_context(|| format!("--url {url:?} is no URL, for example http://localhost:8000/mcp"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            bail!("--url {url}: only http and https can be used");
+        }
+        if !environment.is_empty() || arguments.cwd.is_some() || arguments.clean_env {
+            bail!("--env, --cwd and --clean-env are for a server that Touchstone starts, not for a URL");
+        }
+        let headers = arguments.headers.iter().map(|header| field(header)).collect::<anyhow::Result<Vec<_>>>()?;
+        return Ok(vec![(None, Target::Url(UrlTarget { url, headers, transport: arguments.transport }))]);
+    }
+    let adjust = |command: &mut CommandTarget| {
+        command.environment.extend(environment.iter().cloned());
+        command.clean_environment |= arguments.clean_env;
+        if let Some(directory) = &arguments.cwd {
+            command.directory = Some(directory.clone());
+        }
+    };
+    if let Some(file) = &arguments.config {
+        let mut servers = config_file::read(file, arguments.server.as_deref())?;
+        for (_, target) in &mut servers {
+            match target {
+                Target::Command(command) => adjust(command),
+                Target::Url(url) => url.transport = arguments.transport.or(url.transport),
+            }
+        }
+        return Ok(servers.into_iter().map(|(name, target)| (Some(name), target)).collect());
+    }
+    if arguments.transport.is_some_and(TransportKind::is_http) {
+        bail!("--transport {} needs a --url", arguments.transport.map_or("", TransportKind::as_str));
+    }
+    let mut words = arguments.server_command.into_iter();
+    let mut command = match words.next() {
+        Some(program) => CommandTarget::new(program, words),
+        None => {
+            let this = std::env::current_exe().context("the path of this program is unknown, so the bundled server cannot be started")?;
+            CommandTarget::new(this, ["serve".into()])
+        }
+    };
+    adjust(&mut command);
+    Ok(vec![(None, Target::Command(command))])
+}
+
+fn variable(pair: &str) -> anyhow::Result<(String, String)> {
+    match pair.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        // The text may be a secret that somebody forgot to name.
+        _ => bail!("--env wants NAME=VALUE"),
+    }
+}
+
+fn field(header: &str) -> anyhow::Result<(String, String)> {
+    match header.split_once(':') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        _ => bail!("--header wants \"Name: value\""),
+    }
+}

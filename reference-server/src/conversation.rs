@@ -1,0 +1,244 @@
+//! One conversation with one client: message bytes in, outputs out, no clock and no input or output.
+//!
+//! `receive` reads the frame, answers every request in it through `features`, lets the faults (if any) spoil each
+//! answer, and schedules the answers; a transport sends them when they are due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::envelope::{self, Frame, Id, Incoming, Message, Request, Response, RpcError};
+use crate::faults::{Decorator, Fault, Received};
+use crate::features::{Answer, Scratch, Session};
+use crate::revision::Revision;
+
+/// What a conversation needs to know. Conversations made from clones share the scratch directory of `write_note`.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The revisions to negotiate; never empty.
+    pub(crate) revisions: Vec<Revision>,
+    pub(crate) faults: Vec<&'static Fault>,
+    pub(crate) page_size: usize,
+    pub(crate) scratch: Arc<Scratch>,
+}
+
+impl Options {
+    /// Options for the revisions (none: all) and faults (none: a correct server), and for lists of `page_size` items
+    /// a page (at least one).
+    pub fn new(revisions: &[Revision], faults: &[&'static Fault], page_size: usize) -> Self {
+        let revisions = if revisions.is_empty() { Revision::ALL.to_vec() } else { revisions.to_vec() };
+        Self { revisions, faults: faults.to_vec(), page_size: page_size.max(1), scratch: Arc::default() }
+    }
+
+    /// The newest revision to negotiate.
+    pub(crate) fn newest(&self) -> Revision {
+        self.revisions.iter().copied().max().unwrap_or(Revision::V2025_11_25)
+    }
+
+    /// Whether the date is that of a revision to negotiate.
+    pub(crate) fn supported(&self, date: &str) -> Option<Revision> {
+        self.revisions.iter().copied().find(|revision| revision.as_str() == date)
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new(&[], &[], 3)
+    }
+}
+
+/// What a transport has to do.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send a message once the time has passed.
+    Message {
+        /// The message.
+        message: Message,
+        /// How long after the message that caused it.
+        after: Duration,
+        /// The id of the request it belongs to; `None` for batches and for answers without an id.
+        request: Option<Value>,
+    },
+    /// Send no more about this request: the client has cancelled it.
+    Withdraw {
+        /// The id of the request.
+        request: Value,
+    },
+    /// Print a line that is not a message (faults only).
+    Text(String),
+    /// End the process with this code (faults only).
+    Exit(i32),
+}
+
+/// The state of one client's session.
+#[derive(Debug)]
+pub struct Conversation {
+    options: Options,
+    session: Session,
+    /// The revision of the last `initialize`.
+    negotiated: Option<Revision>,
+    decorators: Vec<Box<dyn Decorator>>,
+}
+
+impl Conversation {
+    /// A conversation before its first message.
+    pub fn new(options: &Options) -> Self {
+        Self {
+            options: options.clone(),
+            session: Session::new(options.newest(), options.page_size, Arc::clone(&options.scratch)),
+            negotiated: None,
+            decorators: options.faults.iter().map(|fault| fault.decorator()).collect(),
+        }
+    }
+
+    /// What the server says before any message: nothing, unless a fault makes it talk.
+    pub fn start(&self) -> Vec<Output> {
+        self.decorators.iter().flat_map(|decorator| decorator.at_start()).collect()
+    }
+
+    /// Whether the process outlives the end of its input; `false` unless a fault says so.
+    pub fn outlives_input(&self) -> bool {
+        self.decorators.iter().any(|decorator| decorator.outlives_input())
+    }
+
+    /// Takes one frame from the client: a line of stdio, or the body of a POST. Never panics, whatever the bytes.
+    pub fn receive(&mut self, bytes: &[u8]) -> Vec<Output> {
+        let frame = envelope::read(bytes);
+        let received = Received::of(&frame);
+        let outputs = match frame {
+            Frame::Unparseable(error) => vec![now(Response { id: Id::null(), outcome: Err(error) })],
+            Frame::One(incoming) => self.one(incoming),
+            Frame::Array(entries) if self.negotiated.is_some_and(Revision::has_batches) => self.batch(entries),
+            Frame::Array(_) => {
+                let error = RpcError::invalid_request("Invalid request: batches exist in revision 2025-03-26 only");
+                vec![now(Response { id: Id::null(), outcome: Err(error) })]
+            }
+        };
+        self.decorators.iter_mut().fold(outputs, |outputs, decorator| decorator.outputs(received, outputs))
+    }
+
+    fn one(&mut self, incoming: Incoming) -> Vec<Output> {
+        match incoming {
+            Incoming::Request(request) => {
+                let (response, after, notifications) = self.answer(&request);
+                let request = request.id.value();
+                let notifications = notifications.into_iter().map(|(after, message)| (message, after));
+                notifications
+                    .chain([(Message::Response(response), after)])
+                    .map(|(message, after)| Output::Message { message, after, request: request.clone() })
+                    .collect()
+            }
+            Incoming::Notification { method, params } => cancelled(&method, params),
+            Incoming::Response => Vec::new(),
+            Incoming::Invalid { id, error } => vec![now(Response { id, outcome: Err(error) })],
+        }
+    }
+
+    /// Answers a batch with one array, sent when its slowest answer is due (2025-03-26, base protocol, Batching).
+    fn batch(&mut self, entries: Vec<Incoming>) -> Vec<Output> {
+        if entries.is_empty() {
+            let error = RpcError::invalid_request("Invalid request: a batch must not be empty");
+            return vec![now(Response { id: Id::null(), outcome: Err(error) })];
+        }
+        let mut outputs = Vec::new();
+        let mut responses = Vec::new();
+        let mut slowest = Duration::ZERO;
+        for entry in entries {
+            match entry {
+                Incoming::Request(request) if request.method == "initialize" => {
+                    let error = RpcError::invalid_request("Invalid request: initialize must not be part of a batch");
+                    responses.push(self.decorated(&request, Err(error)));
+                }
+                Incoming::Request(request) => {
+                    let (response, after, notifications) = self.answer(&request);
+                    responses.push(response);
+                    slowest = slowest.max(after);
+                    outputs.extend(
+                        notifications.into_iter().map(|(after, message)| Output::Message {
+                            message,
+                            after,
+                            request: None,
+                        }),
+                    );
+                }
+                Incoming::Notification { method, params } => outputs.extend(cancelled(&method, params)),
+                Incoming::Response => {}
+                Incoming::Invalid { id, error } => responses.push(Response { id, outcome: Err(error) }),
+            }
+        }
+        if !responses.is_empty() {
+            outputs.push(Output::Message { message: Message::Batch(responses), after: slowest, request: None });
+        }
+        outputs
+    }
+
+    fn answer(&mut self, request: &Request) -> (Response, Duration, Vec<(Duration, Message)>) {
+        let answer = match &request.params {
+            Err(error) => Err(RpcError::invalid_params(format!("Invalid params: {error}"))),
+            Ok(params) if request.method == "initialize" => self.initialize(params).map(Answer::from),
+            Ok(params) => self.session.answer(&request.method, params),
+        };
+        match answer {
+            Ok(answer) => (self.decorated(request, Ok(answer.result)), answer.after, answer.notifications),
+            Err(error) => (self.decorated(request, Err(error)), Duration::ZERO, Vec::new()),
+        }
+    }
+
+    fn decorated(&mut self, request: &Request, outcome: Result<Value, RpcError>) -> Response {
+        let response = Response { id: request.id.clone(), outcome };
+        self.decorators.iter_mut().fold(response, |response, decorator| decorator.response(request, response))
+    }
+
+    /// Negotiates (basic/lifecycle, Version Negotiation). A second `initialize` negotiates anew.
+    fn initialize(&mut self, params: &Map<String, Value>) -> Result<Value, RpcError> {
+        let date = params
+            .get("protocolVersion")
+            .and_then(Value::as_str)
+            .ok_or_else(|| RpcError::invalid_params("Invalid params: protocolVersion must be a string"))?;
+        for member in ["capabilities", "clientInfo"] {
+            if !params.get(member).is_some_and(Value::is_object) {
+                return Err(RpcError::invalid_params(format!("Invalid params: {member} must be an object")));
+            }
+        }
+        let revision = self.options.supported(date).unwrap_or_else(|| self.options.newest());
+        self.negotiated = Some(revision);
+        self.session.revision = revision;
+        let mut capabilities = json!({
+            "logging": {},
+            "prompts": { "listChanged": true },
+            "resources": { "subscribe": true, "listChanged": true },
+            "tools": { "listChanged": true },
+        });
+        if revision >= Revision::V2025_03_26 {
+            capabilities["completions"] = json!({});
+        }
+        let mut info = json!({ "name": "touchstone-reference", "version": env!("CARGO_PKG_VERSION") });
+        if revision.has_titles() {
+            info["title"] = json!("Touchstone reference server");
+        }
+        Ok(json!({
+            "protocolVersion": revision.as_str(),
+            "capabilities": capabilities,
+            "serverInfo": info,
+            "instructions": "Tools with readOnlyHint are safe to call; write_note writes into a scratch directory.",
+        }))
+    }
+}
+
+/// An answer that is sent at once.
+fn now(response: Response) -> Output {
+    let request = response.id.value().filter(|id| !id.is_null());
+    Output::Message { message: Message::Response(response), after: Duration::ZERO, request }
+}
+
+/// A cancellation takes back what is not yet said; all other notifications have no effect here.
+fn cancelled(method: &str, mut params: Map<String, Value>) -> Vec<Output> {
+    match params.remove("requestId") {
+        Some(request) if method == "notifications/cancelled" => vec![Output::Withdraw { request }],
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! Two prompts: one with arguments, one without.
+
+use serde_json::{Value, json};
+
+use super::{Object, Session, object, paging, string};
+use crate::envelope::RpcError;
+
+impl Session {
+    pub(super) fn list_prompts(&self, params: &Object) -> Result<Value, RpcError> {
+        let pull_request = self.titled(
+            json!({ "name": "pr_url", "description": "Where the pull request is.", "required": true }),
+            "Pull request",
+        );
+        let focus = self.titled(
+            json!({ "name": "focus", "description": "What to look at most.", "required": false }),
+            "Focus",
+        );
+        let review = json!({
+            "name": "code_review_prompt",
+            "description": "Asks for the review of a pull request.",
+            "arguments": [pull_request, focus],
+        });
+        let greeting = json!({ "name": "greeting", "description": "Says hello." });
+        let items = vec![self.titled(review, "Code review"), self.titled(greeting, "Greeting")];
+        paging::page("prompts", items, self.page_size, params)
+    }
+}
+
+pub(super) fn get(params: &Object) -> Result<Value, RpcError> {
+    let name = string(params, "name")?;
+    let arguments = object(params, "arguments")?;
+    let argument = |name: &str| arguments.and_then(|arguments| arguments.get(name)).and_then(Value::as_str);
+    if let Some((name, _)) = arguments.and_then(|all| all.iter().find(|(_, value)| !value.is_string())) {
+        return Err(RpcError::invalid_params(format!("Invalid params: argument {name:?} must be a string")));
+    }
+    let (description, text) = match name {
+        "code_review_prompt" => {
+            let pull_request = argument("pr_url")
+                .ok_or_else(|| RpcError::invalid_params("Invalid params: argument \"pr_url\" is missing"))?;
+            let focus = argument("focus").map(|focus| format!(" Look at {focus} most.")).unwrap_or_default();
+            ("A review of a pull request", format!("Please review the pull request {pull_request}.{focus}"))
+        }
+        "greeting" => ("A greeting", "Hello! What can you do?".to_owned()),
+        _ => return Err(RpcError::invalid_params(format!("Unknown prompt: {name}"))),
+    };
+    Ok(json!({
+        "description": description,
+        "messages": [{ "role": "user", "content": { "type": "text", "text": text } }],
+    }))
+}

@@ -1,0 +1,71 @@
+//! The tools: listing them, calling one.
+//!
+//! `catalogue` says what each tool is, `actions` does it. Arguments are checked here against the published schema, and
+//! whatever is wrong with them is a result with `isError`, so that a model can read it and try again (server/tools,
+//! Error Handling). Only an unknown tool and a malformed call are protocol errors.
+
+mod actions;
+mod catalogue;
+
+use serde_json::{Value, json};
+
+use self::catalogue::{TOOLS, Tool};
+use super::validation::check;
+use super::{Answer, Object, Session, object, paging, string};
+use crate::envelope::RpcError;
+use crate::revision::Revision;
+
+impl Session {
+    pub(super) fn list_tools(&self, params: &Object) -> Result<Value, RpcError> {
+        let items = TOOLS.iter().map(|tool| self.describe(tool)).collect();
+        paging::page("tools", items, self.page_size, params)
+    }
+
+    fn describe(&self, tool: &Tool) -> Value {
+        let mut item = json!({
+            "name": tool.name,
+            "description": tool.description,
+            "inputSchema": (tool.input)(),
+            // Newer than 2024-11-05, but its objects are open, and a client must know what is safe to call.
+            "annotations": { "readOnlyHint": tool.read_only, "destructiveHint": false, "openWorldHint": false },
+        });
+        if let Some(output) = tool.output.filter(|_| self.has_structured_results()) {
+            item["outputSchema"] = output();
+        }
+        self.titled(item, tool.title)
+    }
+
+    /// Structured results came with 2025-06-18.
+    fn has_structured_results(&self) -> bool {
+        self.revision >= Revision::V2025_06_18
+    }
+
+    pub(super) fn call_tool(&mut self, params: &Object) -> Result<Answer, RpcError> {
+        let name = string(params, "name")?;
+        let none = Object::new();
+        let arguments = object(params, "arguments")?.unwrap_or(&none);
+        let tool = TOOLS
+            .iter()
+            .find(|tool| tool.name == name)
+            .ok_or_else(|| RpcError::invalid_params(format!("Unknown tool: {name}")))?;
+        if let Err(violation) = check(&(tool.input)(), &Value::Object(arguments.clone()), "arguments") {
+            return Ok(failed(&format!("Invalid arguments for {name}: {violation}")));
+        }
+        let token = params.get("_meta").and_then(|meta| meta.get("progressToken"));
+        let token = token.filter(|token| token.is_string() || token.is_i64() || token.is_u64());
+        Ok(match (tool.run)(self, arguments, token) {
+            Ok(done) => done,
+            Err(message) => failed(&message),
+        })
+    }
+}
+
+/// A result that is one text.
+fn text(text: &str) -> Answer {
+    Answer::from(json!({ "content": [{ "type": "text", "text": text }], "isError": false }))
+}
+
+/// A failure the model can read.
+fn failed(message: &str) -> Answer {
+    Answer::from(json!({ "content": [{ "type": "text", "text": message }], "isError": true }))
+}
