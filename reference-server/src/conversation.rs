@@ -27,8 +27,17 @@ impl Options {
     /// Options for the revisions (none: all) and faults (none: a correct server), and for lists of `page_size` items
     /// a page (at least one).
     pub fn new(revisions: &[Revision], faults: &[&'static Fault], page_size: usize) -> Self {
-        let revisions = if revisions.is_empty() { Revision::ALL.to_vec() } else { revisions.to_vec() };
-        Self { revisions, faults: faults.to_vec(), page_size: page_size.max(1), scratch: Arc::default() }
+        let revisions = if revisions.is_empty() {
+            Revision::ALL.to_vec()
+        } else {
+            revisions.to_vec()
+        };
+        Self {
+            revisions,
+            faults: faults.to_vec(),
+            page_size: page_size.max(1),
+            scratch: Arc::default(),
+        }
     }
 
     /// The newest revision to negotiate.
@@ -38,7 +47,10 @@ impl Options {
 
     /// Whether the date is that of a revision to negotiate.
     pub(crate) fn supported(&self, date: &str) -> Option<Revision> {
-        self.revisions.iter().copied().find(|revision| revision.as_str() == date)
+        self.revisions
+            .iter()
+            .copied()
+            .find(|revision| revision.as_str() == date)
     }
 }
 
@@ -94,7 +106,10 @@ impl Conversation {
 
     /// What the server says before any message: nothing, unless a fault makes it talk.
     pub fn start(&self) -> Vec<Output> {
-        self.decorators.iter().flat_map(|decorator| decorator.at_start()).collect()
+        self.decorators
+            .iter()
+            .flat_map(|decorator| decorator.at_start())
+            .collect()
     }
 
     /// Whether the process outlives the end of its input; `false` unless a fault says so.
@@ -102,20 +117,33 @@ impl Conversation {
         self.decorators.iter().any(|decorator| decorator.outlives_input())
     }
 
+    /// Whether an `initialize` has succeeded.
+    pub(crate) fn is_initialized(&self) -> bool {
+        self.negotiated.is_some()
+    }
+
     /// Takes one frame from the client: a line of stdio, or the body of a POST. Never panics, whatever the bytes.
     pub fn receive(&mut self, bytes: &[u8]) -> Vec<Output> {
         let frame = envelope::read(bytes);
         let received = Received::of(&frame);
         let outputs = match frame {
-            Frame::Unparseable(error) => vec![now(Response { id: Id::null(), outcome: Err(error) })],
+            Frame::Unparseable(error) => vec![now(Response {
+                id: Id::null(),
+                outcome: Err(error),
+            })],
             Frame::One(incoming) => self.one(incoming),
             Frame::Array(entries) if self.negotiated.is_some_and(Revision::has_batches) => self.batch(entries),
             Frame::Array(_) => {
                 let error = RpcError::invalid_request("Invalid request: batches exist in revision 2025-03-26 only");
-                vec![now(Response { id: Id::null(), outcome: Err(error) })]
+                vec![now(Response {
+                    id: Id::null(),
+                    outcome: Err(error),
+                })]
             }
         };
-        self.decorators.iter_mut().fold(outputs, |outputs, decorator| decorator.outputs(received, outputs))
+        self.decorators
+            .iter_mut()
+            .fold(outputs, |outputs, decorator| decorator.outputs(received, outputs))
     }
 
     fn one(&mut self, incoming: Incoming) -> Vec<Output> {
@@ -126,12 +154,19 @@ impl Conversation {
                 let notifications = notifications.into_iter().map(|(after, message)| (message, after));
                 notifications
                     .chain([(Message::Response(response), after)])
-                    .map(|(message, after)| Output::Message { message, after, request: request.clone() })
+                    .map(|(message, after)| Output::Message {
+                        message,
+                        after,
+                        request: request.clone(),
+                    })
                     .collect()
             }
             Incoming::Notification { method, params } => cancelled(&method, params),
             Incoming::Response => Vec::new(),
-            Incoming::Invalid { id, error } => vec![now(Response { id, outcome: Err(error) })],
+            Incoming::Invalid { id, error } => vec![now(Response {
+                id,
+                outcome: Err(error),
+            })],
         }
     }
 
@@ -139,7 +174,10 @@ impl Conversation {
     fn batch(&mut self, entries: Vec<Incoming>) -> Vec<Output> {
         if entries.is_empty() {
             let error = RpcError::invalid_request("Invalid request: a batch must not be empty");
-            return vec![now(Response { id: Id::null(), outcome: Err(error) })];
+            return vec![now(Response {
+                id: Id::null(),
+                outcome: Err(error),
+            })];
         }
         let mut outputs = Vec::new();
         let mut responses = Vec::new();
@@ -154,21 +192,26 @@ impl Conversation {
                     let (response, after, notifications) = self.answer(&request);
                     responses.push(response);
                     slowest = slowest.max(after);
-                    outputs.extend(
-                        notifications.into_iter().map(|(after, message)| Output::Message {
-                            message,
-                            after,
-                            request: None,
-                        }),
-                    );
+                    outputs.extend(notifications.into_iter().map(|(after, message)| Output::Message {
+                        message,
+                        after,
+                        request: None,
+                    }));
                 }
                 Incoming::Notification { method, params } => outputs.extend(cancelled(&method, params)),
                 Incoming::Response => {}
-                Incoming::Invalid { id, error } => responses.push(Response { id, outcome: Err(error) }),
+                Incoming::Invalid { id, error } => responses.push(Response {
+                    id,
+                    outcome: Err(error),
+                }),
             }
         }
         if !responses.is_empty() {
-            outputs.push(Output::Message { message: Message::Batch(responses), after: slowest, request: None });
+            outputs.push(Output::Message {
+                message: Message::Batch(responses),
+                after: slowest,
+                request: None,
+            });
         }
         outputs
     }
@@ -180,14 +223,23 @@ impl Conversation {
             Ok(params) => self.session.answer(&request.method, params),
         };
         match answer {
-            Ok(answer) => (self.decorated(request, Ok(answer.result)), answer.after, answer.notifications),
+            Ok(answer) => (
+                self.decorated(request, Ok(answer.result)),
+                answer.after,
+                answer.notifications,
+            ),
             Err(error) => (self.decorated(request, Err(error)), Duration::ZERO, Vec::new()),
         }
     }
 
     fn decorated(&mut self, request: &Request, outcome: Result<Value, RpcError>) -> Response {
-        let response = Response { id: request.id.clone(), outcome };
-        self.decorators.iter_mut().fold(response, |response, decorator| decorator.response(request, response))
+        let response = Response {
+            id: request.id.clone(),
+            outcome,
+        };
+        self.decorators
+            .iter_mut()
+            .fold(response, |response, decorator| decorator.response(request, response))
     }
 
     /// Negotiates (basic/lifecycle, Version Negotiation). A second `initialize` negotiates anew.
@@ -198,7 +250,9 @@ impl Conversation {
             .ok_or_else(|| RpcError::invalid_params("Invalid params: protocolVersion must be a string"))?;
         for member in ["capabilities", "clientInfo"] {
             if !params.get(member).is_some_and(Value::is_object) {
-                return Err(RpcError::invalid_params(format!("Invalid params: {member} must be an object")));
+                return Err(RpcError::invalid_params(format!(
+                    "Invalid params: {member} must be an object"
+                )));
             }
         }
         let revision = self.options.supported(date).unwrap_or_else(|| self.options.newest());
@@ -229,7 +283,11 @@ impl Conversation {
 /// An answer that is sent at once.
 fn now(response: Response) -> Output {
     let request = response.id.value().filter(|id| !id.is_null());
-    Output::Message { message: Message::Response(response), after: Duration::ZERO, request }
+    Output::Message {
+        message: Message::Response(response),
+        after: Duration::ZERO,
+        request,
+    }
 }
 
 /// A cancellation takes back what is not yet said; all other notifications have no effect here.

@@ -44,7 +44,9 @@ impl Id {
             Some(b'"') => true,
             Some(b'-' | b'0'..=b'9') => {
                 token.bytes().skip(1).all(|byte| byte.is_ascii_digit())
-                    || token.parse::<f64>().is_ok_and(|number| number.is_finite() && number.fract() == 0.0)
+                    || token
+                        .parse::<f64>()
+                        .is_ok_and(|number| number.is_finite() && number.fract() == 0.0)
             }
             _ => false,
         };
@@ -66,7 +68,11 @@ pub struct RpcError {
 
 impl RpcError {
     fn new(code: i64, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), data: None }
+        Self {
+            code,
+            message: message.into(),
+            data: None,
+        }
     }
 
     /// -32700: the bytes are not JSON.
@@ -91,7 +97,10 @@ impl RpcError {
 
     /// -32002: MCP's code for a resource that does not exist (server/resources, Error Handling).
     pub(crate) fn resource_not_found(uri: &str) -> Self {
-        Self { data: Some(serde_json::json!({ "uri": uri })), ..Self::new(-32002, "Resource not found") }
+        Self {
+            data: Some(serde_json::json!({ "uri": uri })),
+            ..Self::new(-32002, "Resource not found")
+        }
     }
 }
 
@@ -109,11 +118,17 @@ pub(crate) struct Request {
 #[derive(Debug)]
 pub(crate) enum Incoming {
     Request(Request),
-    Notification { method: String, params: Map<String, Value> },
+    Notification {
+        method: String,
+        params: Map<String, Value>,
+    },
     /// A response, which this server never awaits.
     Response,
     /// Not a message; answered with the error.
-    Invalid { id: Id, error: RpcError },
+    Invalid {
+        id: Id,
+        error: RpcError,
+    },
 }
 
 /// What the bytes of one frame are.
@@ -170,7 +185,9 @@ fn read_one(raw: &RawValue) -> Incoming {
     let params = members.get("params").copied();
     if id.is_none() {
         // A notification is never answered, so params that cannot be read count as none.
-        let params = params.and_then(|params| serde_json::from_str(params.get()).ok()).unwrap_or_default();
+        let params = params
+            .and_then(|params| serde_json::from_str(params.get()).ok())
+            .unwrap_or_default();
         return Incoming::Notification { method, params };
     }
     if params.is_some_and(|params| !params.get().starts_with('{')) {
@@ -180,7 +197,11 @@ fn read_one(raw: &RawValue) -> Incoming {
         Some(params) => serde_json::from_str(params.get()).map_err(|error| error.to_string()),
         None => Ok(Map::new()),
     };
-    Incoming::Request(Request { id: echoed, method, params })
+    Incoming::Request(Request {
+        id: echoed,
+        method,
+        params,
+    })
 }
 
 fn string(raw: &RawValue) -> Option<String> {
@@ -188,7 +209,10 @@ fn string(raw: &RawValue) -> Option<String> {
 }
 
 fn invalid(id: Id, why: &str) -> Incoming {
-    Incoming::Invalid { id, error: RpcError::invalid_request(format!("Invalid request: {why}")) }
+    Incoming::Invalid {
+        id,
+        error: RpcError::invalid_request(format!("Invalid request: {why}")),
+    }
 }
 
 /// The answer to one request.
@@ -242,7 +266,12 @@ struct WireResponse<'a> {
 impl<'a> From<&'a Response> for WireResponse<'a> {
     fn from(response: &'a Response) -> Self {
         let outcome = response.outcome.as_ref();
-        Self { jsonrpc: "2.0", id: &response.id.0, result: outcome.ok(), error: outcome.err() }
+        Self {
+            jsonrpc: "2.0",
+            id: &response.id.0,
+            result: outcome.ok(),
+            error: outcome.err(),
+        }
     }
 }
 

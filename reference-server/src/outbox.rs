@@ -36,7 +36,11 @@ impl Outbox {
     pub(crate) fn extend(&mut self, now: Instant, outputs: Vec<Output>) {
         for output in outputs {
             let (after, request, departure) = match output {
-                Output::Message { message, after, request } => (after, request, Departure::Message(message)),
+                Output::Message {
+                    message,
+                    after,
+                    request,
+                } => (after, request, Departure::Message(message)),
                 Output::Text(text) => (Duration::ZERO, None, Departure::Text(text)),
                 Output::Exit(code) => (Duration::ZERO, None, Departure::Exit(code)),
                 Output::Withdraw { request } => {
@@ -44,7 +48,11 @@ impl Outbox {
                     continue;
                 }
             };
-            self.waiting.push(Waiting { due: now + after, request, departure });
+            self.waiting.push(Waiting {
+                due: now + after,
+                request,
+                departure,
+            });
         }
     }
 
@@ -55,8 +63,9 @@ impl Outbox {
 
     /// Takes out what is due, earliest first, and in the order of arrival among equals.
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Departure> {
-        let (mut due, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.due <= now);
+        let (mut due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|waiting| waiting.due <= now);
         self.waiting = later;
         due.sort_by_key(|waiting| waiting.due);
         due.into_iter().map(|waiting| waiting.departure).collect()
@@ -82,7 +91,10 @@ mod tests {
 
     fn output(id: i64, after: u64) -> Output {
         Output::Message {
-            message: Message::Notification { method: "notifications/message", params: Value::from(id) },
+            message: Message::Notification {
+                method: "notifications/message",
+                params: Value::from(id),
+            },
             after: Duration::from_millis(after),
             request: Some(Value::from(id)),
         }
@@ -95,7 +107,12 @@ mod tests {
         outbox.extend(start, vec![output(1, 50), output(2, 0), output(3, 20)]);
         assert_eq!(outbox.take_due(start).len(), 1);
         assert_eq!(outbox.next_due(), Some(start + Duration::from_millis(20)));
-        outbox.extend(start, vec![Output::Withdraw { request: Value::from(3) }]);
+        outbox.extend(
+            start,
+            vec![Output::Withdraw {
+                request: Value::from(3),
+            }],
+        );
         assert_eq!(outbox.next_due(), Some(start + Duration::from_millis(50)));
         assert_eq!(outbox.take_due(start + Duration::from_secs(1)).len(), 1);
         assert_eq!(outbox.next_due(), None);

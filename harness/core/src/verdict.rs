@@ -345,24 +345,33 @@ fn signature(requirement: &str, breach: &Breach) -> String {
         message = message.replace(about, "_");
     }
     let mut masked = String::with_capacity(message.len());
-    let mut quoted = false;
+    // What stands between quotation marks is the server's; a mark of the other kind inside it means nothing.
+    let mut quote = None;
+    let mut escaped = false;
     for character in message.chars() {
-        match character {
-            '"' | '`' => {
-                quoted = !quoted;
+        match (quote, character) {
+            (Some('"'), _) if escaped => escaped = false,
+            (Some('"'), '\\') => escaped = true,
+            (Some(open), close) if open == close => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '`') => {
+                quote = Some(character);
                 masked.push('"');
             }
-            _ if quoted => {}
-            digit if digit.is_ascii_digit() => {
-                if !masked.ends_with('#') {
-                    masked.push('#');
-                }
-            }
-            other => masked.push(other),
+            (None, character) => mask(character, &mut masked),
         }
     }
     let score = if breach.score == Score::Robustness { "!" } else { "" };
     format!("{requirement}{score}#{:08x}", fnv(masked.as_bytes()))
+}
+
+/// Adds a character, a run of digits as one sign.
+fn mask(character: char, masked: &mut String) {
+    if !character.is_ascii_digit() {
+        masked.push(character);
+    } else if !masked.ends_with('#') {
+        masked.push('#');
+    }
 }
 
 /// FNV-1a, 32 bits: stable across versions and platforms.

@@ -43,7 +43,12 @@ pub(super) struct SchemaInvalidResult;
 impl Decorator for SchemaInvalidResult {
     fn response(&mut self, request: &Request, mut response: Response) -> Response {
         if let ("tools/list", Ok(result)) = (request.method.as_str(), &mut response.outcome) {
-            for tool in result.get_mut("tools").and_then(Value::as_array_mut).into_iter().flatten() {
+            for tool in result
+                .get_mut("tools")
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
                 tool["description"] = json!(42);
             }
         }
@@ -60,6 +65,9 @@ impl Decorator for CapLie {
         if !["prompts/list", "prompts/get"].contains(&request.method.as_str()) {
             return response;
         }
-        Response { outcome: Err(RpcError::method_not_found(&request.method)), ..response }
+        Response {
+            outcome: Err(RpcError::method_not_found(&request.method)),
+            ..response
+        }
     }
 }

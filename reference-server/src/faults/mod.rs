@@ -37,7 +37,10 @@ impl Fault {
 
 impl fmt::Debug for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Fault").field("id", &self.id).finish_non_exhaustive()
+        formatter
+            .debug_struct("Fault")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -48,7 +51,10 @@ pub fn faults() -> &'static [Fault] {
 
 /// The fault of that id.
 pub(crate) fn find(id: &str) -> Result<&'static Fault, UnknownFault> {
-    FAULTS.iter().find(|fault| fault.id == id).ok_or_else(|| UnknownFault { id: id.to_owned() })
+    FAULTS
+        .iter()
+        .find(|fault| fault.id == id)
+        .ok_or_else(|| UnknownFault { id: id.to_owned() })
 }
 
 /// A fault that does not exist.
@@ -75,9 +81,12 @@ impl Received {
             Frame::Unparseable(_) => Self::Unparseable,
             Frame::One(Incoming::Notification { .. }) => Self::Notification,
             Frame::One(Incoming::Request(_)) => Self::Requests(1),
-            Frame::Array(entries) => {
-                Self::Requests(entries.iter().filter(|entry| matches!(entry, Incoming::Request(_))).count())
-            }
+            Frame::Array(entries) => Self::Requests(
+                entries
+                    .iter()
+                    .filter(|entry| matches!(entry, Incoming::Request(_)))
+                    .count(),
+            ),
             Frame::One(_) => Self::Other,
         }
     }

@@ -36,7 +36,10 @@ impl Decorator for DupResponse {
             .into_iter()
             .flat_map(|output| {
                 let copies = match &output {
-                    Output::Message { message: Message::Response(_) | Message::Batch(_), .. } => 2,
+                    Output::Message {
+                        message: Message::Response(_) | Message::Batch(_),
+                        ..
+                    } => 2,
                     _ => 1,
                 };
                 std::iter::repeat_n(output, copies)
@@ -52,9 +55,16 @@ pub(super) struct ReplyNotif;
 impl Decorator for ReplyNotif {
     fn outputs(&mut self, received: Received, mut outputs: Vec<Output>) -> Vec<Output> {
         if received == Received::Notification {
-            let response = Response { id: Id::null(), outcome: Ok(json!({})) };
+            let response = Response {
+                id: Id::null(),
+                outcome: Ok(json!({})),
+            };
             let message = Message::Response(response);
-            outputs.push(Output::Message { message, after: Duration::ZERO, request: None });
+            outputs.push(Output::Message {
+                message,
+                after: Duration::ZERO,
+                request: None,
+            });
         }
         outputs
     }

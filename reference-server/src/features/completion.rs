@@ -16,7 +16,10 @@ pub(super) fn complete(params: &Object) -> Result<Value, RpcError> {
     let prefix = string(argument, "value")?;
     object(params, "context")?;
     let candidates = candidates(reference, name)?;
-    let matching: Vec<_> = candidates.into_iter().filter(|candidate| candidate.starts_with(prefix)).collect();
+    let matching: Vec<_> = candidates
+        .into_iter()
+        .filter(|candidate| candidate.starts_with(prefix))
+        .collect();
     let values: Vec<_> = matching.iter().take(MOST_VALUES).collect();
     let has_more = matching.len() > values.len();
     Ok(json!({ "completion": { "values": values, "total": matching.len(), "hasMore": has_more } }))

@@ -33,7 +33,11 @@ pub(crate) struct Answer {
 
 impl From<Value> for Answer {
     fn from(result: Value) -> Self {
-        Self { result, after: Duration::ZERO, notifications: Vec::new() }
+        Self {
+            result,
+            after: Duration::ZERO,
+            notifications: Vec::new(),
+        }
     }
 }
 
@@ -51,7 +55,13 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(revision: Revision, page_size: usize, scratch: Arc<Scratch>) -> Self {
-        Self { revision, page_size, counter: 0, issues: 0, scratch }
+        Self {
+            revision,
+            page_size,
+            counter: 0,
+            issues: 0,
+            scratch,
+        }
     }
 
     /// Answers any request but `initialize`.
@@ -78,12 +88,22 @@ impl Session {
 
 /// Accepts a level; nothing here is ever logged, so that it has no further effect (server/utilities/logging).
 fn set_level(params: &Object) -> Result<Value, RpcError> {
-    const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+    const LEVELS: [&str; 8] = [
+        "debug",
+        "info",
+        "notice",
+        "warning",
+        "error",
+        "critical",
+        "alert",
+        "emergency",
+    ];
     match string(params, "level")? {
         level if LEVELS.contains(&level) => Ok(json!({})),
-        level => {
-            Err(RpcError::invalid_params(format!("Unknown log level {level:?}; known are {}", LEVELS.join(", "))))
-        }
+        level => Err(RpcError::invalid_params(format!(
+            "Unknown log level {level:?}; known are {}",
+            LEVELS.join(", ")
+        ))),
     }
 }
 
@@ -100,6 +120,8 @@ fn object<'a>(params: &'a Object, member: &str) -> Result<Option<&'a Object>, Rp
     match params.get(member) {
         None => Ok(None),
         Some(Value::Object(object)) => Ok(Some(object)),
-        Some(_) => Err(RpcError::invalid_params(format!("Invalid params: {member} must be an object"))),
+        Some(_) => Err(RpcError::invalid_params(format!(
+            "Invalid params: {member} must be an object"
+        ))),
     }
 }

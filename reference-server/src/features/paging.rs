@@ -16,9 +16,7 @@ pub(super) fn page(member: &str, items: Vec<Value>, size: usize, params: &Object
         Some(cursor) => (size..items.len())
             .step_by(size)
             .find(|start| cursor.as_str() == Some(cursor_at(member, *start).as_str()))
-            .ok_or_else(|| {
-                RpcError::invalid_params("Invalid params: the cursor is not one this list has given out")
-            })?,
+            .ok_or_else(|| RpcError::invalid_params("Invalid params: the cursor is not one this list has given out"))?,
     };
     let end = items.len().min(start.saturating_add(size));
     let mut result = json!({ member: items[start..end] });

@@ -29,16 +29,27 @@ impl Session {
 pub(super) fn get(params: &Object) -> Result<Value, RpcError> {
     let name = string(params, "name")?;
     let arguments = object(params, "arguments")?;
-    let argument = |name: &str| arguments.and_then(|arguments| arguments.get(name)).and_then(Value::as_str);
+    let argument = |name: &str| {
+        arguments
+            .and_then(|arguments| arguments.get(name))
+            .and_then(Value::as_str)
+    };
     if let Some((name, _)) = arguments.and_then(|all| all.iter().find(|(_, value)| !value.is_string())) {
-        return Err(RpcError::invalid_params(format!("Invalid params: argument {name:?} must be a string")));
+        return Err(RpcError::invalid_params(format!(
+            "Invalid params: argument {name:?} must be a string"
+        )));
     }
     let (description, text) = match name {
         "code_review_prompt" => {
             let pull_request = argument("pr_url")
                 .ok_or_else(|| RpcError::invalid_params("Invalid params: argument \"pr_url\" is missing"))?;
-            let focus = argument("focus").map(|focus| format!(" Look at {focus} most.")).unwrap_or_default();
-            ("A review of a pull request", format!("Please review the pull request {pull_request}.{focus}"))
+            let focus = argument("focus")
+                .map(|focus| format!(" Look at {focus} most."))
+                .unwrap_or_default();
+            (
+                "A review of a pull request",
+                format!("Please review the pull request {pull_request}.{focus}"),
+            )
         }
         "greeting" => ("A greeting", "Hello! What can you do?".to_owned()),
         _ => return Err(RpcError::invalid_params(format!("Unknown prompt: {name}"))),

@@ -11,23 +11,33 @@ use crate::envelope::RpcError;
 pub(super) const CONFIG_TEMPLATE: &str = "config://app/{key}";
 
 /// The keys the template knows, with their values.
-pub(super) const CONFIG: [(&str, &str); 4] =
-    [("environment", "test"), ("name", "touchstone-reference"), ("region", "eu-west-1"), ("retries", "3")];
+pub(super) const CONFIG: [(&str, &str); 4] = [
+    ("environment", "test"),
+    ("name", "touchstone-reference"),
+    ("region", "eu-west-1"),
+    ("retries", "3"),
+];
 
 const README: &str = "# Reference server\n\nIts documents never change, so that two reads are the same.\n";
 
-/// The smallest PNG: one transparent pixel.
-const LOGO: [u8; 67] = [
+/// A PNG: one transparent pixel.
+const LOGO: [u8; 68] = [
     0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0x00, 0x00, 0x00, 0x0D, 0x49, 0x48, 0x44, 0x52, 0x00, 0x00, 0x00,
-    0x01, 0x00, 0x00, 0x00, 0x01, 0x08, 0x06, 0x00, 0x00, 0x00, 0x1F, 0x15, 0xC4, 0x89, 0x00, 0x00, 0x00, 0x0A, 0x49,
-    0x44, 0x41, 0x54, 0x78, 0x9C, 0x63, 0x00, 0x01, 0x00, 0x00, 0x05, 0x00, 0x01, 0x0D, 0x0A, 0x2D, 0xB4, 0x00, 0x00,
-    0x00, 0x00, 0x49, 0x45, 0x4E, 0x44, 0xAE, 0x42, 0x60, 0x82,
+    0x01, 0x00, 0x00, 0x00, 0x01, 0x08, 0x06, 0x00, 0x00, 0x00, 0x1F, 0x15, 0xC4, 0x89, 0x00, 0x00, 0x00, 0x0B, 0x49,
+    0x44, 0x41, 0x54, 0x78, 0xDA, 0x63, 0x60, 0x00, 0x02, 0x00, 0x00, 0x05, 0x00, 0x01, 0xE9, 0xFA, 0xDC, 0xD8, 0x00,
+    0x00, 0x00, 0x00, 0x49, 0x45, 0x4E, 0x44, 0xAE, 0x42, 0x60, 0x82,
 ];
 
 impl Session {
     pub(super) fn list_resources(&self, params: &Object) -> Result<Value, RpcError> {
         let resources = [
-            ("docs://readme", "readme", "Read me", "text/markdown", "What this server is for."),
+            (
+                "docs://readme",
+                "readme",
+                "Read me",
+                "text/markdown",
+                "What this server is for.",
+            ),
             ("docs://logo", "logo", "Logo", "image/png", "A picture of one pixel."),
         ];
         let items = resources.into_iter().map(|(uri, name, title, mime_type, description)| {
@@ -61,13 +71,17 @@ impl Session {
 
 pub(super) fn read(params: &Object) -> Result<Value, RpcError> {
     let uri = string(params, "uri")?;
-    contents(uri).map(|contents| json!({ "contents": [contents] })).ok_or_else(|| RpcError::resource_not_found(uri))
+    contents(uri)
+        .map(|contents| json!({ "contents": [contents] }))
+        .ok_or_else(|| RpcError::resource_not_found(uri))
 }
 
 /// Subscribing and unsubscribing succeed for what exists. Nothing here ever changes, so no update follows.
 pub(super) fn subscription(params: &Object) -> Result<Value, RpcError> {
     let uri = string(params, "uri")?;
-    contents(uri).map(|_| json!({})).ok_or_else(|| RpcError::resource_not_found(uri))
+    contents(uri)
+        .map(|_| json!({}))
+        .ok_or_else(|| RpcError::resource_not_found(uri))
 }
 
 fn contents(uri: &str) -> Option<Value> {

@@ -10,7 +10,9 @@ const PATTERNS: [(&str, fn(&str) -> bool); 3] = [
     (USER_ID, |text| text.starts_with("usr_")),
     (NOTE_NAME, |text| {
         (1..=32).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     }),
 ];
 
@@ -32,7 +34,11 @@ pub(super) fn check(schema: &Value, value: &Value, path: &str) -> Result<(), Str
 
 fn check_object(schema: &Value, value: &Value, path: &str) -> Result<(), String> {
     let object = value.as_object().ok_or_else(|| format!("{path} must be an object"))?;
-    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let required = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     for name in required {
         if !object.contains_key(name) {
             return Err(format!("{path} lacks the required member {name:?}"));
@@ -73,8 +79,10 @@ fn check_string(schema: &Value, value: &Value, path: &str) -> Result<(), String>
 
 fn check_integer(schema: &Value, value: &Value, path: &str) -> Result<(), String> {
     // A number without a fraction is an integer, however it is written (JSON Schema, section 6.1.1 of validation).
-    let number =
-        value.as_f64().filter(|number| number.fract() == 0.0).ok_or_else(|| format!("{path} must be an integer"))?;
+    let number = value
+        .as_f64()
+        .filter(|number| number.fract() == 0.0)
+        .ok_or_else(|| format!("{path} must be an integer"))?;
     if let Some(least) = schema["minimum"].as_f64().filter(|least| number < *least) {
         return Err(format!("{path} must be {least} or more, but is {value}"));
     }
@@ -105,10 +113,26 @@ mod tests {
             (json!({ "type": "string", "maxLength": 2 }), json!("ééé"), false),
             (json!({ "type": "string", "pattern": PRIORITY }), json!("high"), true),
             (json!({ "type": "string", "pattern": PRIORITY }), json!("high\n"), false),
-            (json!({ "type": "string", "pattern": NOTE_NAME }), json!("../etc"), false),
-            (json!({ "type": "array", "items": { "type": "string" } }), json!(["a", 1]), false),
-            (json!({ "type": "object", "required": ["a"], "properties": { "a": {} } }), json!({}), false),
-            (json!({ "type": "object", "properties": { "a": {} } }), json!({ "b": 1 }), false),
+            (
+                json!({ "type": "string", "pattern": NOTE_NAME }),
+                json!("../etc"),
+                false,
+            ),
+            (
+                json!({ "type": "array", "items": { "type": "string" } }),
+                json!(["a", 1]),
+                false,
+            ),
+            (
+                json!({ "type": "object", "required": ["a"], "properties": { "a": {} } }),
+                json!({}),
+                false,
+            ),
+            (
+                json!({ "type": "object", "properties": { "a": {} } }),
+                json!({ "b": 1 }),
+                false,
+            ),
         ];
         for (schema, value, valid) in rows {
             assert_eq!(check(&schema, &value, "value").is_ok(), valid, "{schema} {value}");

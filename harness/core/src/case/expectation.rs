@@ -129,6 +129,11 @@ impl Match {
     fn mismatch(&self, answer: &Value) -> Option<String> {
         self.0.iter().find_map(|(path, wanted)| {
             let found = lookup(answer, path);
+            if let (true, Some(Value::String(outcome))) = (path == "outcome", found)
+                && !fits(wanted, &Value::from(outcome.as_str()))
+            {
+                return Some(outcome_in_words(outcome).to_owned());
+            }
             match (wanted, found) {
                 (Value::Object(_), None) => Some(format!("{path} is missing")),
                 (Value::Object(_), Some(found)) => {
@@ -139,6 +144,27 @@ impl Match {
                 (literal, None) => Some(format!("{path} is missing, expected {}", shown(literal))),
             }
         })
+    }
+}
+
+/// Whether a value is the literal, or valid under the schema.
+fn fits(wanted: &Value, found: &Value) -> bool {
+    if wanted.is_object() { assertion::first_violation(wanted, found).is_none() } else { equal(wanted, found) }
+}
+
+/// What an outcome that was not expected means.
+fn outcome_in_words(outcome: &str) -> &str {
+    match outcome {
+        "result" => "it was answered with a result",
+        "tool-error" => "it was answered with a tool result that says isError",
+        "error" => "it was answered with a JSON-RPC error",
+        "refused" => "it was answered with an HTTP error status and no JSON-RPC message",
+        "silence" => "nothing came back",
+        "closed" => "the server went away",
+        "running" => "the process is still running",
+        "exited" => "the process ended",
+        "arrived" | "message" => "a message came",
+        other => other,
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Need {
     Found(String),
     /// A tool, prompt or resource of this kind must be offered.
     Fixture(String),
+    /// The server did not declare the capability.
+    Undeclared(String),
     /// Something else that the catalog names: credentials, sessions, extensions.
     Circumstance(String),
 }
@@ -63,6 +65,9 @@ impl std::str::FromStr for Need {
             return Ok(Self::Circumstance(text.to_owned()));
         }
         match text.split_once(':') {
+            Some(("not", capability)) if CAPABILITIES.contains(&capability.split('.').next().unwrap_or_default()) => {
+                Ok(Self::Undeclared(capability.to_owned()))
+            }
             Some(("client", rest)) => Ok(Self::Client(rest.to_owned())),
             Some(("has", rest)) => Ok(Self::Found(rest.to_owned())),
             Some(("fixture", rest)) => Ok(Self::Fixture(rest.to_owned())),
@@ -79,11 +84,13 @@ impl Need {
         match self {
             Self::Transport(needed) if *needed != transport => Some(format!("only over {needed}")),
             Self::Http if !transport.is_http() => Some("only over HTTP".to_owned()),
-            Self::Capability(path) => {
-                let declared = super::expectation::lookup(capabilities, path).is_some_and(|flag| *flag != serde_json::Value::Bool(false));
-                (!declared).then(|| format!("capability `{path}` not declared"))
-            }
+            Self::Capability(path) => (!declares(capabilities, path)).then(|| format!("capability `{path}` not declared")),
+            Self::Undeclared(path) => declares(capabilities, path).then(|| format!("capability `{path}` is declared")),
             _ => None,
         }
     }
+}
+
+fn declares(capabilities: &serde_json::Value, path: &str) -> bool {
+    super::expectation::lookup(capabilities, path).is_some_and(|flag| *flag != serde_json::Value::Bool(false))
 }

@@ -19,6 +19,8 @@ pub struct Step {
     pub name: Option<String>,
     /// Wait at most this long instead of the default.
     pub within: Option<Duration>,
+    /// Whether the params are wrong on purpose: legal to ask, but not what the schema of the method allows.
+    pub deliberate: bool,
     /// What the answer must be like.
     pub expect: Vec<Expectation>,
 }
@@ -217,6 +219,8 @@ struct RawStep {
     name: Option<String>,
     within: Option<String>,
     #[serde(default)]
+    deliberate: bool,
+    #[serde(default)]
     expect: Vec<Expectation>,
 }
 
@@ -304,8 +308,12 @@ impl TryFrom<RawStep> for Step {
         }
         let name = raw.name.clone();
         let within = raw.within.as_deref().map(duration).transpose()?;
+        let deliberate = raw.deliberate;
+        if deliberate && !matches!(*action, "request" | "start" | "notify" | "parallel") {
+            return Err(format!("\"deliberate\" makes no sense in a {action:?} step"));
+        }
         let expect = raw.expect.clone();
-        Ok(Self { action: action_of(raw)?, name, within, expect })
+        Ok(Self { action: action_of(raw)?, name, within, deliberate, expect })
     }
 }
 

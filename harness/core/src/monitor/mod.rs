@@ -136,15 +136,16 @@ impl Observer<'_> {
         kept.evidence.get_or_insert(event);
     }
 
-    /// Notes a breach.
+    /// Notes a breach. What happens after illegal input is only worth knowing: no sentence says what a server does with it.
     fn broken(&mut self, breach: BreachAt<'_>) {
+        let at_most = if self.conversation.illegal_at(breach.event) { Severity::Info } else { breach.at_most };
         let evidence = std::iter::once(breach.event).chain(breach.also.iter().copied());
         self.broken.push(Observation {
             requirement: breach.requirement.to_owned(),
             outcome: Outcome::Broken(Breach {
                 message: breach.message,
                 about: breach.about.map(str::to_owned),
-                at_most: breach.at_most,
+                at_most,
                 score: Score::Conformance,
             }),
             case: self.conversation.case_at(breach.event).map(str::to_owned),
@@ -157,6 +158,7 @@ impl Observer<'_> {
         self.broken(BreachAt::new("base-protocol/survives-garbage", event, message).also(also));
         if let Some(Outcome::Broken(breach)) = self.broken.last_mut().map(|observation| &mut observation.outcome) {
             breach.score = Score::Robustness;
+            breach.at_most = Severity::Fail;
         }
     }
 
@@ -197,6 +199,8 @@ pub(crate) fn quoted(text: &str) -> String {
         }
         match character {
             control if control.is_control() => line.extend(control.escape_default()),
+            // The delimiter: what stands between two of them is left out of a finding's identity.
+            '`' => line.push('\''),
             other => line.push(other),
         }
     }

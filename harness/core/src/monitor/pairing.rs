@@ -73,13 +73,16 @@ fn answered(observer: &mut Observer<'_>, exchange: &Exchange<'_>, answer: &Messa
 /// A request without answer: was one due, and what became of the server?
 fn unanswered(conversation: &Conversation<'_>, observer: &mut Observer<'_>, exchange: &Exchange<'_>, deaths: &mut Vec<usize>) {
     let request = exchange.request.event;
-    let proper = conversation.frames()[exchange.request.frame].intent == Some(Intent::Proper);
+    let proper = conversation.frames()[exchange.request.frame].intent != Some(Intent::Broken);
     let end = conversation.end_after(request);
-    let (event, what) = match (end, exchange.gave_up) {
-        _ if exchange.cancelled => return,
-        (Some(end), _) if end.own_doing => return,
-        (Some(end), _) => (end.event, end.description),
-        (None, Some(event)) => {
+    // The wait may have ended before the server did.
+    let gave_up = exchange.gave_up.filter(|gave_up| end.as_ref().is_none_or(|end| *gave_up < end.event));
+    let (event, what) = match (end, gave_up) {
+        // Whether a batch is answered is judged by the cases that send one.
+        _ if exchange.cancelled || exchange.request.batched => return,
+        (Some(end), None) if end.own_doing => return,
+        (Some(end), None) => (end.event, end.description),
+        (_, Some(event)) => {
             let waited = match &conversation.trace().events[event].kind {
                 EventKind::GaveUp { waited_ms, .. } => *waited_ms,
                 _ => 0,
@@ -128,8 +131,7 @@ fn stray_response(
         }
         let requirement = notification_requirement(context, notification);
         let message = format!("the notification {} was answered with a response ({shown})", quoted(method));
-        let cap = if conversation.illegal_at(stray.event) { Severity::Info } else { Severity::Fail };
-        observer.broken(BreachAt::new(requirement, stray.event, message).also(&[notification.event]).about(method).at_most(cap));
+        observer.broken(BreachAt::new(requirement, stray.event, message).also(&[notification.event]).about(method));
         return Some(notification.event);
     }
     let is_error = matches!(stray.shape, Shape::ErrorResponse { .. });
@@ -188,7 +190,7 @@ fn silent_notifications(
 /// Illegal input after which a proper request was answered.
 fn survived(conversation: &Conversation<'_>, observer: &mut Observer<'_>, exchanges: &[Exchange<'_>]) {
     for exchange in exchanges {
-        let proper = conversation.frames()[exchange.request.frame].intent == Some(Intent::Proper);
+        let proper = conversation.frames()[exchange.request.frame].intent != Some(Intent::Broken);
         if let [answer, ..] = exchange.answers.as_slice()
             && proper
             && conversation.illegal_at(exchange.request.event)

@@ -34,6 +34,8 @@ pub enum Channel {
 pub enum Intent {
     /// A message that a client may send: it is checked against our own schemas.
     Proper,
+    /// A well-formed message whose params a case made wrong on purpose, because a requirement states the answer.
+    Deliberate,
     /// A message that a case broke on purpose.
     Broken,
 }

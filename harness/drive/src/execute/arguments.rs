@@ -1,6 +1,6 @@
 //! Arguments for a tool, made from its own schema, and judged again before they count.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use touchstone_core::case::{Arguments, Generate};
 use touchstone_core::spec::judge::{DialectPolicy, Judgement, SchemaJudge};
 use touchstone_generate::Generator;
@@ -10,9 +10,9 @@ const MOST_BOUNDARIES: usize = 24;
 
 /// Makes the values that a step sends, one call each. An error says why there is none, so that the tool is passed over.
 pub(super) fn make(wanted: &Arguments, tool: &Value, dialect: DialectPolicy) -> Result<Vec<Value>, String> {
-    let schema = tool.get("inputSchema").ok_or("the tool has no inputSchema")?;
-    let judge = SchemaJudge::compile(schema, dialect).map_err(|problem| format!("its inputSchema is not usable: {problem}"))?;
-    let generator = Generator::new(schema).map_err(|problem| format!("its inputSchema is not usable: {problem}"))?;
+    let schema = schema_of(tool)?;
+    let judge = SchemaJudge::compile(&schema, dialect).map_err(|problem| format!("its inputSchema is not usable: {problem}"))?;
+    let generator = Generator::new(&schema).map_err(|problem| format!("its inputSchema is not usable: {problem}"))?;
     let values: Vec<Value> = match wanted.generate {
         Generate::Valid => vec![generator.simplest().map_err(|reason| format!("no valid arguments can be made: {reason}"))?],
         Generate::Boundary => generator.boundaries().into_iter().map(|labelled| labelled.value).take(MOST_BOUNDARIES).collect(),
@@ -37,4 +37,18 @@ pub(super) fn make(wanted: &Arguments, tool: &Value, dialect: DialectPolicy) -> 
         });
     }
     Ok(values)
+}
+
+/// The schema of the arguments: a tool's own, or, for a prompt, an object of texts.
+fn schema_of(item: &Value) -> Result<Value, String> {
+    if let Some(schema) = item.get("inputSchema") {
+        return Ok(schema.clone());
+    }
+    let arguments = item.get("arguments").and_then(Value::as_array).ok_or("it declares no arguments")?;
+    let name = |argument: &Value| argument.get("name").and_then(Value::as_str).map(str::to_owned);
+    let properties: serde_json::Map<String, Value> =
+        arguments.iter().filter_map(name).map(|name| (name, json!({ "type": "string", "minLength": 1 }))).collect();
+    let is_required = |argument: &&Value| argument.get("required") == Some(&Value::Bool(true));
+    let required: Vec<String> = arguments.iter().filter(is_required).filter_map(name).collect();
+    Ok(json!({ "type": "object", "properties": properties, "required": required }))
 }

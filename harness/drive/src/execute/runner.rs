@@ -21,6 +21,8 @@ use crate::transport::Sent;
 
 /// How long a server may take to exit when a case waits for it.
 const EXIT: Duration = Duration::from_secs(5);
+/// How long the answers to hand-made messages are waited for, once a probe has shown that the server is alive: it may not answer them at all.
+const HAND_MADE: Duration = Duration::from_secs(2);
 
 /// What the steps of a case came to.
 #[derive(Default)]
@@ -62,7 +64,8 @@ enum Stop {
 
 impl From<Unbound> for Stop {
     fn from(unbound: Unbound) -> Self {
-        Self::Case(unbound.to_string())
+        // Inside a `for-each` the next item may have what this one lacks.
+        Self::Item(unbound.to_string())
     }
 }
 
@@ -99,7 +102,8 @@ impl Runner<'_> {
             Action::Start { method, params } => {
                 let (method, params) = self.filled_in(method, params.as_ref())?;
                 let id = self.session.fresh_id();
-                let pending = self.session.start(&id, &method, params).await.map_err(|error| Stop::Case(error.to_string()))?;
+                let pending = self.session.start_with(&id, &method, params, self.intent(step)).await;
+                let pending = pending.map_err(|error| Stop::Case(error.to_string()))?;
                 if let Some(name) = &step.name {
                     self.bindings.insert(name.clone(), json!({ "id": serde_json::from_str::<Value>(&id.to_string()).unwrap_or_default() }));
                     self.pending.insert(name.clone(), pending);
@@ -113,14 +117,14 @@ impl Runner<'_> {
             }
             Action::Notify { method, params } => {
                 let (method, params) = self.filled_in(method, params.as_ref())?;
-                let sent = self.session.notify(&method, params).await;
+                let sent = self.session.notify_with(&method, params, self.intent(step)).await;
                 self.replies(sent.ok()).await
             }
             Action::Send(message) => {
                 let message = interpolate(message, &self.bindings)?;
-                self.send(&[message.to_string().into_bytes()], true).await
+                self.send(&[message.to_string().into_bytes()], true, step.within).await
             }
-            Action::SendRaw { chunks, newline } => self.send(chunks, *newline).await,
+            Action::SendRaw { chunks, newline } => self.send(chunks, *newline, step.within).await,
             Action::Http(request) => self.http(request, step.within).await?,
             Action::Await { method } => {
                 let within = step.within.unwrap_or(Duration::from_secs(5));
@@ -226,7 +230,7 @@ impl Runner<'_> {
                 }
                 None => self.session.fresh_id(),
             };
-            let answer = match self.session.start(&id, &method, params).await {
+            let answer = match self.session.start_with(&id, &method, params, self.intent(step)).await {
                 Ok(pending) => {
                     let answer = self.session.finish(&pending, step.within).await;
                     seen(&answer, Some(pending.sent))
@@ -247,7 +251,8 @@ impl Runner<'_> {
                 Some(token) => IdToken::from_raw(token).ok_or_else(|| Stop::Case(format!("{token:?} is no id token")))?,
                 None => self.session.fresh_id(),
             };
-            let pending = self.session.start(&id, &method, params).await.map_err(|error| Stop::Case(error.to_string()))?;
+            let pending = self.session.start_with(&id, &method, params, self.intent(step)).await;
+            let pending = pending.map_err(|error| Stop::Case(error.to_string()))?;
             started.push((step, pending));
         }
         for (step, pending) in started {
@@ -296,7 +301,7 @@ impl Runner<'_> {
     }
 
     /// Sends chunks of bytes and collects the answers to the requests in them, or whatever else answers them.
-    async fn send(&mut self, chunks: &[Vec<u8>], newline: bool) -> Seen {
+    async fn send(&mut self, chunks: &[Vec<u8>], newline: bool, within: Option<Duration>) -> Seen {
         let whole = chunks.concat();
         let illegal = self.case.input == Input::Illegal;
         let intent = if illegal { Intent::Broken } else { Intent::Proper };
@@ -307,10 +312,15 @@ impl Runner<'_> {
         if illegal {
             return self.replies(Some(sent)).await;
         }
+        let ids = request_ids(&whole);
+        if !ids.is_empty() {
+            self.session.probe().await;
+        }
+        let since = tokio::time::Instant::now();
         let mut answers = Vec::new();
-        for id in request_ids(&whole) {
-            let pending = Pending { id, sent, since: tokio::time::Instant::now() };
-            answers.push(self.session.finish(&pending, None).await);
+        for id in ids {
+            let pending = Pending { id, sent, since };
+            answers.push(self.session.finish(&pending, Some(within.unwrap_or(HAND_MADE))).await);
         }
         let mut seen = self.replies(Some(sent)).await;
         let mut replies: Vec<Value> = answers.iter().filter_map(|answer| answer.message.clone()).collect();
@@ -368,6 +378,15 @@ impl Runner<'_> {
         Ok(Seen { value, events: vec![first] })
     }
 
+    /// What a message of this step is meant to be.
+    fn intent(&self, step: &Step) -> Intent {
+        match (self.case.input, step.deliberate) {
+            (Input::Illegal, _) => Intent::Broken,
+            (Input::Legal, true) => Intent::Deliberate,
+            (Input::Legal, false) => Intent::Proper,
+        }
+    }
+
     /// A method and its params with every `${...}` replaced.
     fn filled_in(&self, method: &str, params: Option<&Value>) -> Result<(String, Option<Value>), Stop> {
         let method = interpolate_text(method, &self.bindings)?;
@@ -377,8 +396,9 @@ impl Runner<'_> {
 
     /// Keeps the answer under the step's name and judges the step's expectations.
     fn conclude(&mut self, step: &Step, seen: Seen) -> Result<(), Stop> {
+        let is_request = !matches!(step.action, Action::Silence(_) | Action::Await { .. } | Action::ExpectExit);
         for expectation in &step.expect {
-            self.judge(expectation, &seen)?;
+            self.judge(expectation, &seen, is_request)?;
         }
         let gone = self.session.closed().map(str::to_owned);
         if let Some(name) = &step.name {
@@ -391,14 +411,14 @@ impl Runner<'_> {
         }
     }
 
-    fn judge(&mut self, expectation: &Expectation, seen: &Seen) -> Result<(), Stop> {
+    fn judge(&mut self, expectation: &Expectation, seen: &Seen, is_request: bool) -> Result<(), Stop> {
         let id = expectation.requirement.as_str();
         if self.catalog.get(id).is_none_or(|requirement| requirement.level(self.revision).is_none()) {
             return Ok(());
         }
         let illegal = self.case.input == Input::Illegal;
         let outcome = seen.value.get("outcome").and_then(Value::as_str).unwrap_or_default();
-        if matches!(outcome, "silence" | "closed") && !illegal && !expectation.looks_at_outcome() {
+        if is_request && matches!(outcome, "silence" | "closed") && !illegal && !expectation.looks_at_outcome() {
             self.unexercised(id, "blocked: the request was not answered");
             return Ok(());
         }
@@ -409,6 +429,7 @@ impl Runner<'_> {
             Judgement::Broken { message, at_most } => {
                 // Illegal input: any answer is allowed, so this is only worth knowing.
                 let at_most = if illegal { Severity::Info } else { at_most };
+                let message = format!("{}: {message}", self.case.title);
                 Observed::Broken(Breach { message, about: self.item.clone(), at_most, score: Score::Conformance })
             }
         };

@@ -216,9 +216,23 @@ impl Session {
     /// # Errors
     /// When it cannot be handed over.
     pub async fn start(&mut self, id: &IdToken, method: &str, params: Option<Value>) -> Result<Pending, TransportError> {
+        self.start_with(id, method, params, Intent::Proper).await
+    }
+
+    /// Sends a request with an exact id that is meant to be something special, and does not wait.
+    ///
+    /// # Errors
+    /// When it cannot be handed over.
+    pub async fn start_with(
+        &mut self,
+        id: &IdToken,
+        method: &str,
+        params: Option<Value>,
+        intent: Intent,
+    ) -> Result<Pending, TransportError> {
         let params = self.protocol.dress(method, params);
         let bytes = jsonrpc::request_bytes(id, method, params.as_ref());
-        let sent = self.send_bytes(&bytes, Intent::Proper).await?;
+        let sent = self.send_bytes(&bytes, intent).await?;
         Ok(Pending { id: id.clone(), sent, since: Instant::now() })
     }
 
@@ -252,9 +266,17 @@ impl Session {
     /// # Errors
     /// When it cannot be handed over.
     pub async fn notify(&mut self, method: &str, params: Option<Value>) -> Result<Sent, TransportError> {
+        self.notify_with(method, params, Intent::Proper).await
+    }
+
+    /// Sends a notification that is meant to be something special.
+    ///
+    /// # Errors
+    /// When it cannot be handed over.
+    pub async fn notify_with(&mut self, method: &str, params: Option<Value>, intent: Intent) -> Result<Sent, TransportError> {
         let params = self.protocol.dress(method, params);
         let bytes = jsonrpc::notification_bytes(method, params.as_ref());
-        self.send_bytes(&bytes, Intent::Proper).await
+        self.send_bytes(&bytes, intent).await
     }
 
     /// Sends the bytes of one message.

@@ -20,8 +20,17 @@ pub(super) fn add(_: &mut Session, arguments: &Object, _: Option<&Value>) -> Res
 
 fn exact(number: &Value) -> Option<i128> {
     const LARGEST: f64 = 1e30;
-    let float = || number.as_f64().filter(|float| float.abs() <= LARGEST).map(|float| float as i128);
-    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)).or_else(float)
+    let float = || {
+        number
+            .as_f64()
+            .filter(|float| float.abs() <= LARGEST)
+            .map(|float| float as i128)
+    };
+    number
+        .as_i64()
+        .map(i128::from)
+        .or_else(|| number.as_u64().map(i128::from))
+        .or_else(float)
 }
 
 pub(super) fn search_docs(session: &mut Session, arguments: &Object, _: Option<&Value>) -> Result<Answer, String> {
@@ -54,13 +63,23 @@ pub(super) fn create_issue(session: &mut Session, arguments: &Object, _: Option<
     const CRITICAL_BODY: usize = 50;
     let issue = &arguments["issue"];
     let priority = issue.get("priority").and_then(Value::as_str).unwrap_or("normal");
-    let body = issue.get("body").and_then(Value::as_str).unwrap_or_default().chars().count();
+    let body = issue
+        .get("body")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .chars()
+        .count();
     if priority == "critical" && body < CRITICAL_BODY {
-        return Err(format!("A critical issue needs a body of {CRITICAL_BODY} characters or more, but it has {body}"));
+        return Err(format!(
+            "A critical issue needs a body of {CRITICAL_BODY} characters or more, but it has {body}"
+        ));
     }
     session.issues += 1;
     let title = issue["title"].as_str().unwrap_or_default();
-    Ok(text(&format!("Created issue #{} with priority {priority}: {title}", session.issues)))
+    Ok(text(&format!(
+        "Created issue #{} with priority {priority}: {title}",
+        session.issues
+    )))
 }
 
 pub(super) fn get_user(_: &mut Session, arguments: &Object, _: Option<&Value>) -> Result<Answer, String> {
@@ -89,11 +108,21 @@ pub(super) fn slow(_: &mut Session, arguments: &Object, token: Option<&Value>) -
     let notifications = token.into_iter().flat_map(|token| {
         (1..=STEPS).map(move |step| {
             let params = json!({ "progressToken": token, "progress": step, "total": STEPS });
-            (after * step / (STEPS + 1), Message::Notification { method: "notifications/progress", params })
+            (
+                after * step / (STEPS + 1),
+                Message::Notification {
+                    method: "notifications/progress",
+                    params,
+                },
+            )
         })
     });
     let notifications = notifications.collect();
-    Ok(Answer { after, notifications, ..text(&format!("Waited for {} milliseconds", after.as_millis())) })
+    Ok(Answer {
+        after,
+        notifications,
+        ..text(&format!("Waited for {} milliseconds", after.as_millis()))
+    })
 }
 
 pub(super) fn counter(session: &mut Session, _: &Object, _: Option<&Value>) -> Result<Answer, String> {

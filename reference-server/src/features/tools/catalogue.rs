@@ -25,7 +25,12 @@ pub(super) const TOOLS: [Tool; 9] = [
         title: "Add",
         description: "Adds two integers.",
         read_only: true,
-        input: || arguments(json!({ "a": { "type": "integer" }, "b": { "type": "integer" } }), &["a", "b"]),
+        input: || {
+            arguments(
+                json!({ "a": { "type": "integer" }, "b": { "type": "integer" } }),
+                &["a", "b"],
+            )
+        },
         output: None,
         run: actions::add,
     },
@@ -38,7 +43,10 @@ pub(super) const TOOLS: [Tool; 9] = [
             let query = json!({ "type": "string", "minLength": 1, "description": "What to look for." });
             let limit = json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 10 });
             let archived = json!({ "type": "boolean", "default": false });
-            arguments(json!({ "query": query, "limit": limit, "include_archived": archived }), &["query"])
+            arguments(
+                json!({ "query": query, "limit": limit, "include_archived": archived }),
+                &["query"],
+            )
         },
         output: Some(|| {
             let document = arguments(
@@ -77,7 +85,12 @@ pub(super) const TOOLS: [Tool; 9] = [
         title: "Get a user",
         description: "Tells who a user is, by an id that begins with usr_, such as usr_1.",
         read_only: true,
-        input: || arguments(json!({ "user_id": { "type": "string", "pattern": USER_ID } }), &["user_id"]),
+        input: || {
+            arguments(
+                json!({ "user_id": { "type": "string", "pattern": USER_ID } }),
+                &["user_id"],
+            )
+        },
         output: None,
         run: actions::get_user,
     },

@@ -1,0 +1,170 @@
+//! Options in, a running server out: the only place that touches the process (stdin, stdout, stderr, signals).
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::conversation::{Conversation, Options};
+use crate::faults::{self, Fault, UnknownFault};
+use crate::revision::Revision;
+use crate::transport::{Transport, http_server, http_sse, stdio, streamable_http};
+
+/// What to serve.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// How clients connect.
+    pub transport: Transport,
+    /// The revisions to negotiate; none means all.
+    pub revisions: Vec<Revision>,
+    /// The ids of the faults to switch on; none makes a correct server.
+    pub faults: Vec<String>,
+    /// The port on 127.0.0.1 for the HTTP transports; 0 takes any free one.
+    pub port: u16,
+    /// How many items a page of a list has; 0 counts as 1.
+    pub page_size: usize,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            transport: Transport::Stdio,
+            revisions: Vec::new(),
+            faults: Vec::new(),
+            port: 0,
+            page_size: 3,
+        }
+    }
+}
+
+/// Why serving could not begin, or ended.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// There is no such fault.
+    #[error(transparent)]
+    UnknownFault(#[from] UnknownFault),
+    /// The fault has no effect on the transport.
+    #[error("the fault {fault:?} has no effect over {transport}; leave it out or choose another transport")]
+    FaultTransport {
+        /// The id of the fault.
+        fault: &'static str,
+        /// The transport it was asked for.
+        transport: Transport,
+    },
+    /// The port cannot be used.
+    #[error("cannot listen on {address}: {source}; choose another port, or 0 for any")]
+    Bind {
+        /// Where the server was to listen.
+        address: SocketAddr,
+        /// Why it cannot.
+        source: io::Error,
+    },
+    /// Reading or writing failed.
+    #[error("serving ended: {0}")]
+    Io(#[from] io::Error),
+    /// A fault wants the process to end with this code.
+    #[error("a fault ended the server with code {code}")]
+    Exited {
+        /// The exit code.
+        code: i32,
+    },
+}
+
+/// Serves until stdin ends (stdio) or a signal asks for the end.
+///
+/// The HTTP transports print one line, `listening on http://127.0.0.1:PORT/mcp` (or `/sse`), on stderr once they accept
+/// connections. After an error over stdio a read of stdin may still be in progress: end the runtime with
+/// `shutdown_background`, or else dropping it waits for that read.
+///
+/// # Errors
+/// [`ServeError`]; of its variants `UnknownFault`, `FaultTransport` and `Bind` come before anything is served.
+pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
+    let faults = resolve(&options)?;
+    let conversations = Options::new(&options.revisions, &faults, options.page_size);
+    let serving = async {
+        if options.transport == Transport::Stdio {
+            stdio::serve(
+                tokio::io::stdin(),
+                tokio::io::stdout(),
+                Conversation::new(&conversations),
+            )
+            .await
+        } else {
+            let listener = bind(options.port).await?;
+            announce(listener.local_addr()?, options.transport);
+            serve_http(listener, options.transport, conversations).await
+        }
+    };
+    tokio::select! {
+        served = serving => served,
+        () = terminated() => Ok(()),
+    }
+}
+
+fn resolve(options: &ServeOptions) -> Result<Vec<&'static Fault>, ServeError> {
+    let resolve_one = |id: &String| {
+        let fault = faults::find(id)?;
+        match fault.transports.contains(&options.transport) {
+            true => Ok(fault),
+            false => Err(ServeError::FaultTransport {
+                fault: fault.id,
+                transport: options.transport,
+            }),
+        }
+    };
+    options.faults.iter().map(resolve_one).collect()
+}
+
+async fn bind(port: u16) -> Result<TcpListener, ServeError> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ServeError::Bind { address, source })
+}
+
+#[expect(clippy::print_stderr, reason = "the line by which the caller learns the port")]
+fn announce(address: SocketAddr, transport: Transport) {
+    let path = match transport {
+        Transport::HttpSse => http_sse::PATH,
+        _ => streamable_http::PATH,
+    };
+    eprintln!("listening on http://{address}{path}");
+}
+
+async fn serve_http(listener: TcpListener, transport: Transport, options: Options) -> Result<(), ServeError> {
+    let (exits, exited) = mpsc::unbounded_channel();
+    if transport == Transport::HttpSse {
+        let endpoint = Arc::new(http_sse::Endpoint::new(options, exits));
+        http_server::run(listener, exited, move |request| Arc::clone(&endpoint).handle(request)).await
+    } else {
+        let endpoint = Arc::new(streamable_http::Endpoint::new(options, exits));
+        http_server::run(listener, exited, move |request| Arc::clone(&endpoint).handle(request)).await
+    }
+}
+
+/// Waits for a signal that asks for the end, so that the scratch directory is removed on the way out.
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        Ok(()) = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// Waits for a signal that asks for the end, so that the scratch directory is removed on the way out.
+#[cfg(not(unix))]
+async fn terminated() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! The three transports. Each one cuts its bytes into frames, feeds them to a conversation and sends what comes back.
+
+pub(crate) mod http_server;
+pub(crate) mod http_sse;
+pub(crate) mod stdio;
+pub(crate) mod streamable_http;
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// How client and server are connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Lines on stdin and stdout.
+    #[default]
+    Stdio,
+    /// One endpoint for POST, GET and DELETE (from 2025-03-26, served in every revision).
+    StreamableHttp,
+    /// An event stream and an endpoint for messages (2024-11-05, served in every revision).
+    HttpSse,
+}
+
+impl Transport {
+    /// The name on command lines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::StreamableHttp => "streamable-http",
+            Self::HttpSse => "http-sse",
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Transport {
+    type Err = UnknownTransport;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Stdio, Self::StreamableHttp, Self::HttpSse]
+            .into_iter()
+            .find(|transport| transport.as_str() == text)
+            .ok_or_else(|| UnknownTransport { text: text.to_owned() })
+    }
+}
+
+/// A transport that does not exist.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("unknown transport {text:?}; known are stdio, streamable-http and http-sse")]
+pub struct UnknownTransport {
+    /// What was asked for.
+    pub text: String,
+}

@@ -1,0 +1,243 @@
+//! Streamable HTTP at `/mcp` (basic/transports, Streamable HTTP).
+//!
+//! An answer that is one message and ready at once is JSON; anything else, that is progress or a delay, is an event
+//! stream that ends with the answer, or without it when the request is cancelled meanwhile.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use hyper::body::Incoming as IncomingBody;
+use serde_json::Value;
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::Instant;
+
+use super::http_server::{self, Exits, Reply, accepts, empty, refusal};
+use crate::conversation::{Conversation, Options, Output};
+use crate::envelope::{self, Frame, Incoming, Message, Response};
+use crate::outbox::{Departure, Outbox, sleep_until};
+
+/// The path of the endpoint.
+pub(crate) const PATH: &str = "/mcp";
+
+const SESSION_HEADER: &str = "mcp-session-id";
+const REVISION_HEADER: &str = "mcp-protocol-version";
+
+/// How many cancellations a slow stream may lag behind before it misses one.
+const CANCELLATIONS: usize = 64;
+
+/// All sessions of one server.
+pub(crate) struct Endpoint {
+    options: Options,
+    exits: Exits,
+    sessions: Mutex<HashMap<String, Arc<HttpSession>>>,
+}
+
+struct HttpSession {
+    conversation: Mutex<Conversation>,
+    /// The ids of cancelled requests, for the streams that still work on them.
+    cancelled: broadcast::Sender<Value>,
+    /// The open streams of GET; dropping the senders ends them.
+    idle: Mutex<Vec<mpsc::UnboundedSender<Bytes>>>,
+}
+
+impl HttpSession {
+    fn new(conversation: Conversation) -> Self {
+        let (cancelled, _) = broadcast::channel(CANCELLATIONS);
+        Self {
+            conversation: Mutex::new(conversation),
+            cancelled,
+            idle: Mutex::default(),
+        }
+    }
+}
+
+impl Endpoint {
+    pub(crate) fn new(options: Options, exits: Exits) -> Self {
+        Self {
+            options,
+            exits,
+            sessions: Mutex::default(),
+        }
+    }
+
+    /// Answers one HTTP request.
+    pub(crate) async fn handle(self: Arc<Self>, request: Request<IncomingBody>) -> Reply {
+        self.try_handle(request).await.unwrap_or_else(|refused| refused)
+    }
+
+    async fn try_handle(&self, request: Request<IncomingBody>) -> Result<Reply, Reply> {
+        http_server::check_origin(request.headers())?;
+        if request.uri().path() != PATH {
+            return Err(refusal(StatusCode::NOT_FOUND, "the endpoint is /mcp"));
+        }
+        match *request.method() {
+            Method::POST => self.post(request).await,
+            Method::GET => self.get(request.headers()),
+            Method::DELETE => self.delete(request.headers()),
+            _ => Err(http_server::wrong_method("GET, POST, DELETE")),
+        }
+    }
+
+    async fn post(&self, request: Request<IncomingBody>) -> Result<Reply, Reply> {
+        let headers = request.headers().clone();
+        if !accepts(&headers, "application", "json") || !accepts(&headers, "text", "event-stream") {
+            let why = "the client must accept application/json and text/event-stream";
+            return Err(refusal(StatusCode::NOT_ACCEPTABLE, why));
+        }
+        self.check_revision(&headers)?;
+        let body = http_server::json_body(request).await?;
+        let session = match headers.contains_key(SESSION_HEADER) {
+            true => self.session(&headers)?,
+            false => return self.first_post(&body),
+        };
+        self.receive(&session, &body)
+    }
+
+    /// A POST outside a session: `initialize`, or something that cannot be a message of any session.
+    fn first_post(&self, body: &[u8]) -> Result<Reply, Reply> {
+        let initialize = match envelope::read(body) {
+            Frame::One(Incoming::Request(request)) if request.method == "initialize" => true,
+            Frame::Unparseable(_) | Frame::One(Incoming::Invalid { .. }) => false,
+            _ => return Err(missing_session()),
+        };
+        let session = Arc::new(HttpSession::new(Conversation::new(&self.options)));
+        let mut reply = self.receive(&session, body)?;
+        if initialize && lock(&session.conversation).is_initialized() {
+            let id = http_server::session_id()?;
+            let value = HeaderValue::from_str(&id).expect("hexadecimal digits are visible ASCII");
+            reply.headers_mut().insert(SESSION_HEADER, value);
+            lock(&self.sessions).insert(id, session);
+        }
+        Ok(reply)
+    }
+
+    fn get(&self, headers: &HeaderMap) -> Result<Reply, Reply> {
+        if !accepts(headers, "text", "event-stream") {
+            return Err(refusal(
+                StatusCode::NOT_ACCEPTABLE,
+                "the client must accept text/event-stream",
+            ));
+        }
+        self.check_revision(headers)?;
+        let session = self.session(headers)?;
+        let (sender, events) = mpsc::unbounded_channel();
+        let mut idle = lock(&session.idle);
+        idle.retain(|sender| !sender.is_closed());
+        idle.push(sender);
+        Ok(http_server::event_stream(events))
+    }
+
+    fn delete(&self, headers: &HeaderMap) -> Result<Reply, Reply> {
+        self.check_revision(headers)?;
+        let session = self.session(headers)?;
+        lock(&self.sessions).retain(|_, known| !Arc::ptr_eq(known, &session));
+        lock(&session.idle).clear();
+        Ok(empty(StatusCode::OK))
+    }
+
+    fn session(&self, headers: &HeaderMap) -> Result<Arc<HttpSession>, Reply> {
+        let id = headers.get(SESSION_HEADER).ok_or_else(missing_session)?;
+        let session = id.to_str().ok().and_then(|id| lock(&self.sessions).get(id).cloned());
+        session.ok_or_else(|| refusal(StatusCode::NOT_FOUND, "there is no such session; initialize a new one"))
+    }
+
+    fn check_revision(&self, headers: &HeaderMap) -> Result<(), Reply> {
+        match headers.get(REVISION_HEADER) {
+            Some(date)
+                if date
+                    .to_str()
+                    .ok()
+                    .and_then(|date| self.options.supported(date))
+                    .is_none() =>
+            {
+                Err(refusal(
+                    StatusCode::BAD_REQUEST,
+                    "the MCP-Protocol-Version is not supported",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets the session answer the body.
+    fn receive(&self, session: &Arc<HttpSession>, body: &[u8]) -> Result<Reply, Reply> {
+        // Subscribed before the request is taken in, so that no cancellation of it can be missed.
+        let cancelled = session.cancelled.subscribe();
+        let mut outputs = Vec::new();
+        for output in lock(&session.conversation).receive(body) {
+            match output {
+                Output::Withdraw { request } => {
+                    // Fails when no stream is open, and then there is nothing to withdraw.
+                    let _ = session.cancelled.send(request);
+                }
+                Output::Exit(code) => {
+                    // Fails when the server is already ending.
+                    let _ = self.exits.send(code);
+                    return Err(empty(StatusCode::INTERNAL_SERVER_ERROR));
+                }
+                output => outputs.push(output),
+            }
+        }
+        Ok(match outputs.as_slice() {
+            [] => empty(StatusCode::ACCEPTED),
+            [
+                Output::Message {
+                    message,
+                    after: Duration::ZERO,
+                    ..
+                },
+            ] => http_server::json(status(message), message.to_bytes()),
+            _ => {
+                let (sender, events) = mpsc::unbounded_channel();
+                tokio::spawn(stream(outputs, cancelled, sender));
+                http_server::event_stream(events)
+            }
+        })
+    }
+}
+
+/// Input the server cannot accept is an HTTP error (Sending Messages to the Server, point 4).
+fn status(message: &Message) -> StatusCode {
+    match message {
+        Message::Response(Response {
+            outcome: Err(error), ..
+        }) if [-32700, -32600].contains(&error.code) => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    }
+}
+
+fn missing_session() -> Reply {
+    refusal(
+        StatusCode::BAD_REQUEST,
+        "the Mcp-Session-Id header is missing; initialize first",
+    )
+}
+
+/// Sends the outputs when they are due, and ends when none is left or nobody listens.
+async fn stream(outputs: Vec<Output>, mut cancelled: broadcast::Receiver<Value>, events: mpsc::UnboundedSender<Bytes>) {
+    let mut outbox = Outbox::default();
+    outbox.extend(Instant::now(), outputs);
+    loop {
+        for departure in outbox.take_due(Instant::now()) {
+            if let Departure::Message(message) = departure
+                && events.send(http_server::event("message", &message.to_bytes())).is_err()
+            {
+                return;
+            }
+        }
+        let Some(due) = outbox.next_due() else { return };
+        tokio::select! {
+            Ok(request) = cancelled.recv() => outbox.withdraw(&request),
+            () = sleep_until(Some(due)) => {}
+            () = events.closed() => return,
+        }
+    }
+}
+
+/// The data is sound even if a holder of the lock has panicked: each step leaves it consistent.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
