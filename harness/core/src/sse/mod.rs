@@ -51,6 +51,8 @@ pub struct SseReader {
     started: bool,
     overlong: bool,
     event: SseEvent,
+    /// Whether the event under construction has reached the cap.
+    full: bool,
     /// Whether the event under construction has any field.
     open: bool,
     endings: [bool; 3],
@@ -68,6 +70,7 @@ impl SseReader {
             started: false,
             overlong: false,
             event: SseEvent::default(),
+            full: false,
             open: false,
             endings: [false; 3],
             items: VecDeque::new(),
@@ -178,13 +181,12 @@ impl SseReader {
         match name {
             b"data" => {
                 self.open = true;
-                if self.event.has_data {
-                    self.event.data.push(b'\n');
-                }
-                self.event.has_data = true;
-                if self.event.data.len() + value.len() <= self.cap {
+                let separator = usize::from(self.event.has_data);
+                if self.event.data.len() + separator + value.len() <= self.cap {
+                    self.event.data.extend(std::iter::repeat_n(b'\n', separator));
                     self.event.data.extend_from_slice(value);
-                } else {
+                    self.event.has_data = true;
+                } else if !std::mem::replace(&mut self.full, true) {
                     self.odd(format!("an event is longer than {} bytes", self.cap));
                 }
             }
@@ -217,6 +219,7 @@ impl SseReader {
 
     fn dispatch(&mut self, complete: bool) {
         self.open = false;
+        self.full = false;
         let event = std::mem::take(&mut self.event);
         if std::str::from_utf8(&event.data).is_err() {
             self.odd("data is not UTF-8");
@@ -294,7 +297,9 @@ mod tests {
         for _ in 0..100 {
             reader.push(b"data: 1234567890\n");
         }
-        assert!(reader.event.data.len() <= 16 + 100);
+        assert!(reader.event.data.len() <= 16);
+        let oddities = std::iter::from_fn(|| reader.next_item()).count();
+        assert!(oddities <= 4, "one complaint for each thing that is too long, not one for each line");
     }
 
     proptest! {

@@ -256,6 +256,9 @@ impl Session {
             if !self.pump(deadline).await {
                 let waited_ms = u64::try_from(pending.since.elapsed().as_millis()).unwrap_or(u64::MAX);
                 self.tap.record(EventKind::GaveUp { id: pending.id.to_string(), waited_ms });
+                if let Some(exchange) = pending.sent.exchange {
+                    self.connection.abandon(exchange);
+                }
                 return Answer::silence(self.status(pending));
             }
         }
