@@ -122,6 +122,11 @@ impl Conversation {
         self.negotiated.is_some()
     }
 
+    /// The revision that shapes the answers: the negotiated one, before that the newest.
+    pub(crate) fn revision(&self) -> Revision {
+        self.session.revision
+    }
+
     /// Takes one frame from the client: a line of stdio, or the body of a POST. Never panics, whatever the bytes.
     pub fn receive(&mut self, bytes: &[u8]) -> Vec<Output> {
         let frame = envelope::read(bytes);

@@ -19,6 +19,9 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<Exit> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, serve(options)).map_err(|error| anyhow!("{error}"))?;
+    let served = local.block_on(&runtime, serve(options));
+    // A read of stdin cannot be called off; without this the process would stay until its input ends.
+    runtime.shutdown_background();
+    served.map_err(|error| anyhow!("{error}"))?;
     Ok(Exit::Clean)
 }

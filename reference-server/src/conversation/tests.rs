@@ -201,8 +201,8 @@ fn initialize_without_its_members_is_refused() {
 #[test]
 fn tools_have_only_the_members_of_their_revision() {
     for revision in Revision::ALL {
-        let faults = Options::new(&[], &[], 100);
-        let mut conversation = Conversation::new(&faults);
+        let options = Options::new(&[], &[], 100);
+        let mut conversation = Conversation::new(&options);
         conversation.receive(initialize(revision.as_str()).as_bytes());
         let list = ask(&mut conversation, "tools/list", json!({}));
         let tools = list["result"]["tools"].as_array().unwrap();
@@ -354,6 +354,14 @@ fn bad_params_have_codes() {
         assert_eq!(answer["error"]["code"], code, "{method} {params}: {answer}");
         assert!(code != -32002 || answer["error"]["data"]["uri"] == params["uri"]);
     }
+}
+
+#[test]
+fn error_messages_stay_short_whatever_they_quote() {
+    let mut conversation = settled(Revision::V2025_11_25, &[]);
+    let message = ask(&mut conversation, &"no\n".repeat(5000), json!({}))["error"]["message"].clone();
+    let message = message.as_str().unwrap();
+    assert!(message.len() < 200 && !message.contains('\n'), "{message}");
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Session {
 
     /// Answers any request but `initialize`.
     pub(crate) fn answer(&mut self, method: &str, params: &Object) -> Result<Answer, RpcError> {
-        if let "tools/call" = method {
+        if method == "tools/call" {
             return self.call_tool(params);
         }
         let result = match method {

@@ -4,8 +4,11 @@
 
 use serde_json::Value;
 
+/// Whether a text matches.
+type Meaning = fn(&str) -> bool;
+
 /// The patterns of our schemas, with what they mean: a regular expression engine would be too much for three.
-const PATTERNS: [(&str, fn(&str) -> bool); 3] = [
+const PATTERNS: [(&str, Meaning); 3] = [
     (PRIORITY, |text| ["low", "normal", "high", "critical"].contains(&text)),
     (USER_ID, |text| text.starts_with("usr_")),
     (NOTE_NAME, |text| {

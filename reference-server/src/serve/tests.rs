@@ -26,7 +26,7 @@ impl Server {
         Self { address, served }
     }
 
-    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response<Incoming> {
+    async fn send(&self, method: &str, path: &str, headers: Headers<'_>, body: &str) -> Response<Incoming> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
@@ -45,6 +45,8 @@ impl Server {
             .unwrap()
     }
 }
+
+type Headers<'a> = &'a [(&'a str, &'a str)];
 
 const POST: [(&str, &str); 2] = [
     ("accept", "application/json, text/event-stream"),
@@ -133,11 +135,34 @@ async fn streamable_http_runs_a_session_from_initialize_to_delete() {
 }
 
 #[tokio::test]
+async fn a_client_that_was_cut_off_comes_back_for_its_answer() {
+    let server = Server::start(Transport::StreamableHttp, &[]).await;
+    let initialize = INITIALIZE.replace("2025-06-18", "2025-11-25");
+    let initialized = server.send("POST", "/mcp", &POST, &initialize).await;
+    let session = initialized.headers()["mcp-session-id"].to_str().unwrap().to_owned();
+    let headers = [POST[0], POST[1], ("mcp-session-id", &session)];
+
+    let mut cut_off = server.send("POST", "/mcp", &headers, &slow(2, 50, false)).await;
+    let priming = next_event(&mut cut_off).await;
+    let id = priming
+        .strip_prefix("id: ")
+        .unwrap()
+        .strip_suffix("\ndata:\n\n")
+        .unwrap();
+    drop(cut_off);
+    let resumed = server
+        .send("GET", "/mcp", &[headers[0], headers[2], ("last-event-id", id)], "")
+        .await;
+    let events = text(resumed).await;
+    assert!(events.contains("\"id\":2") && !events.contains(&priming), "{events}");
+}
+
+#[tokio::test]
 async fn streamable_http_refuses_what_the_specification_refuses() {
     let server = Server::start(Transport::StreamableHttp, &[]).await;
     let [accept, json_type] = POST;
     let large = format!("{INITIALIZE}{}", " ".repeat(4 * 1024 * 1024));
-    let rows: [(&str, &str, &[(&str, &str)], &str, u16); 14] = [
+    let rows: [(&str, &str, Headers<'_>, &str, u16); 14] = [
         ("POST", "/other", &POST, INITIALIZE, 404),
         ("PUT", "/mcp", &POST, INITIALIZE, 405),
         (
@@ -225,7 +250,7 @@ async fn http_sse_answers_on_the_stream() {
         (&json!(-32700), &json!(1))
     );
 
-    let rows: [(&str, &str, &[(&str, &str)], u16); 5] = [
+    let rows: [(&str, &str, Headers<'_>, u16); 5] = [
         ("POST", "/messages?session_id=none", &POST, 404),
         ("POST", "/messages", &POST, 404),
         ("POST", "/sse", &POST, 405),

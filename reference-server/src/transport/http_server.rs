@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
-use http::{Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Frame, Incoming};
@@ -56,7 +56,7 @@ where
 }
 
 /// Refuses what may come from a web page elsewhere (basic/transports, Security Warning: DNS rebinding).
-pub(crate) fn check_origin(headers: &HeaderMap) -> Result<(), Reply> {
+pub(crate) fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     if !host
         .and_then(|host| format!("http://{host}/").parse().ok())
@@ -111,7 +111,7 @@ pub(crate) fn accepts(headers: &HeaderMap, kind: &str, subtype: &str) -> bool {
 }
 
 /// The body of a POST, which must be JSON and not too long.
-pub(crate) async fn json_body(request: Request<Incoming>) -> Result<Bytes, Reply> {
+pub(crate) async fn json_body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
     let content_type = request
         .headers()
         .get(CONTENT_TYPE)
@@ -133,22 +133,43 @@ pub(crate) async fn json_body(request: Request<Incoming>) -> Result<Bytes, Reply
     }
 }
 
+/// Why an HTTP request is not passed on to a conversation.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    why: &'static str,
+    /// The methods there are, when the method was the reason.
+    allowed: Option<&'static str>,
+}
+
 /// A refusal in words.
-pub(crate) fn refusal(status: StatusCode, why: &str) -> Reply {
-    reply(
+pub(crate) fn refusal(status: StatusCode, why: &'static str) -> Refusal {
+    Refusal {
         status,
-        Some("text/plain; charset=utf-8"),
-        Full::new(Bytes::from(format!("{why}\n"))),
-    )
+        why,
+        allowed: None,
+    }
 }
 
 /// A refusal of the method.
-pub(crate) fn wrong_method(allowed: &'static str) -> Reply {
-    let mut refused = refusal(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here");
-    refused
-        .headers_mut()
-        .insert(ALLOW, http::HeaderValue::from_static(allowed));
-    refused
+pub(crate) fn wrong_method(allowed: &'static str) -> Refusal {
+    let why = "this method is not allowed here";
+    Refusal {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        why,
+        allowed: Some(allowed),
+    }
+}
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Self {
+        let body = Full::new(Bytes::from_static(refusal.why.as_bytes()));
+        let mut refused = reply(refusal.status, Some("text/plain; charset=utf-8"), body);
+        if let Some(allowed) = refusal.allowed {
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+        }
+        refused
+    }
 }
 
 /// An answer without a body.
@@ -166,7 +187,7 @@ pub(crate) fn event_stream(events: mpsc::UnboundedReceiver<Bytes>) -> Reply {
     let mut streaming = reply(StatusCode::OK, Some("text/event-stream"), EventBody { events });
     streaming
         .headers_mut()
-        .insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-cache"));
+        .insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     streaming
 }
 
@@ -179,7 +200,7 @@ pub(crate) fn event(kind: &str, data: &[u8]) -> Bytes {
 }
 
 /// A new session id: 128 random bits in hexadecimal; an answer of status 500 when there is no randomness.
-pub(crate) fn session_id() -> Result<String, Reply> {
+pub(crate) fn session_id() -> Result<String, Refusal> {
     let mut random = [0; 16];
     getrandom::fill(&mut random)
         .map_err(|_| refusal(StatusCode::INTERNAL_SERVER_ERROR, "no random session id could be made"))?;
@@ -195,7 +216,7 @@ where
     if let Some(content_type) = content_type {
         reply
             .headers_mut()
-            .insert(CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     reply
 }
@@ -220,8 +241,6 @@ impl Body for EventBody {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::http_server::{self, Exits, Reply, accepts, empty, refusal};
+use super::http_server::{self, Exits, Refusal, Reply, accepts, empty, refusal};
 use crate::conversation::{Conversation, Options};
 use crate::outbox::{Departure, Outbox, sleep_until};
 
@@ -37,10 +37,10 @@ impl Endpoint {
 
     /// Answers one HTTP request.
     pub(crate) async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Reply {
-        self.try_handle(request).await.unwrap_or_else(|refused| refused)
+        self.try_handle(request).await.unwrap_or_else(Reply::from)
     }
 
-    async fn try_handle(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Reply> {
+    async fn try_handle(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Refusal> {
         http_server::check_origin(request.headers())?;
         match (request.uri().path(), request.method()) {
             (PATH, &Method::GET) => self.open(request.headers()),
@@ -51,7 +51,7 @@ impl Endpoint {
         }
     }
 
-    fn open(self: Arc<Self>, headers: &HeaderMap) -> Result<Reply, Reply> {
+    fn open(self: Arc<Self>, headers: &HeaderMap) -> Result<Reply, Refusal> {
         if headers.contains_key(http::header::ACCEPT) && !accepts(headers, "text", "event-stream") {
             return Err(refusal(
                 StatusCode::NOT_ACCEPTABLE,
@@ -66,7 +66,7 @@ impl Endpoint {
             .send(http_server::event("endpoint", endpoint.as_bytes()))
             .is_err()
         {
-            return Err(empty(StatusCode::INTERNAL_SERVER_ERROR));
+            return Err(refusal(StatusCode::INTERNAL_SERVER_ERROR, "the server is ending"));
         }
         self.sessions().insert(id.clone(), posts);
         tokio::spawn(async move {
@@ -76,7 +76,7 @@ impl Endpoint {
         Ok(http_server::event_stream(stream))
     }
 
-    async fn post(&self, request: Request<Incoming>) -> Result<Reply, Reply> {
+    async fn post(&self, request: Request<Incoming>) -> Result<Reply, Refusal> {
         let posts = session_id(request.uri()).and_then(|id| self.sessions().get(id).cloned());
         let posts = posts.ok_or_else(no_session)?;
         let body = http_server::json_body(request).await?;
@@ -96,7 +96,7 @@ fn session_id(uri: &Uri) -> Option<&str> {
         .find_map(|pair| pair.strip_prefix("session_id="))
 }
 
-fn no_session() -> Reply {
+fn no_session() -> Refusal {
     refusal(StatusCode::NOT_FOUND, "there is no such session; open a stream at /sse")
 }
 

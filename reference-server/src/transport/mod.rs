@@ -1,5 +1,6 @@
 //! The three transports. Each one cuts its bytes into frames, feeds them to a conversation and sends what comes back.
 
+pub(crate) mod event_log;
 pub(crate) mod http_server;
 pub(crate) mod http_sse;
 pub(crate) mod stdio;

@@ -14,15 +14,18 @@ use serde_json::Value;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 
-use super::http_server::{self, Exits, Reply, accepts, empty, refusal};
+use super::event_log::EventLog;
+use super::http_server::{self, Exits, Refusal, Reply, accepts, empty, refusal};
 use crate::conversation::{Conversation, Options, Output};
 use crate::envelope::{self, Frame, Incoming, Message, Response};
 use crate::outbox::{Departure, Outbox, sleep_until};
+use crate::revision::Revision;
 
 /// The path of the endpoint.
 pub(crate) const PATH: &str = "/mcp";
 
 const SESSION_HEADER: &str = "mcp-session-id";
+const LAST_EVENT_ID: &str = "last-event-id";
 const REVISION_HEADER: &str = "mcp-protocol-version";
 
 /// How many cancellations a slow stream may lag behind before it misses one.
@@ -39,8 +42,7 @@ struct HttpSession {
     conversation: Mutex<Conversation>,
     /// The ids of cancelled requests, for the streams that still work on them.
     cancelled: broadcast::Sender<Value>,
-    /// The open streams of GET; dropping the senders ends them.
-    idle: Mutex<Vec<mpsc::UnboundedSender<Bytes>>>,
+    log: Mutex<EventLog>,
 }
 
 impl HttpSession {
@@ -49,8 +51,33 @@ impl HttpSession {
         Self {
             conversation: Mutex::new(conversation),
             cancelled,
-            idle: Mutex::default(),
+            log: Mutex::default(),
         }
+    }
+
+    fn open_stream(&self) -> (u64, mpsc::UnboundedReceiver<Bytes>) {
+        let primed = lock(&self.conversation).revision() >= Revision::V2025_11_25;
+        lock(&self.log).open(primed)
+    }
+
+    /// Sends the outputs on the stream when they are due, and ends it when none is left. A reader that goes away does
+    /// not cancel the request: it may come back.
+    async fn send(self: Arc<Self>, stream: u64, outputs: Vec<Output>, mut cancelled: broadcast::Receiver<Value>) {
+        let mut outbox = Outbox::default();
+        outbox.extend(Instant::now(), outputs);
+        loop {
+            for departure in outbox.take_due(Instant::now()) {
+                if let Departure::Message(message) = departure {
+                    lock(&self.log).send(stream, &message.to_bytes());
+                }
+            }
+            let Some(due) = outbox.next_due() else { break };
+            tokio::select! {
+                Ok(request) = cancelled.recv() => outbox.withdraw(&request),
+                () = sleep_until(Some(due)) => {}
+            }
+        }
+        lock(&self.log).end(stream);
     }
 }
 
@@ -65,10 +92,10 @@ impl Endpoint {
 
     /// Answers one HTTP request.
     pub(crate) async fn handle(self: Arc<Self>, request: Request<IncomingBody>) -> Reply {
-        self.try_handle(request).await.unwrap_or_else(|refused| refused)
+        self.try_handle(request).await.unwrap_or_else(Reply::from)
     }
 
-    async fn try_handle(&self, request: Request<IncomingBody>) -> Result<Reply, Reply> {
+    async fn try_handle(&self, request: Request<IncomingBody>) -> Result<Reply, Refusal> {
         http_server::check_origin(request.headers())?;
         if request.uri().path() != PATH {
             return Err(refusal(StatusCode::NOT_FOUND, "the endpoint is /mcp"));
@@ -81,7 +108,7 @@ impl Endpoint {
         }
     }
 
-    async fn post(&self, request: Request<IncomingBody>) -> Result<Reply, Reply> {
+    async fn post(&self, request: Request<IncomingBody>) -> Result<Reply, Refusal> {
         let headers = request.headers().clone();
         if !accepts(&headers, "application", "json") || !accepts(&headers, "text", "event-stream") {
             let why = "the client must accept application/json and text/event-stream";
@@ -97,7 +124,7 @@ impl Endpoint {
     }
 
     /// A POST outside a session: `initialize`, or something that cannot be a message of any session.
-    fn first_post(&self, body: &[u8]) -> Result<Reply, Reply> {
+    fn first_post(&self, body: &[u8]) -> Result<Reply, Refusal> {
         let initialize = match envelope::read(body) {
             Frame::One(Incoming::Request(request)) if request.method == "initialize" => true,
             Frame::Unparseable(_) | Frame::One(Incoming::Invalid { .. }) => false,
@@ -114,7 +141,7 @@ impl Endpoint {
         Ok(reply)
     }
 
-    fn get(&self, headers: &HeaderMap) -> Result<Reply, Reply> {
+    fn get(&self, headers: &HeaderMap) -> Result<Reply, Refusal> {
         if !accepts(headers, "text", "event-stream") {
             return Err(refusal(
                 StatusCode::NOT_ACCEPTABLE,
@@ -123,28 +150,28 @@ impl Endpoint {
         }
         self.check_revision(headers)?;
         let session = self.session(headers)?;
-        let (sender, events) = mpsc::unbounded_channel();
-        let mut idle = lock(&session.idle);
-        idle.retain(|sender| !sender.is_closed());
-        idle.push(sender);
-        Ok(http_server::event_stream(events))
+        let last_event_id = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+        let resumed = last_event_id.and_then(|id| lock(&session.log).resume(id));
+        Ok(http_server::event_stream(
+            resumed.unwrap_or_else(|| session.open_stream().1),
+        ))
     }
 
-    fn delete(&self, headers: &HeaderMap) -> Result<Reply, Reply> {
+    fn delete(&self, headers: &HeaderMap) -> Result<Reply, Refusal> {
         self.check_revision(headers)?;
         let session = self.session(headers)?;
         lock(&self.sessions).retain(|_, known| !Arc::ptr_eq(known, &session));
-        lock(&session.idle).clear();
+        lock(&session.log).clear();
         Ok(empty(StatusCode::OK))
     }
 
-    fn session(&self, headers: &HeaderMap) -> Result<Arc<HttpSession>, Reply> {
+    fn session(&self, headers: &HeaderMap) -> Result<Arc<HttpSession>, Refusal> {
         let id = headers.get(SESSION_HEADER).ok_or_else(missing_session)?;
         let session = id.to_str().ok().and_then(|id| lock(&self.sessions).get(id).cloned());
         session.ok_or_else(|| refusal(StatusCode::NOT_FOUND, "there is no such session; initialize a new one"))
     }
 
-    fn check_revision(&self, headers: &HeaderMap) -> Result<(), Reply> {
+    fn check_revision(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         match headers.get(REVISION_HEADER) {
             Some(date)
                 if date
@@ -163,7 +190,7 @@ impl Endpoint {
     }
 
     /// Lets the session answer the body.
-    fn receive(&self, session: &Arc<HttpSession>, body: &[u8]) -> Result<Reply, Reply> {
+    fn receive(&self, session: &Arc<HttpSession>, body: &[u8]) -> Result<Reply, Refusal> {
         // Subscribed before the request is taken in, so that no cancellation of it can be missed.
         let cancelled = session.cancelled.subscribe();
         let mut outputs = Vec::new();
@@ -176,7 +203,7 @@ impl Endpoint {
                 Output::Exit(code) => {
                     // Fails when the server is already ending.
                     let _ = self.exits.send(code);
-                    return Err(empty(StatusCode::INTERNAL_SERVER_ERROR));
+                    return Err(refusal(StatusCode::INTERNAL_SERVER_ERROR, "the server is ending"));
                 }
                 output => outputs.push(output),
             }
@@ -191,8 +218,8 @@ impl Endpoint {
                 },
             ] => http_server::json(status(message), message.to_bytes()),
             _ => {
-                let (sender, events) = mpsc::unbounded_channel();
-                tokio::spawn(stream(outputs, cancelled, sender));
+                let (number, events) = session.open_stream();
+                tokio::spawn(Arc::clone(session).send(number, outputs, cancelled));
                 http_server::event_stream(events)
             }
         })
@@ -209,32 +236,11 @@ fn status(message: &Message) -> StatusCode {
     }
 }
 
-fn missing_session() -> Reply {
+fn missing_session() -> Refusal {
     refusal(
         StatusCode::BAD_REQUEST,
         "the Mcp-Session-Id header is missing; initialize first",
     )
-}
-
-/// Sends the outputs when they are due, and ends when none is left or nobody listens.
-async fn stream(outputs: Vec<Output>, mut cancelled: broadcast::Receiver<Value>, events: mpsc::UnboundedSender<Bytes>) {
-    let mut outbox = Outbox::default();
-    outbox.extend(Instant::now(), outputs);
-    loop {
-        for departure in outbox.take_due(Instant::now()) {
-            if let Departure::Message(message) = departure
-                && events.send(http_server::event("message", &message.to_bytes())).is_err()
-            {
-                return;
-            }
-        }
-        let Some(due) = outbox.next_due() else { return };
-        tokio::select! {
-            Ok(request) = cancelled.recv() => outbox.withdraw(&request),
-            () = sleep_until(Some(due)) => {}
-            () = events.closed() => return,
-        }
-    }
 }
 
 /// The data is sound even if a holder of the lock has panicked: each step leaves it consistent.

@@ -289,6 +289,7 @@ impl<'a> Conversation<'a> {
                 _ => {}
             }
         }
+        share_out(&mut exchanges);
         let gave_up: BTreeMap<&str, usize> = self
             .trace
             .events
@@ -303,6 +304,19 @@ impl<'a> Conversation<'a> {
             exchange.gave_up = gave_up.get(exchange.id.to_string().as_str()).copied();
         }
         (exchanges, strays)
+    }
+}
+
+/// Where one request has two answers and another, whose id differs only in type, has none, the second answer was meant for the other.
+fn share_out(exchanges: &mut [Exchange<'_>]) {
+    for index in 0..exchanges.len() {
+        if !exchanges[index].answers.is_empty() {
+            continue;
+        }
+        let donor = exchanges.iter().position(|other| other.answers.len() > 1 && similar(other.id, exchanges[index].id));
+        if let Some(message) = donor.and_then(|donor| exchanges[donor].answers.pop()).map(|answer| answer.message) {
+            exchanges[index].answers.push(Answered { message, exact: false });
+        }
     }
 }
 

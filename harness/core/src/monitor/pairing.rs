@@ -6,7 +6,7 @@ use super::conversation::{Conversation, Direction, Exchange, Message};
 use super::{BreachAt, Context, Monitor, Observer, quoted};
 use crate::jsonrpc::{IdKind, Shape};
 use crate::spec::requirement::Severity;
-use crate::trace::{EventKind, Intent};
+use crate::trace::{EventKind, Intent, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "pairing",
@@ -39,14 +39,20 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             [answer] => answered(observer, exchange, answer.message, answer.exact),
             [first, second, ..] => {
                 answered(observer, exchange, first.message, first.exact);
-                let message = format!("the request {} was answered {} times", exchange.method, exchange.answers.len());
-                let breach = BreachAt::new("base-protocol/request-answered-once", second.message.event, message);
+                let message = format!("a request was answered {} times", exchange.answers.len());
+                let breach = BreachAt::new("base-protocol/request-answered-once", second.message.event, message).about(exchange.method);
                 observer.broken(breach.also(&[exchange.request.event, first.message.event]));
             }
         }
     }
-    let replied: Vec<usize> =
-        strays.iter().filter_map(|stray| stray_response(conversation, context, observer, &messages, stray)).collect();
+    let mut replied: Vec<(&Message<'_>, &Message<'_>)> = Vec::new();
+    for stray in strays {
+        match answered_notification(conversation, &messages, stray, &replied) {
+            Some(notification) => replied.push((notification, stray)),
+            None => stray_response(conversation, observer, stray),
+        }
+    }
+    answered_notifications(context, observer, &replied);
     silent_notifications(context, observer, &messages, &exchanges, &replied);
     survived(conversation, observer, &exchanges);
 }
@@ -107,35 +113,58 @@ fn unanswered(conversation: &Conversation<'_>, observer: &mut Observer<'_>, exch
     observer.broken(BreachAt::new("base-protocol/request-answered-once", event, message).also(&[request]));
 }
 
-/// A response that belongs to no request. Gives back the event of the notification that it answers, if it seems to.
-fn stray_response(
+/// The notification that a response which belongs to no request seems to answer.
+///
+/// Over HTTP the exchange tells. Over stdio it is the last message before it; a response without a usable id may also come later, and then
+/// answers the last notification that has no answer yet.
+fn answered_notification<'m>(
     conversation: &Conversation<'_>,
+    messages: &'m [Message<'m>],
+    stray: &Message<'_>,
+    replied: &[(&Message<'_>, &Message<'_>)],
+) -> Option<&'m Message<'m>> {
+    let exchange = conversation.frames()[stray.frame].exchange;
+    let has_id = stray.value.get("id").is_some_and(|id| !id.is_null());
+    // On HTTP a refused notification may get an error body without id.
+    if conversation.refused(exchange) && !has_id {
+        return None;
+    }
+    let mut before = messages
+        .iter()
+        .rev()
+        .filter(|message| message.direction == Direction::ToServer && message.event < stray.event)
+        .filter(|message| conversation.transport() != TransportKind::StreamableHttp || conversation.frames()[message.frame].exchange == exchange)
+        .take_while(|message| !unreadable_between(conversation, message.event.saturating_sub(1), stray.event));
+    let is_free = |message: &&Message<'_>| {
+        matches!(message.shape, Shape::Notification { .. }) && !replied.iter().any(|(other, _)| other.event == message.event)
+    };
+    if has_id { before.next().filter(is_free) } else { before.find(is_free) }
+}
+
+/// Notifications that were answered. A server that answers ordinary ones answers all of them: that is one mistake.
+fn answered_notifications(
     context: &Context<'_>,
     observer: &mut Observer<'_>,
-    messages: &[Message<'_>],
-    stray: &Message<'_>,
-) -> Option<usize> {
-    let frame = &conversation.frames()[stray.frame];
+    replied: &[(&Message<'_>, &Message<'_>)],
+) {
+    const GENERAL: &str = "base-protocol/notification-no-response";
+    let ordinary = replied.iter().any(|(notification, _)| notification_requirement(context, notification) == GENERAL);
+    for (notification, response) in replied {
+        let requirement = if ordinary { GENERAL } else { notification_requirement(context, notification) };
+        let method = notification.value.get("method").and_then(Value::as_str).unwrap_or_default();
+        let message = "a notification was answered with a response; notifications get none, not even an error";
+        let breach = BreachAt::new(requirement, response.event, message).about(method);
+        observer.broken(breach.also(&[notification.event]));
+    }
+}
+
+/// A response that belongs to no request and no notification.
+fn stray_response(conversation: &Conversation<'_>, observer: &mut Observer<'_>, stray: &Message<'_>) {
     let id = stray.value.get("id");
     let shown = id.map_or_else(|| "no id".to_owned(), |id| format!("id {}", quoted(&id.to_string())));
-    let notification = messages
-        .iter()
-        .rfind(|message| message.direction == Direction::ToServer && message.event < stray.event)
-        .filter(|message| frame.exchange.is_none() || conversation.frames()[message.frame].exchange == frame.exchange)
-        .filter(|message| matches!(message.shape, Shape::Notification { .. }) && !unreadable_between(conversation, message.event, stray.event));
-    if let Some(notification) = notification {
-        let method = notification.value.get("method").and_then(Value::as_str).unwrap_or_default();
-        // On HTTP a refused notification may get an error body without id.
-        if conversation.refused(frame.exchange) && id.is_none_or(Value::is_null) {
-            return None;
-        }
-        let requirement = notification_requirement(context, notification);
-        let message = format!("the notification {} was answered with a response ({shown})", quoted(method));
-        observer.broken(BreachAt::new(requirement, stray.event, message).also(&[notification.event]).about(method));
-        return Some(notification.event);
-    }
     let is_error = matches!(stray.shape, Shape::ErrorResponse { .. });
-    if conversation.illegal_at(stray.event) || conversation.broken_sent_before(stray.event) {
+    let refused = conversation.refused(conversation.frames()[stray.frame].exchange);
+    if conversation.illegal_at(stray.event) || conversation.broken_sent_before(stray.event) || refused {
         match id {
             None | Some(Value::Null) if is_error => observer.kept("base-protocol/undetectable-id", stray.event),
             _ => {
@@ -147,7 +176,6 @@ fn stray_response(
         let message = format!("a response with {shown} answers no request");
         observer.broken(BreachAt::new("base-protocol/response-id-echo", stray.event, message));
     }
-    None
 }
 
 /// Which rule speaks of an answer to this notification.
@@ -173,14 +201,14 @@ fn silent_notifications(
     observer: &mut Observer<'_>,
     messages: &[Message<'_>],
     exchanges: &[Exchange<'_>],
-    replied: &[usize],
+    replied: &[(&Message<'_>, &Message<'_>)],
 ) {
     let last_answer = exchanges.iter().flat_map(|exchange| &exchange.answers).map(|answer| answer.message.event).max();
     for message in messages {
         if message.direction == Direction::ToServer
             && matches!(message.shape, Shape::Notification { .. })
             && last_answer.is_some_and(|last| last > message.event)
-            && !replied.contains(&message.event)
+            && !replied.iter().any(|(other, _)| other.event == message.event)
         {
             observer.kept(notification_requirement(context, message), message.event);
         }

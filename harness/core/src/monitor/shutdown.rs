@@ -12,6 +12,9 @@ pub(super) const MONITOR: Monitor = Monitor {
     judge: observe,
 };
 
+/// How long a server may take to end after its input was closed, or after SIGTERM.
+const PATIENCE_MS: u64 = 2_000;
+
 fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &mut Observer<'_>) {
     if conversation.transport() != TransportKind::Stdio {
         return;
@@ -39,6 +42,10 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
             }
             (_, Some((signal, name))) => {
                 let waited = (events[*signal].at_us.saturating_sub(events[closed].at_us)) / 1000;
+                if waited < PATIENCE_MS {
+                    // The harness was in a hurry, because another session has shown already how long it takes.
+                    return;
+                }
                 let message = format!("the server was still running {waited} ms after its stdin was closed, and was ended by {name}");
                 observer.broken(BreachAt::new("transport-stdio/exit-on-stdin-close", *signal, message).also(&[closed]));
             }
@@ -53,8 +60,17 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
                 let message = "the server ignored SIGTERM and had to be killed";
                 observer.broken(BreachAt::new("transport-stdio/exit-on-sigterm", *killed, message).also(&[*terminated]));
             }
-            None if exited.is_some() => observer.kept("transport-stdio/exit-on-sigterm", *terminated),
-            None => {}
+            None => {
+                // What ended the server was the end of its input, long after.
+                let outlived = closed.filter(|closed| exited.is_none_or(|exited| exited > *closed)).unwrap_or(*terminated);
+                let waited = events[outlived].at_us.saturating_sub(events[*terminated].at_us) / 1000;
+                if waited >= PATIENCE_MS {
+                    let message = format!("the server was still running {waited} ms after SIGTERM");
+                    observer.broken(BreachAt::new("transport-stdio/exit-on-sigterm", outlived, message).also(&[*terminated]));
+                } else if exited.is_some() {
+                    observer.kept("transport-stdio/exit-on-sigterm", *terminated);
+                }
+            }
         }
     }
     for (index, event) in events.iter().enumerate() {

@@ -39,6 +39,8 @@ pub struct Inventory {
     pub templates: Vec<Value>,
     policy: CallPolicy,
     allowed: BTreeSet<String>,
+    /// Capabilities that are declared, but whose list is an unknown method.
+    hollow: BTreeSet<&'static str>,
 }
 
 /// The list methods with the capability that offers them and the member that holds the entries.
@@ -74,7 +76,11 @@ impl Inventory {
             if lookup(&capabilities, capability).is_none() || session.closed().is_some() {
                 continue;
             }
-            let items = walk(session, method).await.items;
+            let walk = walk(session, method).await;
+            if walk.last.pointer("/error/code").and_then(Value::as_i64) == Some(-32601) && method != "resources/templates/list" {
+                inventory.hollow.insert(capability);
+            }
+            let items = walk.items;
             match method {
                 "tools/list" => inventory.tools = items,
                 "prompts/list" => inventory.prompts = items,
@@ -83,6 +89,12 @@ impl Inventory {
             }
         }
         inventory
+    }
+
+    /// Whether a capability is declared, but not there: nothing that needs it says anything new.
+    #[must_use]
+    pub fn is_hollow(&self, capability: &str) -> bool {
+        self.hollow.contains(capability)
     }
 
     /// Whether a tool may be called with valid arguments.

@@ -106,6 +106,9 @@ fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<String> {
             _ => None,
         },
         Need::Fixture(what) => Some(format!("needs a {}", what.replace('-', " "))),
+        Need::Capability(path) if surroundings.inventory.is_hollow(path.split('.').next().unwrap_or(path)) => {
+            Some(format!("blocked: `{path}` is declared, but its list is an unknown method"))
+        }
         Need::Circumstance(what) if what == "spawned" && surroundings.spawned => None,
         Need::Circumstance(what) => Some(format!("needs {what}")),
         other => other.unmet(surroundings.transport, surroundings.capabilities),

@@ -73,7 +73,14 @@ impl From<Unbound> for Stop {
 struct Seen {
     value: Value,
     events: Vec<usize>,
+    /// Why the answer shows nothing but a mistake that a monitor reports.
+    spoilt: Option<&'static str>,
 }
+
+/// The answer has another id than the request, which the pairing monitor reports.
+const OTHER_ID: &str = "blocked: the answer has another id than the request";
+/// The notification was answered, which the pairing monitor reports.
+const ANSWERED: &str = "blocked: the notification was answered";
 
 impl Runner<'_> {
     /// Runs the case.
@@ -118,7 +125,9 @@ impl Runner<'_> {
             Action::Notify { method, params } => {
                 let (method, params) = self.filled_in(method, params.as_ref())?;
                 let sent = self.session.notify_with(&method, params, self.intent(step)).await;
-                self.replies(sent.ok()).await
+                let seen = self.replies(sent.ok()).await;
+                let answered = seen.value["replies"].as_array().is_some_and(|replies| !replies.is_empty());
+                Seen { spoilt: answered.then_some(ANSWERED), ..seen }
             }
             Action::Send(message) => {
                 let message = interpolate(message, &self.bindings)?;
@@ -132,9 +141,9 @@ impl Runner<'_> {
                     Some(arrival) => {
                         let mut value = json!({ "outcome": "arrived", "method": method });
                         value["params"] = arrival.value.get("params").cloned().unwrap_or(Value::Null);
-                        Seen { value, events: vec![arrival.event] }
+                        Seen { value, events: vec![arrival.event], spoilt: None }
                     }
-                    None => Seen { value: json!({ "outcome": "silence", "method": method }), events: vec![] },
+                    None => Seen { value: json!({ "outcome": "silence", "method": method }), events: vec![], spoilt: None },
                 }
             }
             Action::Answer { replies } => {
@@ -149,7 +158,7 @@ impl Runner<'_> {
                 let outcome = if arrivals.is_empty() { "silence" } else { "message" };
                 let messages: Vec<&Value> = arrivals.iter().map(|arrival| &arrival.value).collect();
                 let events = arrivals.iter().map(|arrival| arrival.event).collect();
-                Seen { value: json!({ "outcome": outcome, "messages": messages }), events }
+                Seen { value: json!({ "outcome": outcome, "messages": messages }), events, spoilt: None }
             }
             Action::CloseStdin => {
                 self.session.connection().close_stdin().map_err(|error| Stop::Case(error.to_string()))?;
@@ -166,7 +175,7 @@ impl Runner<'_> {
                     None => json!({ "outcome": "running" }),
                 };
                 let last = self.session.tap().position().saturating_sub(1);
-                Seen { value, events: vec![last] }
+                Seen { value, events: vec![last], spoilt: None }
             }
             Action::Probe => {
                 let answer = self.session.probe().await;
@@ -176,7 +185,7 @@ impl Runner<'_> {
                 let first = self.session.tap().position();
                 let walk = walk(self.session, method).await;
                 let last = self.session.tap().position().saturating_sub(1);
-                Seen { value: walk.to_value(), events: vec![last, first] }
+                Seen { value: walk.to_value(), events: vec![last, first], spoilt: None }
             }
             Action::ForEach { source, item, at_most, steps } => {
                 return self.for_each(self.inventory.source(*source), item, *at_most, steps).await;
@@ -235,7 +244,7 @@ impl Runner<'_> {
                     let answer = self.session.finish(&pending, step.within).await;
                     seen(&answer, Some(pending.sent))
                 }
-                Err(error) => Seen { value: json!({ "outcome": "closed", "reason": error.to_string() }), events: vec![] },
+                Err(error) => Seen { value: json!({ "outcome": "closed", "reason": error.to_string() }), events: vec![], spoilt: None },
             };
             self.conclude(step, answer)?;
         }
@@ -307,7 +316,7 @@ impl Runner<'_> {
         let intent = if illegal { Intent::Broken } else { Intent::Proper };
         let sent = match self.session.connection().send_chunks(chunks, newline, intent).await {
             Ok(sent) => sent,
-            Err(error) => return Seen { value: json!({ "outcome": "closed", "reason": error.to_string() }), events: vec![] },
+            Err(error) => return Seen { value: json!({ "outcome": "closed", "reason": error.to_string() }), events: vec![], spoilt: None },
         };
         if illegal {
             return self.replies(Some(sent)).await;
@@ -348,7 +357,7 @@ impl Runner<'_> {
         let mut value = answer.to_value();
         value["replies"] = json!(arrivals.iter().map(|arrival: &Arrival| &arrival.value).collect::<Vec<_>>());
         let events = arrivals.iter().map(|arrival| arrival.event).chain(sent.map(|sent| sent.event)).collect();
-        Seen { value, events }
+        Seen { value, events, spoilt: None }
     }
 
     async fn http(&mut self, request: &HttpStep, within: Option<Duration>) -> Result<Seen, Stop> {
@@ -375,7 +384,7 @@ impl Runner<'_> {
         let mut value = answer.to_value();
         let headers: Map<String, Value> = headers.into_iter().map(|(name, value)| (name.to_lowercase(), json!(value))).collect();
         value["http"] = json!({ "status": answer.status, "headers": headers });
-        Ok(Seen { value, events: vec![first] })
+        Ok(Seen { value, events: vec![first], spoilt: None })
     }
 
     /// What a message of this step is meant to be.
@@ -414,6 +423,10 @@ impl Runner<'_> {
     fn judge(&mut self, expectation: &Expectation, seen: &Seen, is_request: bool) -> Result<(), Stop> {
         let id = expectation.requirement.as_str();
         if self.catalog.get(id).is_none_or(|requirement| requirement.level(self.revision).is_none()) {
+            return Ok(());
+        }
+        if let Some(reason) = seen.spoilt {
+            self.unexercised(id, reason);
             return Ok(());
         }
         let illegal = self.case.input == Input::Illegal;
@@ -457,7 +470,8 @@ impl Runner<'_> {
 }
 
 fn seen(answer: &Answer, sent: Option<Sent>) -> Seen {
-    Seen { value: answer.to_value(), events: answer.event.into_iter().chain(sent.map(|sent| sent.event)).collect() }
+    let events = answer.event.into_iter().chain(sent.map(|sent| sent.event)).collect();
+    Seen { value: answer.to_value(), events, spoilt: (!answer.exact).then_some(OTHER_ID) }
 }
 
 /// The ids of the requests in some bytes: one message, a batch, or several lines.

@@ -21,7 +21,7 @@ pub use connect::{ConnectError, Connector, ConnectorOptions, HandshakeFailure};
 pub use protocol::{ClientIdentity, Opening, OpeningProblem, Protocol, Stateful, protocol_for};
 pub use reply::ReplyPolicy;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -91,6 +91,10 @@ pub struct Session {
     replies: ReplyPolicy,
     next_id: u64,
     opening: Option<Opening>,
+    /// Ids of requests that wait for their answers.
+    outstanding: Vec<IdToken>,
+    /// Ids that were answered: a second answer to one of them answers nothing else.
+    answered: BTreeSet<String>,
     answers: Vec<Arrival>,
     inbox: Vec<Arrival>,
     statuses: BTreeMap<u32, u16>,
@@ -113,6 +117,8 @@ impl Session {
             replies,
             next_id: 1,
             opening: None,
+            outstanding: Vec::new(),
+            answered: BTreeSet::new(),
             answers: Vec::new(),
             inbox: Vec::new(),
             statuses: BTreeMap::new(),
@@ -233,18 +239,30 @@ impl Session {
         let params = self.protocol.dress(method, params);
         let bytes = jsonrpc::request_bytes(id, method, params.as_ref());
         let sent = self.send_bytes(&bytes, intent).await?;
+        self.answered.remove(id.as_str());
+        self.outstanding.push(id.clone());
         Ok(Pending { id: id.clone(), sent, since: Instant::now() })
     }
 
     /// Waits for the answer of a request.
     pub async fn finish(&mut self, pending: &Pending, within: Option<Duration>) -> Answer {
+        let answer = self.answer_to(pending, within).await;
+        if let Some(position) = self.outstanding.iter().position(|id| *id == pending.id) {
+            self.outstanding.remove(position);
+        }
+        answer
+    }
+
+    async fn answer_to(&mut self, pending: &Pending, within: Option<Duration>) -> Answer {
         let limit = within.unwrap_or(if self.answered_once { self.limits.request } else { self.limits.start });
         let deadline = pending.since + limit;
         loop {
             if let Some(position) = self.position_of_answer(pending) {
                 let arrival = self.answers.remove(position);
                 self.answered_once = true;
-                return Answer::of_message(arrival.value, Some(arrival.event), self.status(pending));
+                let exact = arrival.id.as_ref().is_none_or(|id| id.same_value(&pending.id));
+                self.answered.insert(arrival.id.map_or_else(String::new, |id| id.to_string()));
+                return Answer { exact, ..Answer::of_message(arrival.value, Some(arrival.event), self.status(pending)) };
             }
             if let Some(reason) = self.closed.clone() {
                 return Answer::closed(&reason, self.status(pending));
@@ -347,6 +365,7 @@ impl Session {
     pub fn forget(&mut self) {
         self.inbox.clear();
         self.answers.clear();
+        self.outstanding.clear();
         self.replies.reset();
     }
 
@@ -439,6 +458,9 @@ impl Session {
 
     async fn sort(&mut self, shape: Shape, value: Value, event: usize) {
         match shape {
+            Shape::Response { id: Some(id) } | Shape::ErrorResponse { id: Some(id) } if self.is_repeated(&id) => {
+                // In the trace; the monitors judge it.
+            }
             Shape::Response { id } | Shape::ErrorResponse { id } => {
                 self.answers.push(Arrival { event, value, method: None, id });
                 self.trim();
@@ -459,6 +481,11 @@ impl Session {
         }
     }
 
+    /// Whether a response with this id came before, and no request waits for another.
+    fn is_repeated(&self, id: &IdToken) -> bool {
+        self.answered.contains(id.as_str()) && !self.outstanding.iter().any(|other| other.same_value(id) || answer::similar(other, id))
+    }
+
     /// Keeps what waits unread within bounds; the trace has it all.
     fn trim(&mut self) {
         for waiting in [&mut self.inbox, &mut self.answers] {
@@ -473,7 +500,13 @@ impl Session {
         let by = |wanted: &dyn Fn(&IdToken) -> bool| {
             self.answers.iter().position(|arrival| arrival.event > pending.sent.event && arrival.id.as_ref().is_some_and(wanted))
         };
-        by(&|id| id.same_value(&pending.id)).or_else(|| by(&|id| answer::similar(id, &pending.id))).or_else(|| {
+        // An id of another type is taken for this request's only if it is not the very id of another one.
+        let nobodys = |id: &IdToken| {
+            let owners = self.outstanding.iter().filter(|other| other.same_value(id)).count();
+            let copies = self.answers.iter().filter(|arrival| arrival.id.as_ref().is_some_and(|other| other.same_value(id))).count();
+            copies > owners
+        };
+        by(&|id| id.same_value(&pending.id)).or_else(|| by(&|id| answer::similar(id, &pending.id) && nobodys(id))).or_else(|| {
             let exchange = pending.sent.exchange?;
             self.ended.get(&exchange)?;
             self.answers.iter().position(|arrival| {

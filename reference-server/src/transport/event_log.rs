@@ -1,0 +1,165 @@
+//! The event streams of one Streamable HTTP session, kept so that a client that lost its connection can come back
+//! with `Last-Event-ID` and miss nothing (basic/transports, Resumability and Redelivery).
+//!
+//! Event ids are `STREAM-INDEX`: unique in the session, and enough to find the stream again.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::http_server;
+
+/// How many streams are remembered before those that nobody needs are forgotten, oldest first.
+const REMEMBERED: usize = 64;
+
+/// The streams, by number.
+#[derive(Debug, Default)]
+pub(crate) struct EventLog {
+    opened: u64,
+    streams: BTreeMap<u64, Stream>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    events: Vec<Bytes>,
+    /// Who reads it now; `None` once it has ended.
+    reader: Option<mpsc::UnboundedSender<Bytes>>,
+}
+
+impl EventLog {
+    /// A new stream. A primed one begins with an event that has an id and no data, which 2025-11-25 asks for; clients
+    /// of older revisions might take it for a broken message.
+    pub(crate) fn open(&mut self, primed: bool) -> (u64, mpsc::UnboundedReceiver<Bytes>) {
+        self.forget();
+        let (reader, events) = mpsc::unbounded_channel();
+        self.opened += 1;
+        let number = self.opened;
+        self.streams.insert(
+            number,
+            Stream {
+                events: Vec::new(),
+                reader: Some(reader),
+            },
+        );
+        if primed {
+            self.push(number, |id| Bytes::from(format!("id: {id}\ndata:\n\n")));
+        }
+        (number, events)
+    }
+
+    /// Sends a message on the stream, whether or not its reader is there at the moment.
+    pub(crate) fn send(&mut self, number: u64, message: &[u8]) {
+        self.push(number, |id| {
+            let event = http_server::event("message", message);
+            Bytes::from([format!("id: {id}\n").as_bytes(), &event].concat())
+        });
+    }
+
+    /// Ends the stream; its events can still be asked for.
+    pub(crate) fn end(&mut self, number: u64) {
+        if let Some(stream) = self.streams.get_mut(&number) {
+            stream.reader = None;
+        }
+    }
+
+    /// Ends and forgets all streams.
+    pub(crate) fn clear(&mut self) {
+        self.streams.clear();
+    }
+
+    /// What follows the event of that id on its stream, and what is yet to come there; `None` for an unknown id.
+    pub(crate) fn resume(&mut self, last_event_id: &str) -> Option<mpsc::UnboundedReceiver<Bytes>> {
+        let (number, index) = last_event_id.split_once('-')?;
+        let stream = self.streams.get_mut(&number.parse().ok()?)?;
+        let index: usize = index.parse().ok()?;
+        let missed = stream.events.get(index.checked_add(1)?..)?;
+        let (reader, events) = mpsc::unbounded_channel();
+        for event in missed {
+            // The receiver is still here, so this cannot fail.
+            let _ = reader.send(event.clone());
+        }
+        if stream.reader.is_some() {
+            stream.reader = Some(reader);
+        }
+        Some(events)
+    }
+
+    fn push(&mut self, number: u64, event: impl FnOnce(String) -> Bytes) {
+        let Some(stream) = self.streams.get_mut(&number) else {
+            return;
+        };
+        let event = event(format!("{number}-{}", stream.events.len()));
+        if let Some(reader) = &stream.reader {
+            // Fails while the reader is away; the event waits for its return.
+            let _ = reader.send(event.clone());
+        }
+        stream.events.push(event);
+    }
+
+    fn forget(&mut self) {
+        let unneeded = |stream: &Stream| stream.reader.as_ref().is_none_or(mpsc::UnboundedSender::is_closed);
+        while self.streams.len() >= REMEMBERED {
+            let oldest = self
+                .streams
+                .iter()
+                .find(|(_, stream)| unneeded(stream))
+                .map(|(number, _)| *number);
+            match oldest {
+                Some(number) => self.streams.remove(&number),
+                None => return,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(events: &mut mpsc::UnboundedReceiver<Bytes>) -> Vec<String> {
+        std::iter::from_fn(|| events.try_recv().ok())
+            .map(|event| String::from_utf8(event.to_vec()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_reader_that_comes_back_gets_what_it_missed_of_its_own_stream() {
+        let mut log = EventLog::default();
+        let (first, mut events) = log.open(true);
+        let (second, _other) = log.open(false);
+        assert_eq!(drain(&mut events), ["id: 1-0\ndata:\n\n"]);
+        drop(events);
+        log.send(first, b"a");
+        log.send(second, b"b");
+        let mut resumed = log.resume("1-0").unwrap();
+        log.send(first, b"c");
+        log.end(first);
+        let expected = [
+            "id: 1-1\nevent: message\ndata: a\n\n",
+            "id: 1-2\nevent: message\ndata: c\n\n",
+        ];
+        assert_eq!(drain(&mut resumed), expected);
+        assert!(resumed.is_closed() && resumed.is_empty());
+        assert_eq!(drain(&mut log.resume("1-1").unwrap()), expected[1..]);
+    }
+
+    #[test]
+    fn unknown_event_ids_resume_nothing() {
+        let mut log = EventLog::default();
+        let _events = log.open(true);
+        for id in ["", "x", "1", "1-1", "2-0", "1-18446744073709551615", "-1-0"] {
+            assert!(log.resume(id).is_none(), "{id}");
+        }
+    }
+
+    #[test]
+    fn ended_streams_are_forgotten_in_the_end() {
+        let mut log = EventLog::default();
+        for _ in 0..3 * REMEMBERED {
+            let (number, _) = log.open(true);
+            log.end(number);
+        }
+        assert_eq!(log.streams.len(), REMEMBERED);
+    }
+}
