@@ -40,7 +40,7 @@ impl Defaults {
 /// MCP conformance cases as tests.
 #[derive(Debug, Parser)]
 #[command(name = "conformance", about = "MCP conformance cases as tests")]
-struct Arguments {
+struct ConformanceArguments {
     /// The command that starts the server under test, over stdio; relative paths start where you stand.
     #[arg(long, env = "TOUCHSTONE_SERVER_CMD", value_name = "COMMAND", conflicts_with = "server_url")]
     server_cmd: Option<String>,
@@ -65,7 +65,7 @@ struct Arguments {
 #[must_use]
 pub fn run(defaults: Defaults) -> ExitCode {
     touchstone_drive::process::guard::run_if_requested();
-    let arguments = Arguments::parse();
+    let arguments = ConformanceArguments::parse();
     let prepared = target(&arguments, defaults).and_then(|target| Ok((target, Bundle::load().map_err(|error| error.to_string())?)));
     let (target, bundle) = match prepared {
         Ok(prepared) => prepared,
@@ -83,7 +83,7 @@ pub fn run(defaults: Defaults) -> ExitCode {
 }
 
 /// The server to test.
-fn target(arguments: &Arguments, defaults: Defaults) -> Result<Target, String> {
+fn target(arguments: &ConformanceArguments, defaults: Defaults) -> Result<Target, String> {
     if let Some(url) = &arguments.server_url {
         let url = url.parse().map_err(|error| format!("--server-url {url:?} is no URL: {error}"))?;
         return Ok(Target::Url(UrlTarget { url, headers: Vec::new(), transport: None }));

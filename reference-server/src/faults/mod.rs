@@ -23,7 +23,7 @@ pub struct Fault {
     pub summary: &'static str,
     /// Where it has an effect.
     pub transports: &'static [Transport],
-    /// The requirements of which at least one must be found broken.
+    /// The requirements of which at least one must be found broken, and none beside them.
     pub caught_by: &'static [&'static str],
     make: fn() -> Box<dyn Decorator>,
 }
@@ -130,7 +130,7 @@ static FAULTS: [Fault; 10] = [
         id: "log-line",
         summary: "prints a line of text on stdout after every third request",
         transports: STDIO,
-        caught_by: &["transport-stdio/stdout-pure"],
+        caught_by: &["transport-stdio/stdout-pure", "transport-stdio/exit-quiet"],
         make: || Box::new(traffic::LogLine::default()),
     },
     Fault {
@@ -158,7 +158,13 @@ static FAULTS: [Fault; 10] = [
         id: "missing-is-error",
         summary: "leaves isError out of the results of tools that failed",
         transports: EVERYWHERE,
-        caught_by: &["tools/input-validated"],
+        caught_by: &[
+            "tools/input-validated",
+            "tools/input-type-validated",
+            "tools/input-additional-validated",
+            "tools/hostile-arguments",
+            "tools/output-schema-structured-present",
+        ],
         make: || Box::new(answers::MissingIsError),
     },
     Fault {

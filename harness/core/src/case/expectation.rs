@@ -96,6 +96,11 @@ impl Expectation {
         if !self.any.is_empty() {
             let mismatches: Vec<String> = self.any.iter().map_while(|wanted| wanted.mismatch(answer)).collect();
             if mismatches.len() == self.any.len() {
+                let about_refusal = |path: &String| path == "outcome" || path == "result.isError" || path.split('.').next() == Some("error");
+                let outcome = answer.get("outcome").and_then(Value::as_str);
+                if let Some(outcome) = outcome.filter(|_| self.any.iter().all(|wanted| wanted.0.keys().all(about_refusal))) {
+                    return Some(format!("{}, but it had to be refused", outcome_in_words(outcome)));
+                }
                 return Some(mismatches.join("; and "));
             }
         }

@@ -37,6 +37,7 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
         .collect();
     let closing = conversation.trace().events.iter().position(|event| matches!(event.kind, EventKind::StdinClosed));
     let mut quiet = true;
+    let mut noisy = false;
     let mut index = 0;
     while let Some((frame, bytes)) = lines.get(index) {
         index += 1;
@@ -61,7 +62,9 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
             continue;
         }
         quiet &= !after_close;
-        foreign_line(observer, frame, bytes, after_close);
+        // A server that has written text before does not break another rule by going on with it.
+        foreign_line(observer, frame, bytes, after_close && !noisy);
+        noisy |= !after_close;
     }
     if let Some(exit) = conversation.trace().events.iter().position(|event| matches!(event.kind, EventKind::ProcessExited { .. }))
         && closing.is_some()

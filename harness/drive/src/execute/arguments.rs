@@ -17,11 +17,10 @@ pub(super) fn make(wanted: &Arguments, tool: &Value, dialect: DialectPolicy) -> 
         Generate::Valid => vec![generator.simplest().map_err(|reason| format!("no valid arguments can be made: {reason}"))?],
         Generate::Boundary => generator.boundaries().into_iter().map(|labelled| labelled.value).take(MOST_BOUNDARIES).collect(),
         Generate::Invalid => {
-            let fault = match wanted.violate.as_deref() {
-                Some(keyword) => generator.violation_of(keyword),
-                None => generator.violations().into_iter().next(),
-            };
-            fault.into_iter().map(|fault| fault.value).collect()
+            let mut faults = generator.violations();
+            faults.retain(|fault| wanted.violate.as_deref().is_none_or(|keyword| keyword == fault.keyword));
+            faults.sort_by_key(|fault| fault.pointer.matches('/').count());
+            faults.into_iter().map(|fault| fault.value).collect()
         }
     };
     let fitting = |value: &Value| match (wanted.generate, judge.judge(value)) {
@@ -29,7 +28,11 @@ pub(super) fn make(wanted: &Arguments, tool: &Value, dialect: DialectPolicy) -> 
         (Generate::Valid | Generate::Boundary, Judgement::Valid) => true,
         _ => false,
     };
-    let values: Vec<Value> = values.into_iter().filter(|value| value.is_object() && fitting(value)).collect();
+    // `arguments` itself is always an object: anything else is a malformed request, and another rule.
+    let mut values: Vec<Value> = values.into_iter().filter(|value| value.is_object() && fitting(value)).collect();
+    if wanted.generate == Generate::Invalid {
+        values.truncate(1);
+    }
     if values.is_empty() {
         return Err(match &wanted.violate {
             Some(keyword) => format!("its inputSchema gives no certain way to violate `{keyword}`"),
