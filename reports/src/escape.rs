@@ -40,7 +40,10 @@ mod tests {
 
     #[test]
     fn escape_sequences_and_overrides_are_written_out() {
-        assert_eq!(terminal("a\x1b[31mb\u{202e}c\r\n"), "a\\u{1b}[31mb\\u{202e}c\\u{d}\\u{a}");
+        assert_eq!(
+            terminal("a\x1b[31mb\u{202e}c\r\n"),
+            "a\\u{1b}[31mb\\u{202e}c\\u{d}\\u{a}"
+        );
         assert_eq!(terminal("naïve 日本 😀"), "naïve 日本 😀");
     }
 

@@ -239,7 +239,10 @@ impl RunRecord {
         let summary = summarise(&runs, &findings);
         Self {
             format: FORMAT,
-            tool: Tool { name: "touchstone".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+            tool: Tool {
+                name: "touchstone".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
             target: input.start.target,
             transport: input.transport.map(|transport| transport.to_string()),
             server: input.runs.first().map_or(Value::Null, |run| run.server.clone()),
@@ -289,7 +292,10 @@ fn run_entry(run: &RevisionRun) -> Run {
                 trace: case.trace.clone(),
             })
             .collect(),
-        tools: Tools { listed: run.tools.listed, callable: run.tools.callable },
+        tools: Tools {
+            listed: run.tools.listed,
+            callable: run.tools.callable,
+        },
     }
 }
 
@@ -298,7 +304,10 @@ fn merge(catalog: &Catalog, runs: &[RevisionRun]) -> Vec<FindingEntry> {
     let mut merged: Vec<(Severity, FindingEntry)> = Vec::new();
     for run in runs {
         for finding in &run.findings {
-            match merged.iter_mut().find(|(_, entry)| entry.signature == finding.signature) {
+            match merged
+                .iter_mut()
+                .find(|(_, entry)| entry.signature == finding.signature)
+            {
                 Some((severity, entry)) => {
                     entry.occurrences += finding.occurrences;
                     entry.revisions.push(run.revision.to_string());
@@ -329,7 +338,9 @@ fn finding_entry(catalog: &Catalog, run: &RevisionRun, finding: &Finding) -> Fin
     FindingEntry {
         signature: finding.signature.clone(),
         requirement: finding.requirement.clone(),
-        statement: requirement.map(|requirement| requirement.statement.clone()).unwrap_or_default(),
+        statement: requirement
+            .map(|requirement| requirement.statement.clone())
+            .unwrap_or_default(),
         level: finding.level.to_string(),
         severity: severity_word(finding.severity).to_owned(),
         score: match finding.score {
@@ -338,12 +349,17 @@ fn finding_entry(catalog: &Catalog, run: &RevisionRun, finding: &Finding) -> Fin
         },
         message: finding.message.clone(),
         about: finding.about.clone(),
-        links: requirement.map(|requirement| requirement.links(run.revision)).unwrap_or_default(),
+        links: requirement
+            .map(|requirement| requirement.links(run.revision))
+            .unwrap_or_default(),
         ambiguity: requirement.and_then(|requirement| requirement.ambiguity.clone()),
         revisions: vec![run.revision.to_string()],
         case: finding.case.clone(),
         occurrences: finding.occurrences,
-        evidence: evidence.into_iter().filter_map(|evidence| excerpt(&run.traces, evidence)).collect(),
+        evidence: evidence
+            .into_iter()
+            .filter_map(|evidence| excerpt(&run.traces, evidence))
+            .collect(),
     }
 }
 
@@ -354,26 +370,39 @@ fn excerpt(traces: &[Trace], evidence: &Evidence) -> Option<Excerpt> {
         EventKind::Sent { payload, .. } => ("sent", payload.text().into_owned()),
         EventKind::Received { payload, .. } => ("received", payload.text().into_owned()),
         EventKind::Stderr { payload } => ("stderr", payload.text().into_owned()),
-        EventKind::ProcessExited { code, signal } => ("exited", match (code, signal) {
-            (Some(code), _) => format!("exit code {code}"),
-            (None, Some(signal)) => format!("signal {signal}"),
-            (None, None) => String::new(),
-        }),
+        EventKind::ProcessExited { code, signal } => (
+            "exited",
+            match (code, signal) {
+                (Some(code), _) => format!("exit code {code}"),
+                (None, Some(signal)) => format!("signal {signal}"),
+                (None, None) => String::new(),
+            },
+        ),
         EventKind::StdinClosed => ("closed stdin", String::new()),
         EventKind::StdoutClosed => ("stdout closed", String::new()),
         EventKind::Signalled { signal } => ("signalled", signal.clone()),
         EventKind::GaveUp { id, waited_ms } => ("gave up", format!("request {id} after {waited_ms} ms")),
         EventKind::HttpRequest { method, target, .. } => ("request", format!("{method} {target}")),
         EventKind::HttpResponse { status, .. } => ("response", status.to_string()),
-        EventKind::Survivors { processes } => {
-            ("survivors", processes.iter().map(|process| format!("{} ({})", process.name, process.pid)).collect::<Vec<_>>().join(", "))
-        }
+        EventKind::Survivors { processes } => (
+            "survivors",
+            processes
+                .iter()
+                .map(|process| format!("{} ({})", process.name, process.pid))
+                .collect::<Vec<_>>()
+                .join(", "),
+        ),
         EventKind::StreamEvent { data, .. } => ("stream event", data.text().into_owned()),
         EventKind::HttpBody { payload, .. } => ("body", payload.text().into_owned()),
         _ => return None,
     };
     let text = crate::escape::cut(&text, LONGEST_EXCERPT);
-    Some(Excerpt { trace: evidence.trace.clone(), event: evidence.event, what: what.to_owned(), text })
+    Some(Excerpt {
+        trace: evidence.trace.clone(),
+        event: evidence.event,
+        what: what.to_owned(),
+        text,
+    })
 }
 
 fn summarise(runs: &[Run], findings: &[FindingEntry]) -> Summary {
@@ -387,7 +416,11 @@ fn summarise(runs: &[Run], findings: &[FindingEntry]) -> Summary {
         }
     }
     for finding in findings {
-        let score = if finding.score == "robustness" { &mut summary.robustness } else { &mut summary.conformance };
+        let score = if finding.score == "robustness" {
+            &mut summary.robustness
+        } else {
+            &mut summary.conformance
+        };
         match finding.severity.as_str() {
             "fail" => score.fail += 1,
             "warn" => score.warn += 1,
@@ -409,6 +442,9 @@ impl Run {
     /// How many requirements have this verdict.
     #[must_use]
     pub fn count(&self, verdict: Verdict) -> usize {
-        self.requirements.iter().filter(|requirement| requirement.verdict == verdict.as_str()).count()
+        self.requirements
+            .iter()
+            .filter(|requirement| requirement.verdict == verdict.as_str())
+            .count()
     }
 }

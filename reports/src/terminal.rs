@@ -24,7 +24,12 @@ pub struct Style {
 
 impl Default for Style {
     fn default() -> Self {
-        Self { colour: false, width: 100, verbose: false, quiet: false }
+        Self {
+            colour: false,
+            width: 100,
+            verbose: false,
+            quiet: false,
+        }
     }
 }
 
@@ -38,7 +43,10 @@ pub fn render(record: &RunRecord, style: &Style) -> String {
     }
     if !style.quiet {
         heading(&mut out, record, style);
-        let shown = record.findings.iter().filter(|finding| style.verbose || finding.severity != "info");
+        let shown = record
+            .findings
+            .iter()
+            .filter(|finding| style.verbose || finding.severity != "info");
         for finding in shown {
             finding_block(&mut out, finding, style);
         }
@@ -53,7 +61,15 @@ pub fn render(record: &RunRecord, style: &Style) -> String {
 }
 
 fn start_failure(out: &mut String, record: &RunRecord, failure: &Failure, style: &Style) {
-    line(out, style, &format!("{} {}", paint("COULD NOT RUN", Colour::Red, style), terminal(&record.target)));
+    line(
+        out,
+        style,
+        &format!(
+            "{} {}",
+            paint("COULD NOT RUN", Colour::Red, style),
+            terminal(&record.target)
+        ),
+    );
     wrapped(out, style, 2, &terminal(&failure.reason));
     if let Some(stdout) = &failure.stdout {
         line(out, style, &format!("  on stdout: {}", terminal(&cut(stdout, 200))));
@@ -72,12 +88,26 @@ fn start_failure(out: &mut String, record: &RunRecord, failure: &Failure, style:
 }
 
 fn heading(out: &mut String, record: &RunRecord, style: &Style) {
-    let word = |name: &str| record.server.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let word = |name: &str| {
+        record
+            .server
+            .get(name)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+    };
     let server = format!("{} {}", word("name"), word("version"));
     let revisions: Vec<&str> = record.runs.iter().map(|run| run.revision.as_str()).collect();
     let transport = record.transport.as_deref().unwrap_or("no connection");
     line(out, style, &paint(&terminal(&record.target), Colour::Bold, style));
-    line(out, style, &format!("  {} over {transport}, revision {}", terminal(server.trim()), revisions.join(", ")));
+    line(
+        out,
+        style,
+        &format!(
+            "  {} over {transport}, revision {}",
+            terminal(server.trim()),
+            revisions.join(", ")
+        ),
+    );
     out.push('\n');
 }
 
@@ -87,15 +117,37 @@ fn finding_block(out: &mut String, finding: &FindingEntry, style: &Style) {
         "warn" => ("WARNED", Colour::Yellow),
         _ => ("INFO  ", Colour::Blue),
     };
-    let times = if finding.occurrences == 1 { String::new() } else { format!(", seen {} times", finding.occurrences) };
-    let score = if finding.score == "robustness" { ", robustness" } else { "" };
-    let head = format!("{} {} ({}{score}{times})", paint(word, colour, style), finding.requirement, finding.level);
+    let times = if finding.occurrences == 1 {
+        String::new()
+    } else {
+        format!(", seen {} times", finding.occurrences)
+    };
+    let score = if finding.score == "robustness" {
+        ", robustness"
+    } else {
+        ""
+    };
+    let head = format!(
+        "{} {} ({}{score}{times})",
+        paint(word, colour, style),
+        finding.requirement,
+        finding.level
+    );
     line(out, style, &head);
     wrapped(out, style, 2, &terminal(&cut(&finding.message, 600)));
     if finding.about.len() > 1 {
-        let about: Vec<String> = finding.about.iter().take(8).map(|about| terminal(&cut(about, 60))).collect();
+        let about: Vec<String> = finding
+            .about
+            .iter()
+            .take(8)
+            .map(|about| terminal(&cut(about, 60)))
+            .collect();
         let more = finding.about.len().saturating_sub(about.len());
-        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let rest = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
         wrapped(out, style, 2, &format!("in: {}{rest}", about.join(", ")));
     }
     for excerpt in finding.evidence.iter().take(4) {
@@ -106,7 +158,14 @@ fn finding_block(out: &mut String, finding: &FindingEntry, style: &Style) {
         line(out, style, &format!("  {link}"));
     }
     if let Some(case) = &finding.case {
-        line(out, style, &format!("  again: touchstone check --case {case} ...   seen in {}", finding.revisions.join(", ")));
+        line(
+            out,
+            style,
+            &format!(
+                "  again: touchstone check --case {case} ...   seen in {}",
+                finding.revisions.join(", ")
+            ),
+        );
     }
     out.push('\n');
 }
@@ -150,9 +209,22 @@ fn table(out: &mut String, record: &RunRecord, style: &Style) {
 fn not_exercised(out: &mut String, record: &RunRecord, style: &Style) {
     for run in &record.runs {
         line(out, style, &format!("Not exercised in {}:", run.revision));
-        for requirement in run.requirements.iter().filter(|requirement| requirement.verdict == Verdict::NotExercised.as_str()) {
+        for requirement in run
+            .requirements
+            .iter()
+            .filter(|requirement| requirement.verdict == Verdict::NotExercised.as_str())
+        {
             let reason = requirement.reason.as_deref().unwrap_or("no reason known");
-            line(out, style, &format!("  {} ({}): {}", requirement.id, requirement.level, terminal(&cut(reason, 200))));
+            line(
+                out,
+                style,
+                &format!(
+                    "  {} ({}): {}",
+                    requirement.id,
+                    requirement.level,
+                    terminal(&cut(reason, 200))
+                ),
+            );
         }
         out.push('\n');
     }
@@ -170,23 +242,55 @@ fn advice(out: &mut String, record: &RunRecord, style: &Style) {
         );
         wrapped(out, style, 0, &text);
     }
-    let blocked: usize =
-        record.runs.iter().flat_map(|run| &run.cases).filter(|case| case.reason.as_deref().is_some_and(|reason| reason.starts_with("blocked"))).count();
+    let blocked: usize = record
+        .runs
+        .iter()
+        .flat_map(|run| &run.cases)
+        .filter(|case| {
+            case.reason
+                .as_deref()
+                .is_some_and(|reason| reason.starts_with("blocked"))
+        })
+        .count();
     if blocked > 0 {
         let cases = if blocked == 1 { "case was" } else { "cases were" };
-        wrapped(out, style, 0, &format!("{blocked} {cases} blocked by the failures above and judged nothing."));
+        wrapped(
+            out,
+            style,
+            0,
+            &format!("{blocked} {cases} blocked by the failures above and judged nothing."),
+        );
     }
     if record.interrupted {
-        wrapped(out, style, 0, "The run was interrupted: what is missing was not exercised.");
+        wrapped(
+            out,
+            style,
+            0,
+            "The run was interrupted: what is missing was not exercised.",
+        );
     }
 }
 
 fn verdict_line(out: &mut String, record: &RunRecord, style: &Style) {
     let count = |name: &str| record.summary.cases.get(name).copied().unwrap_or_default();
-    let ran: u64 = record.summary.cases.iter().filter(|(name, _)| name.as_str() != "not-applicable").map(|(_, count)| count).sum();
+    let ran: u64 = record
+        .summary
+        .cases
+        .iter()
+        .filter(|(name, _)| name.as_str() != "not-applicable")
+        .map(|(_, count)| count)
+        .sum();
     let (conformance, robustness) = (record.summary.conformance, record.summary.robustness);
-    let observed: usize =
-        record.runs.iter().map(|run| run.requirements.iter().filter(|requirement| requirement.observed > 0).count()).sum();
+    let observed: usize = record
+        .runs
+        .iter()
+        .map(|run| {
+            run.requirements
+                .iter()
+                .filter(|requirement| requirement.observed > 0)
+                .count()
+        })
+        .sum();
     let (word, colour) = if conformance.fail + robustness.fail > 0 {
         ("FAILED", Colour::Red)
     } else if observed == 0 {
@@ -243,7 +347,8 @@ fn wrapped(out: &mut String, style: &Style, indent: usize, text: &str) {
     let margin = " ".repeat(indent);
     let mut current = String::new();
     for word in text.split(' ') {
-        let needed = unicode_width::UnicodeWidthStr::width(current.as_str()) + unicode_width::UnicodeWidthStr::width(word) + 1;
+        let needed =
+            unicode_width::UnicodeWidthStr::width(current.as_str()) + unicode_width::UnicodeWidthStr::width(word) + 1;
         if !current.is_empty() && needed > room {
             line(out, style, &format!("{margin}{current}"));
             current.clear();

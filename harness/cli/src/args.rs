@@ -18,7 +18,12 @@ use crate::config_file;
 
 /// Conformance tests for MCP servers.
 #[derive(Debug, Parser)]
-#[command(name = "touchstone", version, about, after_help = "Exit codes: 0 nothing failed, 1 something failed, 2 could not run, 3 a bug in Touchstone, 130 interrupted")]
+#[command(
+    name = "touchstone",
+    version,
+    about,
+    after_help = "Exit codes: 0 nothing failed, 1 something failed, 2 could not run, 3 a bug in Touchstone, 130 interrupted"
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -233,7 +238,9 @@ impl TryFrom<CheckArguments> for CheckPlan {
             "newest" => Selection::Newest,
             "all" => Selection::All,
             date => {
-                let revision: Revision = date.parse().map_err(|error| anyhow!("--revision: {error}, and the words newest and all"))?;
+                let revision: Revision = date
+                    .parse()
+                    .map_err(|error| anyhow!("--revision: {error}, and the words newest and all"))?;
                 if !Revision::STATEFUL.contains(&revision) {
                     bail!("--revision {revision}: the stateless era cannot be judged yet");
                 }
@@ -245,7 +252,10 @@ impl TryFrom<CheckArguments> for CheckPlan {
             request: Duration::from_secs(arguments.timeout.max(1)),
             ..SessionLimits::default()
         };
-        let process = ProcessOptions { guard: GuardProgram::CurrentExecutable, ..ProcessOptions::default() };
+        let process = ProcessOptions {
+            guard: GuardProgram::CurrentExecutable,
+            ..ProcessOptions::default()
+        };
         let options = EngineOptions {
             selection,
             filter: CaseFilter::new(arguments.cases),
@@ -256,7 +266,11 @@ impl TryFrom<CheckArguments> for CheckPlan {
             },
             allowed_tools: arguments.allow_tool.into_iter().collect::<BTreeSet<_>>(),
             jobs: arguments.jobs,
-            connector: ConnectorOptions { session, process, ..ConnectorOptions::default() },
+            connector: ConnectorOptions {
+                session,
+                process,
+                ..ConnectorOptions::default()
+            },
         };
         Ok(Self {
             targets: targets(arguments.target)?,
@@ -273,17 +287,34 @@ impl TryFrom<CheckArguments> for CheckPlan {
 }
 
 fn targets(arguments: TargetArguments) -> anyhow::Result<Vec<(Option<String>, Target)>> {
-    let environment = arguments.environment.iter().map(|pair| variable(pair)).collect::<anyhow::Result<Vec<_>>>()?;
+    let environment = arguments
+        .environment
+        .iter()
+        .map(|pair| variable(pair))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     if let Some(url) = arguments.url {
-        let url: url::Url = url.parse().with_context(|| format!("--url {url:?} is no URL, for example http://localhost:8000/mcp"))?;
+        let url: url::Url = url
+            .parse()
+            .with_context(|| format!("--url {url:?} is no URL, for example http://localhost:8000/mcp"))?;
         if !matches!(url.scheme(), "http" | "https") {
             bail!("--url {url}: only http and https can be used");
         }
         if !environment.is_empty() || arguments.cwd.is_some() || arguments.clean_env {
             bail!("--env, --cwd and --clean-env are for a server that Touchstone starts, not for a URL");
         }
-        let headers = arguments.headers.iter().map(|header| field(header)).collect::<anyhow::Result<Vec<_>>>()?;
-        return Ok(vec![(None, Target::Url(UrlTarget { url, headers, transport: arguments.transport }))]);
+        let headers = arguments
+            .headers
+            .iter()
+            .map(|header| field(header))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        return Ok(vec![(
+            None,
+            Target::Url(UrlTarget {
+                url,
+                headers,
+                transport: arguments.transport,
+            }),
+        )]);
     }
     let adjust = |command: &mut CommandTarget| {
         command.environment.extend(environment.iter().cloned());
@@ -303,13 +334,17 @@ fn targets(arguments: TargetArguments) -> anyhow::Result<Vec<(Option<String>, Ta
         return Ok(servers.into_iter().map(|(name, target)| (Some(name), target)).collect());
     }
     if arguments.transport.is_some_and(TransportKind::is_http) {
-        bail!("--transport {} needs a --url", arguments.transport.map_or("", TransportKind::as_str));
+        bail!(
+            "--transport {} needs a --url",
+            arguments.transport.map_or("", TransportKind::as_str)
+        );
     }
     let mut words = arguments.server_command.into_iter();
     let mut command = match words.next() {
         Some(program) => CommandTarget::new(program, words),
         None => {
-            let this = std::env::current_exe().context("the path of this program is unknown, so the bundled server cannot be started")?;
+            let this = std::env::current_exe()
+                .context("the path of this program is unknown, so the bundled server cannot be started")?;
             CommandTarget::new(this, ["serve".into()])
         }
     };

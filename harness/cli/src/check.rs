@@ -48,15 +48,29 @@ pub(crate) fn run(plan: &CheckPlan) -> anyhow::Result<Exit> {
 }
 
 /// Judges one target.
-async fn judge(plan: &CheckPlan, bundle: &Bundle, target: &Target, cancel: &CancellationToken) -> anyhow::Result<(RunRecord, Exit)> {
+async fn judge(
+    plan: &CheckPlan,
+    bundle: &Bundle,
+    target: &Target,
+    cancel: &CancellationToken,
+) -> anyhow::Result<(RunRecord, Exit)> {
     let interrupt = tokio::task::spawn_local(interrupts(cancel.clone()));
-    let engine = Engine { catalog: &bundle.catalog, schemas: &bundle.schemas, suite: &bundle.suite, options: plan.options.clone() };
+    let engine = Engine {
+        catalog: &bundle.catalog,
+        schemas: &bundle.schemas,
+        suite: &bundle.suite,
+        options: plan.options.clone(),
+    };
     let (at, began) = (SystemTime::now(), Instant::now());
     let progress = Progress::new(plan);
     let result = engine.run(target, &|event| progress.show(&event), cancel).await;
     progress.clear();
     interrupt.abort();
-    let start = Start { target: target.to_string(), at, duration: began.elapsed() };
+    let start = Start {
+        target: target.to_string(),
+        at,
+        duration: began.elapsed(),
+    };
     Ok(match result {
         Ok(run) => {
             if let Some(folder) = &plan.traces {
@@ -76,7 +90,14 @@ async fn judge(plan: &CheckPlan, bundle: &Bundle, target: &Target, cancel: &Canc
         }
         Err(error) => {
             let failure = failure(&error);
-            let input = RecordInput { start, transport: None, sessions: 0, interrupted: false, failure: Some(failure), runs: &[] };
+            let input = RecordInput {
+                start,
+                transport: None,
+                sessions: 0,
+                interrupted: false,
+                failure: Some(failure),
+                runs: &[],
+            };
             (RunRecord::build(&bundle.catalog, input), Exit::CouldNotRun)
         }
     })
@@ -85,14 +106,24 @@ async fn judge(plan: &CheckPlan, bundle: &Bundle, target: &Target, cancel: &Canc
 fn verdict(plan: &CheckPlan, record: &RunRecord, run: &TargetRun) -> Exit {
     if !run.own_mistakes.is_empty() {
         for mistake in run.own_mistakes.iter().take(10) {
-            complain(&format!("Touchstone sent something that it should not have sent: {mistake}"));
+            complain(&format!(
+                "Touchstone sent something that it should not have sent: {mistake}"
+            ));
         }
         return Exit::OwnMistake;
     }
     let (conformance, robustness) = (record.summary.conformance, record.summary.robustness);
-    let robust = if plan.gate == Gate::All { robustness.fail + if plan.strict { robustness.warn } else { 0 } } else { 0 };
+    let robust = if plan.gate == Gate::All {
+        robustness.fail + if plan.strict { robustness.warn } else { 0 }
+    } else {
+        0
+    };
     let failed = conformance.fail + if plan.strict { conformance.warn } else { 0 } + robust;
-    let observed = record.runs.iter().flat_map(|run| &run.requirements).any(|requirement| requirement.observed > 0);
+    let observed = record
+        .runs
+        .iter()
+        .flat_map(|run| &run.requirements)
+        .any(|requirement| requirement.observed > 0);
     if failed > 0 {
         Exit::Failed
     } else if observed {
@@ -111,7 +142,10 @@ fn failure(error: &StartError) -> Failure {
             stdout: handshake.stdout.clone(),
             hint: handshake.hint.clone(),
         },
-        other => Failure { reason: other.to_string(), ..Failure::default() },
+        other => Failure {
+            reason: other.to_string(),
+            ..Failure::default()
+        },
     }
 }
 
@@ -127,8 +161,15 @@ async fn interrupts(cancel: CancellationToken) {
 
 fn style(plan: &CheckPlan) -> Style {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0)).clamp(60, 140);
-    Style { colour, width, verbose: plan.verbose, quiet: plan.quiet }
+    let width = terminal_size::terminal_size()
+        .map_or(100, |(width, _)| usize::from(width.0))
+        .clamp(60, 140);
+    Style {
+        colour,
+        width,
+        verbose: plan.verbose,
+        quiet: plan.quiet,
+    }
 }
 
 fn write_records(plan: &CheckPlan, records: &[RunRecord]) -> anyhow::Result<()> {
@@ -151,9 +192,20 @@ fn write_traces(folder: &Path, run: &TargetRun) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
     for revision in &run.runs {
         for trace in &revision.traces {
-            let name: String = trace.name.chars().map(|c| if c.is_ascii_alphanumeric() || ".-".contains(c) { c } else { '_' }).collect();
+            let name: String = trace
+                .name
+                .chars()
+                .map(|c| {
+                    if c.is_ascii_alphanumeric() || ".-".contains(c) {
+                        c
+                    } else {
+                        '_'
+                    }
+                })
+                .collect();
             let path = folder.join(format!("{name}.trace.jsonl"));
-            std::fs::write(&path, trace.to_json_lines()?).with_context(|| format!("{} cannot be written", path.display()))?;
+            std::fs::write(&path, trace.to_json_lines()?)
+                .with_context(|| format!("{} cannot be written", path.display()))?;
         }
     }
     Ok(())
@@ -168,7 +220,11 @@ struct Progress {
 
 impl Progress {
     fn new(plan: &CheckPlan) -> Self {
-        Self { shown: !plan.quiet && std::io::stderr().is_terminal(), cases: Cell::new(0), done: Cell::new(0) }
+        Self {
+            shown: !plan.quiet && std::io::stderr().is_terminal(),
+            cases: Cell::new(0),
+            done: Cell::new(0),
+        }
     }
 
     #[expect(clippy::print_stderr, reason = "a progress line belongs on stderr")]

@@ -17,13 +17,19 @@ pub(crate) fn read(file: &Path, only: Option<&str>) -> anyhow::Result<Vec<(Strin
 fn parse(text: &str, only: Option<&str>) -> anyhow::Result<Vec<(String, Target)>> {
     // VS Code allows comments in its file.
     let content: Value = serde_json::from_str(&without_comments(text)).context("this is no JSON")?;
-    let servers = ["mcpServers", "servers"].iter().find_map(|key| content.get(key)?.as_object());
+    let servers = ["mcpServers", "servers"]
+        .iter()
+        .find_map(|key| content.get(key)?.as_object());
     let servers = servers.or_else(|| content.pointer("/mcp/servers")?.as_object());
-    let servers = servers.ok_or_else(|| anyhow!("there is neither an object \"mcpServers\" (Claude Desktop, Cursor) nor \"servers\" (VS Code)"))?;
+    let servers = servers.ok_or_else(|| {
+        anyhow!("there is neither an object \"mcpServers\" (Claude Desktop, Cursor) nor \"servers\" (VS Code)")
+    })?;
     if let Some(name) = only {
         let entry = servers.get(name).ok_or_else(|| {
             let known: Vec<&str> = servers.keys().map(String::as_str).collect();
-            let hint = nearest(name, known.iter().copied()).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+            let hint = nearest(name, known.iter().copied())
+                .map(|near| format!("; did you mean {near:?}?"))
+                .unwrap_or_default();
             anyhow!("there is no server {name:?}; there are {}{hint}", known.join(", "))
         })?;
         return Ok(vec![(name.to_owned(), server(name, entry)?)]);
@@ -31,27 +37,42 @@ fn parse(text: &str, only: Option<&str>) -> anyhow::Result<Vec<(String, Target)>
     if servers.is_empty() {
         bail!("there is no server in it");
     }
-    servers.iter().map(|(name, entry)| Ok((name.clone(), server(name, entry)?))).collect()
+    servers
+        .iter()
+        .map(|(name, entry)| Ok((name.clone(), server(name, entry)?)))
+        .collect()
 }
 
 fn server(name: &str, entry: &Value) -> anyhow::Result<Target> {
-    let members = entry.as_object().ok_or_else(|| anyhow!("server {name:?} is no object"))?;
+    let members = entry
+        .as_object()
+        .ok_or_else(|| anyhow!("server {name:?} is no object"))?;
     let text = |key: &str| members.get(key).and_then(Value::as_str);
     if let Some(url) = text("url").or_else(|| text("serverUrl")) {
-        let url = url.parse().with_context(|| format!("server {name:?}: {url:?} is no URL"))?;
+        let url = url
+            .parse()
+            .with_context(|| format!("server {name:?}: {url:?} is no URL"))?;
         let transport = match text("type").or_else(|| text("transport")) {
             Some("sse") => Some(TransportKind::HttpSse),
             // VS Code tries Streamable HTTP first and falls back, as detection does.
             _ => None,
         };
-        return Ok(Target::Url(UrlTarget { url, headers: pairs(members, "headers", name)?, transport }));
+        return Ok(Target::Url(UrlTarget {
+            url,
+            headers: pairs(members, "headers", name)?,
+            transport,
+        }));
     }
     let program = text("command").ok_or_else(|| anyhow!("server {name:?} has neither \"command\" nor \"url\""))?;
     let arguments = match members.get("args") {
         None => Vec::new(),
         Some(Value::Array(words)) => words
             .iter()
-            .map(|word| word.as_str().map(Into::into).ok_or_else(|| anyhow!("server {name:?}: args holds {word}, which is no string")))
+            .map(|word| {
+                word.as_str()
+                    .map(Into::into)
+                    .ok_or_else(|| anyhow!("server {name:?}: args holds {word}, which is no string"))
+            })
             .collect::<anyhow::Result<_>>()?,
         Some(other) => bail!("server {name:?}: args is {other}, not a list of strings"),
     };

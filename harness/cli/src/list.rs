@@ -30,14 +30,41 @@ pub(crate) fn run(arguments: &ListArguments) -> anyhow::Result<Exit> {
     for entry in &entries {
         let word = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
         let list = |key: &str| {
-            let values = entry.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+            let values = entry
+                .get(key)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str);
             values.collect::<Vec<_>>().join(", ")
         };
         let _ = match arguments.what {
-            Listed::Cases => writeln!(text, "{:<44} {}\n{:<44} {}", word("id"), word("title"), "", list("requirements")),
+            Listed::Cases => writeln!(
+                text,
+                "{:<44} {}\n{:<44} {}",
+                word("id"),
+                word("title"),
+                "",
+                list("requirements")
+            ),
             Listed::Requirements => writeln!(text, "{:<52} {:<11} {}", word("id"), word("level"), list("judged_by")),
-            Listed::Monitors => writeln!(text, "{:<12} {}\n{:<12} {}", word("name"), word("summary"), "", list("requirements")),
-            Listed::Faults => writeln!(text, "{:<24} {}\n{:<24} over {}; caught by {}", word("id"), word("summary"), "", list("transports"), list("caught_by")),
+            Listed::Monitors => writeln!(
+                text,
+                "{:<12} {}\n{:<12} {}",
+                word("name"),
+                word("summary"),
+                "",
+                list("requirements")
+            ),
+            Listed::Faults => writeln!(
+                text,
+                "{:<24} {}\n{:<24} over {}; caught by {}",
+                word("id"),
+                word("summary"),
+                "",
+                list("transports"),
+                list("caught_by")
+            ),
         };
     }
     print(&text);
@@ -46,13 +73,30 @@ pub(crate) fn run(arguments: &ListArguments) -> anyhow::Result<Exit> {
 
 fn cases(bundle: &Bundle, revision: Option<Revision>) -> Vec<Value> {
     let entry = |id: String, file: &touchstone_core::case::CaseFile, case: &touchstone_core::case::Case| {
-        let in_revision = |revision: &Revision| bundle.suite.of(*revision, &bundle.catalog).any(|(other, ..)| other == id);
-        let revisions: Vec<&str> = Revision::ALL.iter().filter(|revision| in_revision(revision)).map(|revision| revision.as_str()).collect();
+        let in_revision = |revision: &Revision| {
+            bundle
+                .suite
+                .of(*revision, &bundle.catalog)
+                .any(|(other, ..)| other == id)
+        };
+        let revisions: Vec<&str> = Revision::ALL
+            .iter()
+            .filter(|revision| in_revision(revision))
+            .map(|revision| revision.as_str())
+            .collect();
         json!({ "id": id, "title": case.title, "file": file.path, "needs": case.needs, "requirements": case.requirements(), "revisions": revisions })
     };
     match revision {
-        Some(revision) => bundle.suite.of(revision, &bundle.catalog).map(|(id, file, case)| entry(id, file, case)).collect(),
-        None => bundle.suite.cases().map(|(id, file, case)| entry(id, file, case)).collect(),
+        Some(revision) => bundle
+            .suite
+            .of(revision, &bundle.catalog)
+            .map(|(id, file, case)| entry(id, file, case))
+            .collect(),
+        None => bundle
+            .suite
+            .cases()
+            .map(|(id, file, case)| entry(id, file, case))
+            .collect(),
     }
 }
 
@@ -60,7 +104,10 @@ fn requirements(bundle: &Bundle, revision: Option<Revision>) -> Vec<Value> {
     let mut judges: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for monitor in monitor::all() {
         for id in monitor.requirements {
-            judges.entry((*id).to_owned()).or_default().push(format!("monitor {}", monitor.name));
+            judges
+                .entry((*id).to_owned())
+                .or_default()
+                .push(format!("monitor {}", monitor.name));
         }
     }
     for revision in Revision::STATEFUL {
@@ -76,13 +123,19 @@ fn requirements(bundle: &Bundle, revision: Option<Revision>) -> Vec<Value> {
             judges.entry(id.to_owned()).or_default().push(format!("case {case_id}"));
         }
     }
-    let wanted = |requirement: &&touchstone_core::spec::requirement::Requirement| revision.is_none_or(|revision| requirement.level(revision).is_some());
+    let wanted = |requirement: &&touchstone_core::spec::requirement::Requirement| {
+        revision.is_none_or(|revision| requirement.level(revision).is_some())
+    };
     bundle
         .catalog
         .iter()
         .filter(wanted)
         .map(|requirement| {
-            let levels: BTreeMap<&str, &str> = requirement.levels.iter().map(|(revision, level)| (revision.0.as_str(), level.as_str())).collect();
+            let levels: BTreeMap<&str, &str> = requirement
+                .levels
+                .iter()
+                .map(|(revision, level)| (revision.0.as_str(), level.as_str()))
+                .collect();
             let level = match revision {
                 Some(revision) => requirement.level(revision).map(|level| level.as_str()),
                 None => levels.values().last().copied(),
@@ -101,7 +154,12 @@ fn requirements(bundle: &Bundle, revision: Option<Revision>) -> Vec<Value> {
 }
 
 fn monitors() -> Vec<Value> {
-    monitor::all().iter().map(|monitor| json!({ "name": monitor.name, "summary": monitor.summary, "requirements": monitor.requirements })).collect()
+    monitor::all()
+        .iter()
+        .map(
+            |monitor| json!({ "name": monitor.name, "summary": monitor.summary, "requirements": monitor.requirements }),
+        )
+        .collect()
 }
 
 fn faults() -> Vec<Value> {

@@ -46,7 +46,9 @@ fn main() -> ExitCode {
     touchstone_drive::process::guard::run_if_requested();
     let command = args::Cli::parse().command;
     let exit = std::panic::catch_unwind(AssertUnwindSafe(|| run(command))).unwrap_or_else(|_| {
-        complain("this is a bug in Touchstone, and says nothing about the server; please report it with the text above");
+        complain(
+            "this is a bug in Touchstone, and says nothing about the server; please report it with the text above",
+        );
         Exit::OwnMistake
     });
     ExitCode::from(exit.code())

@@ -8,7 +8,10 @@ use crate::args::ServeArguments;
 
 pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<Exit> {
     let mut options = ServeOptions {
-        transport: arguments.transport.parse().map_err(|error| anyhow!("--transport: {error}"))?,
+        transport: arguments
+            .transport
+            .parse()
+            .map_err(|error| anyhow!("--transport: {error}"))?,
         faults: arguments.faults.clone(),
         port: arguments.port,
         ..ServeOptions::default()

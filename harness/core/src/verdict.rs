@@ -232,8 +232,12 @@ pub fn judge(catalog: &Catalog, circumstances: &Circumstances, observations: &[O
     let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
     let mut findings: BTreeMap<String, Finding> = BTreeMap::new();
     for observation in observations {
-        let Some(requirement) = catalog.get(&observation.requirement) else { continue };
-        let Some(level) = requirement.level(circumstances.revision) else { continue };
+        let Some(requirement) = catalog.get(&observation.requirement) else {
+            continue;
+        };
+        let Some(level) = requirement.level(circumstances.revision) else {
+            continue;
+        };
         let tally = tallies.entry(&requirement.id).or_default();
         match &observation.outcome {
             Outcome::Kept(times) => tally.observed += times,
@@ -253,7 +257,11 @@ pub fn judge(catalog: &Catalog, circumstances: &Circumstances, observations: &[O
         })
         .collect();
     let mut findings: Vec<Finding> = findings.into_values().collect();
-    findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.requirement.cmp(&b.requirement)));
+    findings.sort_by(|a, b| {
+        b.severity
+            .cmp(&a.severity)
+            .then_with(|| a.requirement.cmp(&b.requirement))
+    });
     Judged { requirements, findings }
 }
 
@@ -263,7 +271,10 @@ pub fn judge(catalog: &Catalog, circumstances: &Circumstances, observations: &[O
 pub fn severity_of(requirement: &Requirement, revision: Revision, breach: &Breach) -> Severity {
     match breach.score {
         Score::Robustness => breach.at_most,
-        Score::Conformance => requirement.severity(revision).unwrap_or(Severity::Info).min(breach.at_most),
+        Score::Conformance => requirement
+            .severity(revision)
+            .unwrap_or(Severity::Info)
+            .min(breach.at_most),
     }
 }
 
@@ -273,23 +284,47 @@ struct Tally {
     worst: Option<Severity>,
 }
 
-fn verdict_of(requirement: &Requirement, level: Level, tally: Tally, circumstances: &Circumstances) -> RequirementVerdict {
+fn verdict_of(
+    requirement: &Requirement,
+    level: Level,
+    tally: Tally,
+    circumstances: &Circumstances,
+) -> RequirementVerdict {
     let (verdict, reason) = match tally {
-        Tally { worst: Some(severity), .. } => (Verdict::from(severity), None),
-        Tally { observed: 1.., worst: None } => (Verdict::Passed, None),
-        Tally { observed: 0, worst: None } => absent(requirement, circumstances),
+        Tally {
+            worst: Some(severity), ..
+        } => (Verdict::from(severity), None),
+        Tally {
+            observed: 1..,
+            worst: None,
+        } => (Verdict::Passed, None),
+        Tally {
+            observed: 0,
+            worst: None,
+        } => absent(requirement, circumstances),
     };
-    RequirementVerdict { id: requirement.id.clone(), level, verdict, observed: tally.observed, reason }
+    RequirementVerdict {
+        id: requirement.id.clone(),
+        level,
+        verdict,
+        observed: tally.observed,
+        reason,
+    }
 }
 
 /// Why nothing was observed about a requirement.
 fn absent(requirement: &Requirement, circumstances: &Circumstances) -> (Verdict, Option<String>) {
     if !requirement.applies_to(circumstances.transport) {
-        return (Verdict::NotApplicable, Some(format!("does not apply over {}", circumstances.transport)));
+        return (
+            Verdict::NotApplicable,
+            Some(format!("does not apply over {}", circumstances.transport)),
+        );
     }
     if !circumstances.capabilities.is_null() {
         for need in requirement.needs.iter().filter_map(|need| need.parse::<Need>().ok()) {
-            if let (Need::Capability(_), Some(reason)) = (&need, need.unmet(circumstances.transport, &circumstances.capabilities)) {
+            if let (Need::Capability(_), Some(reason)) =
+                (&need, need.unmet(circumstances.transport, &circumstances.capabilities))
+            {
                 return (Verdict::NotApplicable, Some(reason));
             }
         }
@@ -302,8 +337,17 @@ fn absent(requirement: &Requirement, circumstances: &Circumstances) -> (Verdict,
     } else if !circumstances.covered.contains(&requirement.id) {
         "no case or monitor judges it yet".to_owned()
     } else {
-        let needs: Vec<&str> = requirement.needs.iter().map(String::as_str).filter(|need| need.contains(':')).collect();
-        if needs.is_empty() { "the run did not come across it".to_owned() } else { format!("needs {}", needs.join(", ")) }
+        let needs: Vec<&str> = requirement
+            .needs
+            .iter()
+            .map(String::as_str)
+            .filter(|need| need.contains(':'))
+            .collect();
+        if needs.is_empty() {
+            "the run did not come across it".to_owned()
+        } else {
+            format!("needs {}", needs.join(", "))
+        }
     };
     (Verdict::NotExercised, Some(reason))
 }
@@ -316,7 +360,9 @@ fn collect(
     breach: &Breach,
     observation: &Observation,
 ) {
-    let signature = signature(&requirement.id, breach);
+    // What only illegal input brings about is another finding than what ordinary use does.
+    let harmless = if severity == Severity::Info { "i" } else { "" };
+    let signature = format!("{}{harmless}", signature(&requirement.id, breach));
     let finding = findings.entry(signature).or_insert_with_key(|signature| Finding {
         signature: signature.clone(),
         requirement: requirement.id.clone(),
@@ -376,7 +422,9 @@ fn mask(character: char, masked: &mut String) {
 
 /// FNV-1a, 32 bits: stable across versions and platforms.
 fn fnv(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 #[cfg(test)]
@@ -411,18 +459,32 @@ mod tests {
     }
 
     fn broken(requirement: &str, message: &str, about: &str, score: Score) -> Observation {
-        let breach = Breach { message: message.to_owned(), about: Some(about.to_owned()), at_most: Severity::Fail, score };
-        Observation { requirement: requirement.to_owned(), outcome: Outcome::Broken(breach), case: None, evidence: vec![] }
+        let breach = Breach {
+            message: message.to_owned(),
+            about: Some(about.to_owned()),
+            at_most: Severity::Fail,
+            score,
+        };
+        Observation {
+            requirement: requirement.to_owned(),
+            outcome: Outcome::Broken(breach),
+            case: None,
+            evidence: vec![],
+        }
     }
 
     fn verdict(judged: &Judged, id: &str) -> Verdict {
-        judged.requirements.iter().find(|requirement| requirement.id == id).unwrap().verdict
+        judged
+            .requirements
+            .iter()
+            .find(|requirement| requirement.id == id)
+            .unwrap()
+            .verdict
     }
 
     #[test]
     fn levels_decide_and_silence_is_no_pass() {
-        let observations =
-            ["tools/a", "tools/b", "tools/c"].map(|id| broken(id, "m", "x", Score::Conformance));
+        let observations = ["tools/a", "tools/b", "tools/c"].map(|id| broken(id, "m", "x", Score::Conformance));
         let judged = judge(&catalog(), &circumstances(), &observations);
         assert_eq!(verdict(&judged, "tools/a"), Verdict::Failed);
         assert_eq!(verdict(&judged, "tools/b"), Verdict::Warned);
@@ -430,29 +492,57 @@ mod tests {
         assert_eq!(verdict(&judged, "tools/d"), Verdict::NotApplicable);
         let nothing = judge(&catalog(), &circumstances(), &[]);
         assert_eq!(verdict(&nothing, "tools/a"), Verdict::NotExercised);
-        assert_eq!(verdict(&nothing, "tools/b"), Verdict::NotApplicable, "the capability is not declared");
+        assert_eq!(
+            verdict(&nothing, "tools/b"),
+            Verdict::NotApplicable,
+            "the capability is not declared"
+        );
     }
 
     #[test]
     fn robustness_fails_whatever_the_level() {
-        let judged = judge(&catalog(), &circumstances(), &[broken("tools/c", "died", "x", Score::Robustness)]);
+        let judged = judge(
+            &catalog(),
+            &circumstances(),
+            &[broken("tools/c", "died", "x", Score::Robustness)],
+        );
         assert_eq!(verdict(&judged, "tools/c"), Verdict::Failed);
     }
 
     #[test]
     fn one_mistake_over_many_tools_is_one_finding() {
-        let observations = ["add", "echo", "add"]
-            .map(|tool| broken("tools/a", &format!("tool {tool} sent \"{tool}\" 12 times"), tool, Score::Conformance));
+        let observations = ["add", "echo", "add"].map(|tool| {
+            broken(
+                "tools/a",
+                &format!("tool {tool} sent \"{tool}\" 12 times"),
+                tool,
+                Score::Conformance,
+            )
+        });
         let judged = judge(&catalog(), &circumstances(), &observations);
-        let [finding] = judged.findings.as_slice() else { panic!("{:?}", judged.findings) };
+        let [finding] = judged.findings.as_slice() else {
+            panic!("{:?}", judged.findings)
+        };
         assert_eq!((finding.occurrences, finding.about.len()), (3, 2));
     }
 
     #[test]
     fn signatures_hold_no_values_and_tell_mistakes_apart() {
-        let one = judge(&catalog(), &circumstances(), &[broken("tools/a", "got \"x\" after 5 ms", "", Score::Conformance)]);
-        let same = judge(&catalog(), &circumstances(), &[broken("tools/a", "got \"yy\" after 77 ms", "", Score::Conformance)]);
-        let other = judge(&catalog(), &circumstances(), &[broken("tools/a", "nothing came", "", Score::Conformance)]);
+        let one = judge(
+            &catalog(),
+            &circumstances(),
+            &[broken("tools/a", "got \"x\" after 5 ms", "", Score::Conformance)],
+        );
+        let same = judge(
+            &catalog(),
+            &circumstances(),
+            &[broken("tools/a", "got \"yy\" after 77 ms", "", Score::Conformance)],
+        );
+        let other = judge(
+            &catalog(),
+            &circumstances(),
+            &[broken("tools/a", "nothing came", "", Score::Conformance)],
+        );
         assert_eq!(one.findings[0].signature, same.findings[0].signature);
         assert_ne!(one.findings[0].signature, other.findings[0].signature);
     }

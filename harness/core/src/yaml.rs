@@ -34,7 +34,10 @@ pub fn position(text: &str, needle: &str) -> Option<(usize, usize)> {
     })?;
     let before = &text[..offset];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    Some((before.matches('\n').count() + 1, before[line_start..].chars().count() + 1))
+    Some((
+        before.matches('\n').count() + 1,
+        before[line_start..].chars().count() + 1,
+    ))
 }
 
 /// Reads one YAML document. Booleans are `true` and `false` only; numbers with underscores or leading zeros stay strings.
@@ -49,7 +52,9 @@ pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let options = serde_saphyr::render_options! { source_name: Some(file) };
-        YamlError { rendered: error.render_with_options(options) }
+        YamlError {
+            rendered: error.render_with_options(options),
+        }
     })
 }
 
@@ -66,7 +71,9 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_shown_where_it_stands() {
-        let error = parse::<Sample>("cases/a.yaml", "title: x\ntitel: y\n").unwrap_err().to_string();
+        let error = parse::<Sample>("cases/a.yaml", "title: x\ntitel: y\n")
+            .unwrap_err()
+            .to_string();
         insta::assert_snapshot!(error);
     }
 

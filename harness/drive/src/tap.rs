@@ -30,8 +30,17 @@ impl Tap {
     /// Starts an empty trace; `bytes` is how much payload it may keep.
     #[must_use]
     pub fn new(name: impl Into<String>, transport: TransportKind, bytes: usize) -> Self {
-        let state = State { trace: Trace::new(name, transport), bytes_left: bytes, full: false };
-        Self { shared: Rc::new(Shared { started: Instant::now(), state: RefCell::new(state) }) }
+        let state = State {
+            trace: Trace::new(name, transport),
+            bytes_left: bytes,
+            full: false,
+        };
+        Self {
+            shared: Rc::new(Shared {
+                started: Instant::now(),
+                state: RefCell::new(state),
+            }),
+        }
     }
 
     /// Appends an event stamped with the present time and returns its index. When the trace is full, payloads are cut short and one
@@ -47,7 +56,12 @@ impl Tap {
                 state.bytes_left = 0;
                 if !state.full {
                     state.full = true;
-                    state.trace.push(at_us, EventKind::LimitReached { limit: "payload bytes of the trace".to_owned() });
+                    state.trace.push(
+                        at_us,
+                        EventKind::LimitReached {
+                            limit: "payload bytes of the trace".to_owned(),
+                        },
+                    );
                 }
             } else {
                 state.bytes_left -= size;
@@ -77,7 +91,9 @@ impl Tap {
 /// The payload of an event whose size a server decides.
 fn payload_of(kind: &mut EventKind) -> Option<&mut Payload> {
     match kind {
-        EventKind::Received { payload, .. } | EventKind::Stderr { payload } | EventKind::HttpBody { payload, .. } => Some(payload),
+        EventKind::Received { payload, .. } | EventKind::Stderr { payload } | EventKind::HttpBody { payload, .. } => {
+            Some(payload)
+        }
         EventKind::StreamEvent { data, .. } => Some(data),
         _ => None,
     }
@@ -94,11 +110,16 @@ mod tests {
             tap.record(EventKind::Stderr { payload: text.into() });
         }
         let kinds: Vec<EventKind> = tap.snapshot().events.into_iter().map(|event| event.kind).collect();
-        assert_eq!(kinds, [
-            EventKind::Stderr { payload: "abc".into() },
-            EventKind::LimitReached { limit: "payload bytes of the trace".to_owned() },
-            EventKind::Stderr { payload: "d".into() },
-            EventKind::Stderr { payload: "".into() },
-        ]);
+        assert_eq!(
+            kinds,
+            [
+                EventKind::Stderr { payload: "abc".into() },
+                EventKind::LimitReached {
+                    limit: "payload bytes of the trace".to_owned()
+                },
+                EventKind::Stderr { payload: "d".into() },
+                EventKind::Stderr { payload: "".into() },
+            ]
+        );
     }
 }

@@ -93,7 +93,12 @@ mod tests {
     #[test]
     fn credentials_in_a_url_are_hidden() {
         let url = "http://anna:secret@localhost:1/mcp".parse().unwrap();
-        let shown = Target::Url(UrlTarget { url, headers: vec![], transport: None }).to_string();
+        let shown = Target::Url(UrlTarget {
+            url,
+            headers: vec![],
+            transport: None,
+        })
+        .to_string();
         assert_eq!(shown, "http://***@localhost:1/mcp");
     }
 }

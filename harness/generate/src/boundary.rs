@@ -20,13 +20,25 @@ pub struct Labelled {
 /// Candidates; the judge decides which of them are valid.
 pub(crate) fn boundaries(root: &Value, full: &Value, simple: &Value) -> Vec<Labelled> {
     let mut found = vec![
-        Labelled { label: "only what is required".to_owned(), pointer: String::new(), value: simple.clone() },
-        Labelled { label: "with every optional part".to_owned(), pointer: String::new(), value: full.clone() },
+        Labelled {
+            label: "only what is required".to_owned(),
+            pointer: String::new(),
+            value: simple.clone(),
+        },
+        Labelled {
+            label: "with every optional part".to_owned(),
+            pointer: String::new(),
+            value: full.clone(),
+        },
     ];
     places(root, root, full, "", 0, &mut |schema, value, pointer| {
         let mut edge = |label: &str, edge: Value| {
             if let Some(changed) = replaced(full, pointer, edge) {
-                found.push(Labelled { label: label.to_owned(), pointer: pointer.to_owned(), value: changed });
+                found.push(Labelled {
+                    label: label.to_owned(),
+                    pointer: pointer.to_owned(),
+                    value: changed,
+                });
             }
         };
         for allowed in schema.get("enum").and_then(Value::as_array).into_iter().flatten() {
@@ -40,7 +52,11 @@ pub(crate) fn boundaries(root: &Value, full: &Value, simple: &Value) -> Vec<Labe
             Value::Object(members) => optional(schema, members, &mut edge),
             Value::Null => {}
         }
-        if schema.get("type").and_then(Value::as_array).is_some_and(|types| types.contains(&json!("null"))) {
+        if schema
+            .get("type")
+            .and_then(Value::as_array)
+            .is_some_and(|types| types.contains(&json!("null")))
+        {
             edge("null", Value::Null);
         }
     });
@@ -49,7 +65,12 @@ pub(crate) fn boundaries(root: &Value, full: &Value, simple: &Value) -> Vec<Labe
 }
 
 fn strings(schema: &Map<String, Value>, text: &str, edge: &mut impl FnMut(&str, Value)) {
-    let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_u64).filter(|bound| *bound <= LONGEST);
+    let bound = |keyword: &str| {
+        schema
+            .get(keyword)
+            .and_then(Value::as_u64)
+            .filter(|bound| *bound <= LONGEST)
+    };
     match bound("minLength") {
         Some(least) => edge("minLength", json!(fit(text, least, least))),
         None => edge("the empty string", json!("")),
@@ -60,7 +81,10 @@ fn strings(schema: &Map<String, Value>, text: &str, edge: &mut impl FnMut(&str, 
     edge("unicode", json!("zq7é中😀\u{2028}x1"));
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "bounds beyond i64 saturate, and the judge decides about the value")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "bounds beyond i64 saturate, and the judge decides about the value"
+)]
 fn numbers(schema: &Map<String, Value>, edge: &mut impl FnMut(&str, Value)) {
     let (least, most) = bounds(schema, 1.0);
     if let Some(least) = least {
@@ -77,7 +101,13 @@ fn numbers(schema: &Map<String, Value>, edge: &mut impl FnMut(&str, Value)) {
 }
 
 fn optional(schema: &Map<String, Value>, members: &Map<String, Value>, edge: &mut impl FnMut(&str, Value)) {
-    let required: Vec<&str> = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     for name in members.keys().filter(|name| !required.contains(&name.as_str())) {
         let mut fewer = members.clone();
         fewer.remove(name);

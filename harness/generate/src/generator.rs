@@ -38,7 +38,9 @@ impl Generator {
     /// # Errors
     /// When the schema is not usable.
     pub fn new(schema: &Value) -> Result<Self, SchemaProblem> {
-        Ok(Self { judge: SchemaJudge::compile(schema, DialectPolicy::AnyCommon)? })
+        Ok(Self {
+            judge: SchemaJudge::compile(schema, DialectPolicy::AnyCommon)?,
+        })
     }
 
     /// The judge of the schema.
@@ -85,7 +87,11 @@ impl Generator {
     #[must_use]
     pub fn boundaries(&self) -> Vec<Labelled> {
         let Ok(base) = self.fullest() else { return Vec::new() };
-        let mut found = boundary::boundaries(self.judge.schema(), &base, &self.simplest().unwrap_or_else(|_| base.clone()));
+        let mut found = boundary::boundaries(
+            self.judge.schema(),
+            &base,
+            &self.simplest().unwrap_or_else(|_| base.clone()),
+        );
         found.retain(|labelled| self.judge.judge(&labelled.value) == Judgement::Valid);
         found
     }
@@ -105,7 +111,10 @@ impl Generator {
     /// A value that breaks a keyword, at the place nearest to the root.
     #[must_use]
     pub fn violation_of(&self, keyword: &str) -> Option<SingleFault> {
-        self.violations().into_iter().filter(|fault| fault.keyword == keyword).min_by_key(|fault| fault.pointer.matches('/').count())
+        self.violations()
+            .into_iter()
+            .filter(|fault| fault.keyword == keyword)
+            .min_by_key(|fault| fault.pointer.matches('/').count())
     }
 
     fn attempt(&self, source: &mut Source<'_, '_>) -> Result<Value, Unsupported> {
@@ -114,7 +123,10 @@ impl Generator {
         match self.judge.judge(&value) {
             Judgement::Valid => Ok(value),
             Judgement::Invalid(violations) => {
-                let first = violations.first().map(|violation| violation.message.clone()).unwrap_or_default();
+                let first = violations
+                    .first()
+                    .map(|violation| violation.message.clone())
+                    .unwrap_or_default();
                 Err(Unsupported(format!("the values found are not valid: {first}")))
             }
             Judgement::Doubtful(reason) => Err(Unsupported(reason)),

@@ -68,7 +68,9 @@ fn candidates(value: &Value) -> Vec<Value> {
             if half > 0 {
                 found.push(Value::from(characters[..half].iter().collect::<String>()));
                 found.push(Value::from(characters[half..].iter().collect::<String>()));
-                found.push(Value::from(characters[..characters.len() - 1].iter().collect::<String>()));
+                found.push(Value::from(
+                    characters[..characters.len() - 1].iter().collect::<String>(),
+                ));
             }
             if let Some(position) = characters.iter().position(|c| *c != 'a') {
                 let mut plain = characters.clone();
@@ -102,7 +104,16 @@ mod tests {
     #[test]
     fn what_does_not_matter_goes_away() {
         let value = json!({"a": [5, 900, "x"], "b": {"c": "some text"}, "d": true});
-        let least = minimise(value, |value| value.pointer("/a").and_then(Value::as_array).is_some_and(|a| a.iter().any(|n| n.as_i64() > Some(99))), 1000);
+        let least = minimise(
+            value,
+            |value| {
+                value
+                    .pointer("/a")
+                    .and_then(Value::as_array)
+                    .is_some_and(|a| a.iter().any(|n| n.as_i64() > Some(99)))
+            },
+            1000,
+        );
         assert_eq!(least, json!({"a": [100]}));
     }
 
@@ -110,7 +121,14 @@ mod tests {
     fn the_search_is_bounded_and_ends() {
         let mut calls = 0;
         let value = json!("x".repeat(1000));
-        let least = minimise(value.clone(), |_| { calls += 1; false }, 3);
+        let least = minimise(
+            value.clone(),
+            |_| {
+                calls += 1;
+                false
+            },
+            3,
+        );
         assert_eq!((least, calls), (value, 3));
         assert_eq!(minimise(json!({"a": [1, -2, "b", false]}), |_| true, 10_000), json!({}));
     }

@@ -45,7 +45,9 @@ pub(crate) fn merge(into: &mut Map<String, Value>, other: Map<String, Value>) {
             (None, value) => {
                 into.insert(keyword, value);
             }
-            (Some(Value::Object(known)), Value::Object(more)) if keyword == "properties" || keyword.ends_with("defs") => {
+            (Some(Value::Object(known)), Value::Object(more))
+                if keyword == "properties" || keyword.ends_with("defs") =>
+            {
                 for (name, schema) in more {
                     known.entry(name).or_insert(schema);
                 }
@@ -57,17 +59,11 @@ pub(crate) fn merge(into: &mut Map<String, Value>, other: Map<String, Value>) {
                     }
                 }
             }
-            (Some(Value::Array(known)), Value::Array(more)) if keyword == "enum" => known.retain(|value| more.contains(value)),
-            (Some(known), value) if keyword.starts_with("min") => {
-                if value.as_f64() > known.as_f64() {
-                    *known = value;
-                }
+            (Some(Value::Array(known)), Value::Array(more)) if keyword == "enum" => {
+                known.retain(|value| more.contains(value))
             }
-            (Some(known), value) if keyword.starts_with("max") => {
-                if value.as_f64() < known.as_f64() {
-                    *known = value;
-                }
-            }
+            (Some(known), value) if keyword.starts_with("min") && value.as_f64() > known.as_f64() => *known = value,
+            (Some(known), value) if keyword.starts_with("max") && value.as_f64() < known.as_f64() => *known = value,
             _ => {}
         }
     }
@@ -80,12 +76,42 @@ pub(crate) fn types(schema: &Map<String, Value>) -> Vec<String> {
         Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         _ => {
             let hints = [
-                ("object", &["properties", "required", "additionalProperties", "patternProperties", "minProperties"][..]),
-                ("array", &["items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"]),
+                (
+                    "object",
+                    &[
+                        "properties",
+                        "required",
+                        "additionalProperties",
+                        "patternProperties",
+                        "minProperties",
+                    ][..],
+                ),
+                (
+                    "array",
+                    &[
+                        "items",
+                        "prefixItems",
+                        "minItems",
+                        "maxItems",
+                        "uniqueItems",
+                        "contains",
+                    ],
+                ),
                 ("string", &["minLength", "maxLength", "pattern", "format"]),
-                ("number", &["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]),
+                (
+                    "number",
+                    &[
+                        "minimum",
+                        "maximum",
+                        "exclusiveMinimum",
+                        "exclusiveMaximum",
+                        "multipleOf",
+                    ],
+                ),
             ];
-            let hinted = hints.iter().find(|(_, keywords)| keywords.iter().any(|keyword| schema.contains_key(*keyword)));
+            let hinted = hints
+                .iter()
+                .find(|(_, keywords)| keywords.iter().any(|keyword| schema.contains_key(*keyword)));
             vec![hinted.map_or("string", |(name, _)| *name).to_owned()]
         }
     };

@@ -16,11 +16,12 @@ pub type ValueStrategy = BoxedStrategy<Value>;
 
 impl Generator {
     /// A strategy for valid values.
-    #[must_use]
     pub fn strategy(self) -> ValueStrategy {
         let generator = Rc::new(self);
         proptest::collection::vec(any::<u8>(), 0..LONGEST_TAPE)
-            .prop_filter_map("the tape leads to no valid value", move |tape| generator.valid(&mut Unstructured::new(&tape)).ok())
+            .prop_filter_map("the tape leads to no valid value", move |tape| {
+                generator.valid(&mut Unstructured::new(&tape)).ok()
+            })
             .boxed()
     }
 }
@@ -63,7 +64,9 @@ mod tests {
     fn every_schema_has_a_simplest_value_and_valid_edges() {
         for schema in schemas() {
             let generator = Generator::new(&schema).unwrap();
-            let simplest = generator.simplest().unwrap_or_else(|reason| panic!("{schema}: {reason}"));
+            let simplest = generator
+                .simplest()
+                .unwrap_or_else(|reason| panic!("{schema}: {reason}"));
             assert_eq!(generator.judge().judge(&simplest), Judgement::Valid);
             assert_eq!(generator.simplest().unwrap(), simplest, "the same every time");
             for edge in generator.boundaries() {
@@ -74,7 +77,10 @@ mod tests {
 
     #[test]
     fn the_simplest_values_look_as_a_person_would_write_them() {
-        let simplest: Vec<Value> = schemas().iter().map(|schema| Generator::new(schema).unwrap().simplest().unwrap()).collect();
+        let simplest: Vec<Value> = schemas()
+            .iter()
+            .map(|schema| Generator::new(schema).unwrap().simplest().unwrap())
+            .collect();
         insta::assert_json_snapshot!(simplest);
     }
 
@@ -83,17 +89,44 @@ mod tests {
         let mut keywords = std::collections::BTreeSet::new();
         for schema in schemas() {
             let generator = Generator::new(&schema).unwrap();
-            for SingleFault { keyword, pointer, value, description } in generator.violations() {
-                let Judgement::Invalid(violations) = generator.judge().judge(&value) else { panic!("{description} {value}") };
-                assert!(violations.iter().all(|violation| violation.keyword == keyword), "{keyword} {pointer} {value}: {violations:?}");
+            for SingleFault {
+                keyword,
+                pointer,
+                value,
+                description,
+            } in generator.violations()
+            {
+                let Judgement::Invalid(violations) = generator.judge().judge(&value) else {
+                    panic!("{description} {value}")
+                };
+                assert!(
+                    violations.iter().all(|violation| violation.keyword == keyword),
+                    "{keyword} {pointer} {value}: {violations:?}"
+                );
                 keywords.insert(keyword);
             }
         }
-        for keyword in ["type", "required", "enum", "minimum", "maximum", "minLength", "maxLength", "pattern", "additionalProperties", "multipleOf",
-            "minItems", "maxItems", "uniqueItems", "exclusiveMinimum"]
-        {
+        for keyword in [
+            "type",
+            "required",
+            "enum",
+            "minimum",
+            "maximum",
+            "minLength",
+            "maxLength",
+            "pattern",
+            "additionalProperties",
+            "multipleOf",
+            "minItems",
+            "maxItems",
+            "uniqueItems",
+            "exclusiveMinimum",
+        ] {
             // maxItems needs items that may repeat, which uniqueItems of the sample forbids.
-            assert!(keywords.contains(keyword) || keyword == "maxItems", "{keyword}: {keywords:?}");
+            assert!(
+                keywords.contains(keyword) || keyword == "maxItems",
+                "{keyword}: {keywords:?}"
+            );
         }
     }
 

@@ -42,13 +42,20 @@ pub(crate) fn build(schema: &Map<String, Value>, source: &mut Source<'_, '_>) ->
     if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
         return of_pattern(pattern, least, source);
     }
-    let text = if source.is_tape() { of_tape(least, most, source) } else { PLAIN.to_owned() };
+    let text = if source.is_tape() {
+        of_tape(least, most, source)
+    } else {
+        PLAIN.to_owned()
+    };
     Ok(fit(&text, least, most))
 }
 
 /// The text cut or lengthened to fit.
 pub(crate) fn fit(text: &str, least: u64, most: u64) -> String {
-    let (least, most) = (usize::try_from(least).unwrap_or(0), usize::try_from(most).unwrap_or(usize::MAX));
+    let (least, most) = (
+        usize::try_from(least).unwrap_or(0),
+        usize::try_from(most).unwrap_or(usize::MAX),
+    );
     let mut fitted: String = text.chars().take(most).collect();
     let mut filler = "abcdefghijklmnopqrstuvwxyz".chars().cycle();
     for _ in fitted.chars().count()..least {
@@ -58,7 +65,9 @@ pub(crate) fn fit(text: &str, least: u64, most: u64) -> String {
 }
 
 fn of_tape(least: u64, most: u64, source: &mut Source<'_, '_>) -> String {
-    const ALPHABET: [char; 16] = ['a', 'b', 'z', 'A', '0', '9', ' ', '-', '_', '"', '\\', 'é', '中', '😀', '\n', '\u{2028}'];
+    const ALPHABET: [char; 16] = [
+        'a', 'b', 'z', 'A', '0', '9', ' ', '-', '_', '"', '\\', 'é', '中', '😀', '\n', '\u{2028}',
+    ];
     let most = i64::try_from(most.min(least + 24)).unwrap_or(24);
     let count = source.number(i64::try_from(least).unwrap_or(0), most);
     (0..count).map(|_| ALPHABET[source.pick(ALPHABET.len())]).collect()
@@ -103,8 +112,12 @@ fn walk(hir: &Hir, source: &mut Source<'_, '_>, out: &mut String, extra: u32) ->
         }
         HirKind::Repetition(repetition) => {
             let most = repetition.max.unwrap_or(u32::MAX).min(repetition.min.saturating_add(4));
-            let times = u32::try_from(source.number(i64::from(repetition.min), i64::from(most))).unwrap_or(repetition.min);
-            let times = times.saturating_add(extra).min(repetition.max.unwrap_or(u32::MAX)).max(repetition.min);
+            let times =
+                u32::try_from(source.number(i64::from(repetition.min), i64::from(most))).unwrap_or(repetition.min);
+            let times = times
+                .saturating_add(extra)
+                .min(repetition.max.unwrap_or(u32::MAX))
+                .max(repetition.min);
             for _ in 0..times {
                 walk(&repetition.sub, source, out, 0)?;
             }
@@ -126,13 +139,21 @@ fn character(class: &Class, source: &mut Source<'_, '_>) -> Result<char, Unsuppo
     };
     let ranges = class.ranges();
     if !source.is_tape() {
-        let friendly = ('a'..='z').chain('0'..='9').chain('A'..='Z').find(|c| ranges.iter().any(|range| (range.start()..=range.end()).contains(c)));
+        let friendly = ('a'..='z')
+            .chain('0'..='9')
+            .chain('A'..='Z')
+            .find(|c| ranges.iter().any(|range| (range.start()..=range.end()).contains(c)));
         if let Some(friendly) = friendly {
             return Ok(friendly);
         }
     }
-    let range = ranges.get(source.pick(ranges.len())).ok_or_else(|| Unsupported("a pattern allows no character".to_owned()))?;
+    let range = ranges
+        .get(source.pick(ranges.len()))
+        .ok_or_else(|| Unsupported("a pattern allows no character".to_owned()))?;
     let (least, most) = (i64::from(u32::from(range.start())), i64::from(u32::from(range.end())));
     let code = source.number(least, most.min(least + 64));
-    Ok(u32::try_from(code).ok().and_then(char::from_u32).unwrap_or(range.start()))
+    Ok(u32::try_from(code)
+        .ok()
+        .and_then(char::from_u32)
+        .unwrap_or(range.start()))
 }

@@ -28,7 +28,12 @@ pub(crate) fn violations(root: &Value, base: &Value) -> Vec<SingleFault> {
     places(root, root, base, "", 0, &mut |schema, value, pointer| {
         let mut fault = |keyword: &str, wrong: Value, description: String| {
             if let Some(changed) = replaced(base, pointer, wrong) {
-                found.push(SingleFault { keyword: keyword.to_owned(), pointer: pointer.to_owned(), value: changed, description });
+                found.push(SingleFault {
+                    keyword: keyword.to_owned(),
+                    pointer: pointer.to_owned(),
+                    value: changed,
+                    description,
+                });
             }
         };
         of_type(schema, &mut fault);
@@ -69,7 +74,9 @@ pub(crate) fn places(
             }
         }
         Value::Array(items) => {
-            let schema = flat.get("items").filter(|items| items.is_object() && !flat.contains_key("prefixItems"));
+            let schema = flat
+                .get("items")
+                .filter(|items| items.is_object() && !flat.contains_key("prefixItems"));
             if let (Some(schema), Some(first)) = (schema, items.first()) {
                 places(schema, root, first, &format!("{pointer}/0"), depth + 1, visit);
             }
@@ -91,14 +98,22 @@ fn of_type(schema: &Map<String, Value>, fault: &mut impl FnMut(&str, Value, Stri
     }
     let allowed = types(schema);
     // Nothing that a lenient reader could turn into the wanted type.
-    let wrong = [("object", json!({ "touchstone": true })), ("array", json!(["touchstone"])), ("string", json!("touchstone"))];
+    let wrong = [
+        ("object", json!({ "touchstone": true })),
+        ("array", json!(["touchstone"])),
+        ("string", json!("touchstone")),
+    ];
     let scalar = allowed.iter().all(|name| !matches!(name.as_str(), "object" | "array"));
     let candidate = wrong.iter().find(|(name, _)| {
         let fits = allowed.iter().any(|allowed| allowed == name);
         !fits && (scalar || *name == "string")
     });
     if let Some((name, value)) = candidate {
-        fault("type", value.clone(), format!("{name} in place of {}", allowed.join(" or ")));
+        fault(
+            "type",
+            value.clone(),
+            format!("{name} in place of {}", allowed.join(" or ")),
+        );
     }
 }
 
@@ -112,40 +127,76 @@ fn of_literals(schema: &Map<String, Value>, fault: &mut impl FnMut(&str, Value, 
         fault("enum", wrong, "a value that is not in the list".to_owned());
     }
     if let Some(Value::String(constant)) = schema.get("const") {
-        fault("const", json!(format!("{constant}-touchstone")), "another value than the constant".to_owned());
+        fault(
+            "const",
+            json!(format!("{constant}-touchstone")),
+            "another value than the constant".to_owned(),
+        );
     }
 }
 
 fn of_string(schema: &Map<String, Value>, text: &str, fault: &mut impl FnMut(&str, Value, String)) {
-    let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_u64).filter(|bound| *bound <= LONGEST);
+    let bound = |keyword: &str| {
+        schema
+            .get(keyword)
+            .and_then(Value::as_u64)
+            .filter(|bound| *bound <= LONGEST)
+    };
     if let Some(least) = bound("minLength").filter(|least| *least > 0) {
-        fault("minLength", json!(fit(text, 0, least - 1)), format!("one character less than {least}"));
+        fault(
+            "minLength",
+            json!(fit(text, 0, least - 1)),
+            format!("one character less than {least}"),
+        );
     }
     if let Some(most) = bound("maxLength") {
-        fault("maxLength", json!(fit(text, most + 1, most + 1)), format!("one character more than {most}"));
+        fault(
+            "maxLength",
+            json!(fit(text, most + 1, most + 1)),
+            format!("one character more than {most}"),
+        );
     }
     if schema.contains_key("pattern") {
         for wrong in ["touchstone?!", "~", "", "\u{1f600}", "A1 b2"] {
-            fault("pattern", json!(wrong), "a text that does not match the pattern".to_owned());
+            fault(
+                "pattern",
+                json!(wrong),
+                "a text that does not match the pattern".to_owned(),
+            );
         }
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "bounds beyond i64 saturate, and the judge decides about the value")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "bounds beyond i64 saturate, and the judge decides about the value"
+)]
 fn of_number(schema: &Map<String, Value>, fault: &mut impl FnMut(&str, Value, String)) {
     let (least, most) = bounds(schema, 0.0);
     let whole = |number: f64| json!(number as i64);
     if let Some(least) = least {
         let exclusive = schema.contains_key("exclusiveMinimum");
-        let (keyword, wrong) = if exclusive { ("exclusiveMinimum", least.floor()) } else { ("minimum", least.ceil() - 1.0) };
+        let (keyword, wrong) = if exclusive {
+            ("exclusiveMinimum", least.floor())
+        } else {
+            ("minimum", least.ceil() - 1.0)
+        };
         fault(keyword, whole(wrong), format!("below {least}"));
     }
     if let Some(most) = most {
         let exclusive = schema.contains_key("exclusiveMaximum");
-        let (keyword, wrong) = if exclusive { ("exclusiveMaximum", most.ceil()) } else { ("maximum", most.floor() + 1.0) };
+        let (keyword, wrong) = if exclusive {
+            ("exclusiveMaximum", most.ceil())
+        } else {
+            ("maximum", most.floor() + 1.0)
+        };
         fault(keyword, whole(wrong), format!("above {most}"));
     }
-    if let Some(step) = schema.get("multipleOf").and_then(Value::as_i64).filter(|step| *step > 1) {
+    if let Some(step) = schema
+        .get("multipleOf")
+        .and_then(Value::as_i64)
+        .filter(|step| *step > 1)
+    {
         let start = least.map_or(0, |least| least.ceil() as i64);
         let wrong = (start..start + step).find(|number| number % step != 0);
         if let Some(wrong) = wrong {
@@ -155,10 +206,19 @@ fn of_number(schema: &Map<String, Value>, fault: &mut impl FnMut(&str, Value, St
 }
 
 fn of_array(schema: &Map<String, Value>, items: &[Value], fault: &mut impl FnMut(&str, Value, String)) {
-    let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_u64).filter(|bound| *bound <= MOST_ITEMS);
+    let bound = |keyword: &str| {
+        schema
+            .get(keyword)
+            .and_then(Value::as_u64)
+            .filter(|bound| *bound <= MOST_ITEMS)
+    };
     let unique = schema.get("uniqueItems") == Some(&Value::Bool(true));
     if let Some(least) = bound("minItems").filter(|least| *least > 0) {
-        let fewer = items.iter().take(usize::try_from(least - 1).unwrap_or(0)).cloned().collect();
+        let fewer = items
+            .iter()
+            .take(usize::try_from(least - 1).unwrap_or(0))
+            .cloned()
+            .collect();
         fault("minItems", Value::Array(fewer), format!("fewer than {least} items"));
     }
     if let (Some(most), Some(first), false) = (bound("maxItems"), items.first(), unique) {
@@ -171,15 +231,29 @@ fn of_array(schema: &Map<String, Value>, items: &[Value], fault: &mut impl FnMut
 }
 
 fn of_object(schema: &Map<String, Value>, members: &Map<String, Value>, fault: &mut impl FnMut(&str, Value, String)) {
-    for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+    for name in schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
         let mut fewer = members.clone();
         if fewer.remove(name).is_some() {
-            fault("required", Value::Object(fewer), format!("without the required member {name:?}"));
+            fault(
+                "required",
+                Value::Object(fewer),
+                format!("without the required member {name:?}"),
+            );
         }
     }
     if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
         let mut more = members.clone();
         more.insert(STRANGER.to_owned(), json!(true));
-        fault("additionalProperties", Value::Object(more), "with a member that the schema excludes".to_owned());
+        fault(
+            "additionalProperties",
+            Value::Object(more),
+            "with a member that the schema excludes".to_owned(),
+        );
     }
 }

@@ -55,13 +55,26 @@ impl Bundle {
     /// # Errors
     /// When something in it is damaged, which its tests rule out.
     pub fn load() -> Result<Self, BundleError> {
-        let catalog = Catalog::from_json(touchstone_cases::requirements().iter().map(|file| (file.area, file.json)))?;
-        let schemas = SchemaLibrary::load(touchstone_cases::schemas().iter().map(|schema| (schema.name, schema.text)), &catalog)?;
+        let catalog = Catalog::from_json(
+            touchstone_cases::requirements()
+                .iter()
+                .map(|file| (file.area, file.json)),
+        )?;
+        let schemas = SchemaLibrary::load(
+            touchstone_cases::schemas()
+                .iter()
+                .map(|schema| (schema.name, schema.text)),
+            &catalog,
+        )?;
         let mut suite = Suite::default();
         for file in touchstone_cases::cases() {
             suite.add_embedded(file.area, file.path, file.json)?;
         }
-        Ok(Self { catalog, schemas, suite })
+        Ok(Self {
+            catalog,
+            schemas,
+            suite,
+        })
     }
 
     /// Adds the case files of a folder. Files in a subfolder belong to the area of its name, others to the area `own`.
@@ -76,21 +89,39 @@ impl Bundle {
             return Err(CheckError::Empty(folder.to_path_buf()));
         }
         for path in files {
-            let text = std::fs::read_to_string(&path).map_err(|error| CheckError::Read { path: path.clone(), error })?;
-            let parent = path.parent().filter(|parent| *parent != folder).and_then(Path::file_name).and_then(|name| name.to_str());
-            self.suite.add_yaml(parent.unwrap_or("own"), &path.display().to_string(), &text, &self.catalog)?;
+            let text = std::fs::read_to_string(&path).map_err(|error| CheckError::Read {
+                path: path.clone(),
+                error,
+            })?;
+            let parent = path
+                .parent()
+                .filter(|parent| *parent != folder)
+                .and_then(Path::file_name)
+                .and_then(|name| name.to_str());
+            self.suite.add_yaml(
+                parent.unwrap_or("own"),
+                &path.display().to_string(),
+                &text,
+                &self.catalog,
+            )?;
         }
         Ok(())
     }
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), CheckError> {
-    let problem = |error| CheckError::Read { path: folder.to_path_buf(), error };
+    let problem = |error| CheckError::Read {
+        path: folder.to_path_buf(),
+        error,
+    };
     for entry in std::fs::read_dir(folder).map_err(problem)? {
         let path = entry.map_err(problem)?.path();
         if path.is_dir() {
             collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml")
+        {
             files.push(path);
         }
     }

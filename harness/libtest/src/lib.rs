@@ -33,7 +33,9 @@ impl Defaults {
     /// A command that speaks MCP over stdio.
     #[must_use]
     pub fn command<T: Into<OsString>>(program: impl Into<OsString>, arguments: impl IntoIterator<Item = T>) -> Self {
-        Self { command: Some((program.into(), arguments.into_iter().map(Into::into).collect())) }
+        Self {
+            command: Some((program.into(), arguments.into_iter().map(Into::into).collect())),
+        }
     }
 }
 
@@ -42,7 +44,12 @@ impl Defaults {
 #[command(name = "conformance", about = "MCP conformance cases as tests")]
 struct ConformanceArguments {
     /// The command that starts the server under test, over stdio; relative paths start where you stand.
-    #[arg(long, env = "TOUCHSTONE_SERVER_CMD", value_name = "COMMAND", conflicts_with = "server_url")]
+    #[arg(
+        long,
+        env = "TOUCHSTONE_SERVER_CMD",
+        value_name = "COMMAND",
+        conflicts_with = "server_url"
+    )]
     server_cmd: Option<String>,
 
     /// The URL of the server under test.
@@ -66,18 +73,26 @@ struct ConformanceArguments {
 pub fn run(defaults: Defaults) -> ExitCode {
     touchstone_drive::process::guard::run_if_requested();
     let arguments = ConformanceArguments::parse();
-    let prepared = target(&arguments, defaults).and_then(|target| Ok((target, Bundle::load().map_err(|error| error.to_string())?)));
+    let prepared = target(&arguments, defaults)
+        .and_then(|target| Ok((target, Bundle::load().map_err(|error| error.to_string())?)));
     let (target, bundle) = match prepared {
         Ok(prepared) => prepared,
         Err(problem) => {
-            #[expect(clippy::print_stderr, reason = "this is the front of a test target, and has nowhere else to complain")]
+            #[expect(
+                clippy::print_stderr,
+                reason = "this is the front of a test target, and has nowhere else to complain"
+            )]
             {
                 eprintln!("error: {problem}");
             }
             return ExitCode::from(2);
         }
     };
-    let settings = trials::Settings { target, strict: arguments.strict, call_all: arguments.call_all };
+    let settings = trials::Settings {
+        target,
+        strict: arguments.strict,
+        call_all: arguments.call_all,
+    };
     let trials = trials::make(bundle, settings, &arguments.libtest);
     libtest_mimic::run(&arguments.libtest, trials).exit_code()
 }
@@ -85,16 +100,26 @@ pub fn run(defaults: Defaults) -> ExitCode {
 /// The server to test.
 fn target(arguments: &ConformanceArguments, defaults: Defaults) -> Result<Target, String> {
     if let Some(url) = &arguments.server_url {
-        let url = url.parse().map_err(|error| format!("--server-url {url:?} is no URL: {error}"))?;
-        return Ok(Target::Url(UrlTarget { url, headers: Vec::new(), transport: None }));
+        let url = url
+            .parse()
+            .map_err(|error| format!("--server-url {url:?} is no URL: {error}"))?;
+        return Ok(Target::Url(UrlTarget {
+            url,
+            headers: Vec::new(),
+            transport: None,
+        }));
     }
     let (program, words) = match &arguments.server_cmd {
         Some(line) => {
-            let mut words = shlex::split(line).ok_or_else(|| format!("--server-cmd {line:?} has an open quote"))?.into_iter();
+            let mut words = shlex::split(line)
+                .ok_or_else(|| format!("--server-cmd {line:?} has an open quote"))?
+                .into_iter();
             let program = words.next().ok_or("--server-cmd is empty")?;
             (OsString::from(program), words.map(OsString::from).collect())
         }
-        None => defaults.command.ok_or("name the server under test: --server-cmd COMMAND or --server-url URL")?,
+        None => defaults
+            .command
+            .ok_or("name the server under test: --server-cmd COMMAND or --server-url URL")?,
     };
     let mut command = CommandTarget::new(program, words);
     command.directory = standing();
@@ -103,5 +128,7 @@ fn target(arguments: &ConformanceArguments, defaults: Defaults) -> Result<Target
 
 /// Where the user stands. Cargo runs tests in the package's folder, but `PWD` keeps the folder of the shell.
 fn standing() -> Option<PathBuf> {
-    std::env::var_os("PWD").map(PathBuf::from).filter(|path| path.is_absolute() && path.is_dir())
+    std::env::var_os("PWD")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute() && path.is_dir())
 }

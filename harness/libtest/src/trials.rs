@@ -44,12 +44,23 @@ pub(crate) fn make(bundle: Bundle, settings: Settings, arguments: &libtest_mimic
     let mut candidates = Vec::new();
     for revision in Revision::STATEFUL {
         for (id, _, _) in bundle.suite.of(revision, &bundle.catalog) {
-            candidates.push(Candidate { name: format!("{}::{revision}", id.replace('/', "::")), case: Some(id), revision });
+            candidates.push(Candidate {
+                name: format!("{}::{revision}", id.replace('/', "::")),
+                case: Some(id),
+                revision,
+            });
         }
-        candidates.push(Candidate { name: format!("{OUTSIDE}::{revision}"), case: None, revision });
+        candidates.push(Candidate {
+            name: format!("{OUTSIDE}::{revision}"),
+            case: None,
+            revision,
+        });
     }
     // Only what was selected is run.
-    let selected: Vec<&Candidate> = candidates.iter().filter(|candidate| is_selected(&candidate.name, arguments)).collect();
+    let selected: Vec<&Candidate> = candidates
+        .iter()
+        .filter(|candidate| is_selected(&candidate.name, arguments))
+        .collect();
     let mut revisions: Vec<Revision> = selected.iter().map(|candidate| candidate.revision).collect();
     revisions.dedup();
     let selection = match revisions.as_slice() {
@@ -59,19 +70,33 @@ pub(crate) fn make(bundle: Bundle, settings: Settings, arguments: &libtest_mimic
     let mut cases: Vec<String> = selected.iter().filter_map(|candidate| candidate.case.clone()).collect();
     cases.sort();
     cases.dedup();
-    let lazy = Arc::new(Lazy { bundle, settings, cases, selection, result: OnceLock::new() });
+    let lazy = Arc::new(Lazy {
+        bundle,
+        settings,
+        cases,
+        selection,
+        result: OnceLock::new(),
+    });
     candidates
         .into_iter()
         .map(|candidate| {
             let lazy = Arc::clone(&lazy);
-            Trial::ignorable_test(candidate.name, move || lazy.judge(candidate.case.as_deref(), candidate.revision))
+            Trial::ignorable_test(candidate.name, move || {
+                lazy.judge(candidate.case.as_deref(), candidate.revision)
+            })
         })
         .collect()
 }
 
 /// Whether libtest-mimic will run a trial of this name.
 fn is_selected(name: &str, arguments: &libtest_mimic::Arguments) -> bool {
-    let fits = |pattern: &String| if arguments.exact { name == pattern } else { name.contains(pattern.as_str()) };
+    let fits = |pattern: &String| {
+        if arguments.exact {
+            name == pattern
+        } else {
+            name.contains(pattern.as_str())
+        }
+    };
     arguments.filter.as_ref().is_none_or(fits) && !arguments.skip.iter().any(fits)
 }
 
@@ -83,11 +108,17 @@ impl Lazy {
             Err(problem) => return Err(problem.clone().into()),
         };
         if let Some(mistake) = target_run.own_mistakes.first() {
-            return Err(format!("Touchstone made a mistake of its own, which says nothing about the server: {mistake}").into());
+            return Err(format!(
+                "Touchstone made a mistake of its own, which says nothing about the server: {mistake}"
+            )
+            .into());
         }
         let Some(run) = target_run.runs.iter().find(|run| run.revision == revision) else {
             let offered: Vec<&str> = target_run.offered.iter().map(|revision| revision.as_str()).collect();
-            return Ok(Completion::ignored_with(format!("the server does not speak {revision}; it offers {}", offered.join(", "))));
+            return Ok(Completion::ignored_with(format!(
+                "the server does not speak {revision}; it offers {}",
+                offered.join(", ")
+            )));
         };
         match case {
             None => self.outside(run),
@@ -99,11 +130,16 @@ impl Lazy {
     }
 
     fn completion(&self, result: &CaseResult, run: &RevisionRun) -> Result<Completion, Failed> {
-        let reason = result.reason.clone().unwrap_or_else(|| "nothing was observed".to_owned());
+        let reason = result
+            .reason
+            .clone()
+            .unwrap_or_else(|| "nothing was observed".to_owned());
         match result.verdict {
             Verdict::Failed => Err(self.explain(result, run).into()),
             Verdict::Warned if self.settings.strict => Err(self.explain(result, run).into()),
-            Verdict::NotApplicable | Verdict::NotExercised => Ok(Completion::ignored_with(touchstone_reports::escape::terminal(&reason))),
+            Verdict::NotApplicable | Verdict::NotExercised => {
+                Ok(Completion::ignored_with(touchstone_reports::escape::terminal(&reason)))
+            }
             _ => Ok(Completion::Completed),
         }
     }
@@ -118,40 +154,101 @@ impl Lazy {
             .findings
             .iter()
             .filter(|finding| finding.case.is_none() && weighty(finding.severity))
-            .map(|finding| format!("{} ({}): {}", finding.requirement, finding.level, touchstone_reports::escape::terminal(&finding.message)))
+            .map(|finding| {
+                format!(
+                    "{} ({}): {}",
+                    finding.requirement,
+                    finding.level,
+                    touchstone_reports::escape::terminal(&finding.message)
+                )
+            })
             .collect();
-        if messages.is_empty() { Ok(Completion::Completed) } else { Err(messages.join("\n").into()) }
+        if messages.is_empty() {
+            Ok(Completion::Completed)
+        } else {
+            Err(messages.join("\n").into())
+        }
     }
 
     fn explain(&self, result: &CaseResult, run: &RevisionRun) -> String {
         let mut lines = vec![result.title.clone()];
-        lines.extend(result.messages.iter().take(10).map(|message| format!("  {}", touchstone_reports::escape::terminal(message))));
-        for finding in run.findings.iter().filter(|finding| finding.case.as_deref() == Some(&result.id)).take(3) {
+        lines.extend(
+            result
+                .messages
+                .iter()
+                .take(10)
+                .map(|message| format!("  {}", touchstone_reports::escape::terminal(message))),
+        );
+        for finding in run
+            .findings
+            .iter()
+            .filter(|finding| finding.case.as_deref() == Some(&result.id))
+            .take(3)
+        {
             if let Some(requirement) = self.bundle.catalog.get(&finding.requirement) {
                 lines.push(format!("  rule: {}", requirement.statement));
-                lines.extend(requirement.links(run.revision).into_iter().take(1).map(|link| format!("  {link}")));
+                lines.extend(
+                    requirement
+                        .links(run.revision)
+                        .into_iter()
+                        .take(1)
+                        .map(|link| format!("  {link}")),
+                );
             }
         }
         lines.join("\n")
     }
 
     fn run(&self) -> Result<TargetRun, String> {
-        let process = ProcessOptions { guard: GuardProgram::CurrentExecutable, ..ProcessOptions::default() };
+        let process = ProcessOptions {
+            guard: GuardProgram::CurrentExecutable,
+            ..ProcessOptions::default()
+        };
         let options = EngineOptions {
             selection: self.selection,
-            filter: CaseFilter::new(if self.cases.is_empty() { vec!["-".to_owned()] } else { self.cases.clone() }),
-            call: if self.settings.call_all { CallPolicy::All } else { CallPolicy::ReadOnly },
-            connector: ConnectorOptions { process, ..ConnectorOptions::default() },
+            filter: CaseFilter::new(if self.cases.is_empty() {
+                vec!["-".to_owned()]
+            } else {
+                self.cases.clone()
+            }),
+            call: if self.settings.call_all {
+                CallPolicy::All
+            } else {
+                CallPolicy::ReadOnly
+            },
+            connector: ConnectorOptions {
+                process,
+                ..ConnectorOptions::default()
+            },
             ..EngineOptions::default()
         };
-        let engine = Engine { catalog: &self.bundle.catalog, schemas: &self.bundle.schemas, suite: &self.bundle.suite, options };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+        let engine = Engine {
+            catalog: &self.bundle.catalog,
+            schemas: &self.bundle.schemas,
+            suite: &self.bundle.suite,
+            options,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())?;
         let local = tokio::task::LocalSet::new();
-        let run = local.block_on(&runtime, engine.run(&self.settings.target, &|_| {}, &CancellationToken::new()));
+        let run = local.block_on(
+            &runtime,
+            engine.run(&self.settings.target, &|_| {}, &CancellationToken::new()),
+        );
         run.map_err(|error| {
             let mut text = format!("{}: {error}", self.settings.target);
             if let touchstone_drive::execute::StartError::Connect(ConnectError::Handshake(failure)) = &error {
-                for line in failure.stderr.lines().rev().take(8).collect::<Vec<_>>().into_iter().rev() {
+                for line in failure
+                    .stderr
+                    .lines()
+                    .rev()
+                    .take(8)
+                    .collect::<Vec<_>>()
+                    .into_iter()
+                    .rev()
+                {
                     text.push_str(&format!("\n  stderr: {}", touchstone_reports::escape::terminal(line)));
                 }
                 if let Some(hint) = &failure.hint {

@@ -24,9 +24,15 @@ pub struct Unbound {
 pub fn interpolate(value: &Value, bindings: &Map<String, Value>) -> Result<Value, Unbound> {
     Ok(match value {
         Value::String(text) => string(text, bindings)?,
-        Value::Array(items) => items.iter().map(|item| interpolate(item, bindings)).collect::<Result<_, _>>().map(Value::Array)?,
+        Value::Array(items) => items
+            .iter()
+            .map(|item| interpolate(item, bindings))
+            .collect::<Result<_, _>>()
+            .map(Value::Array)?,
         Value::Object(members) => {
-            let members = members.iter().map(|(name, value)| Ok((name.clone(), interpolate(value, bindings)?)));
+            let members = members
+                .iter()
+                .map(|(name, value)| Ok((name.clone(), interpolate(value, bindings)?)));
             Value::Object(members.collect::<Result<_, Unbound>>()?)
         }
         other => other.clone(),
@@ -47,7 +53,9 @@ pub fn interpolate_text(text: &str, bindings: &Map<String, Value>) -> Result<Str
             rest = &rest[start + 2..];
             continue;
         }
-        let Some(length) = rest[start + 2..].find('}') else { break };
+        let Some(length) = rest[start + 2..].find('}') else {
+            break;
+        };
         out.push_str(&rest[..start]);
         match resolve(&rest[start + 2..start + 2 + length], bindings)? {
             Value::String(inner) => out.push_str(inner),
@@ -60,7 +68,10 @@ pub fn interpolate_text(text: &str, bindings: &Map<String, Value>) -> Result<Str
 }
 
 fn string(text: &str, bindings: &Map<String, Value>) -> Result<Value, Unbound> {
-    let whole = text.strip_prefix("${").and_then(|inner| inner.strip_suffix('}')).filter(|path| !path.contains(['{', '}']));
+    let whole = text
+        .strip_prefix("${")
+        .and_then(|inner| inner.strip_suffix('}'))
+        .filter(|path| !path.contains(['{', '}']));
     match whole {
         Some(path) => resolve(path, bindings).cloned(),
         None => interpolate_text(text, bindings).map(Value::String),
@@ -68,7 +79,9 @@ fn string(text: &str, bindings: &Map<String, Value>) -> Result<Value, Unbound> {
 }
 
 fn resolve<'a>(path: &str, bindings: &'a Map<String, Value>) -> Result<&'a Value, Unbound> {
-    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let (first, rest) = path
+        .split_once('.')
+        .map_or((path, None), |(first, rest)| (first, Some(rest)));
     let value = bindings.get(first);
     let value = match rest {
         Some(rest) => value.and_then(|value| lookup(value, rest)),
@@ -86,7 +99,9 @@ mod tests {
     use serde_json::json;
 
     fn bindings() -> Map<String, Value> {
-        let Value::Object(map) = json!({"tool": {"name": "add", "limits": [1, 2]}, "n": 3}) else { unreachable!() };
+        let Value::Object(map) = json!({"tool": {"name": "add", "limits": [1, 2]}, "n": 3}) else {
+            unreachable!()
+        };
         map
     }
 

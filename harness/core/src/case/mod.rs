@@ -11,7 +11,7 @@ pub mod step;
 pub mod suite;
 
 pub use expectation::{Expectation, Judgement, Match};
-pub use need::Need;
 pub use model::{Case, ClientProfile, Handshake, Input, Isolation, RevisionRange};
+pub use need::Need;
 pub use step::{Action, Arguments, Generate, Source, Step};
 pub use suite::{CaseFile, LoadError, Suite};

@@ -124,7 +124,9 @@ impl Case {
             for step in steps {
                 visit(step);
                 match &step.action {
-                    Action::ForEach { steps, .. } | Action::Repeat { steps, .. } | Action::Parallel { steps } => walk(steps, visit),
+                    Action::ForEach { steps, .. } | Action::Repeat { steps, .. } | Action::Parallel { steps } => {
+                        walk(steps, visit)
+                    }
                     _ => {}
                 }
             }

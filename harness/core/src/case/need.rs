@@ -84,7 +84,9 @@ impl Need {
         match self {
             Self::Transport(needed) if *needed != transport => Some(format!("only over {needed}")),
             Self::Http if !transport.is_http() => Some("only over HTTP".to_owned()),
-            Self::Capability(path) => (!declares(capabilities, path)).then(|| format!("capability `{path}` not declared")),
+            Self::Capability(path) => {
+                (!declares(capabilities, path)).then(|| format!("capability `{path}` not declared"))
+            }
             Self::Undeclared(path) => declares(capabilities, path).then(|| format!("capability `{path}` is declared")),
             _ => None,
         }

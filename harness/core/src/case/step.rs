@@ -285,7 +285,8 @@ impl RawStep {
             ("at-most", self.at_most.is_some()),
             ("steps", self.steps.is_some()),
         ];
-        let names = |keys: &[(&'static str, bool)]| keys.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
+        let names =
+            |keys: &[(&'static str, bool)]| keys.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
         (names(&actions), names(&qualifiers))
     }
 }
@@ -302,7 +303,10 @@ impl TryFrom<RawStep> for Step {
                 several => format!("a step does one thing, this one has {}", several.join(" and ")),
             });
         };
-        let understood = ACTIONS.iter().find(|(name, _)| name == action).map_or(&[][..], |(_, keys)| *keys);
+        let understood = ACTIONS
+            .iter()
+            .find(|(name, _)| name == action)
+            .map_or(&[][..], |(_, keys)| *keys);
         if let Some(stranger) = qualifiers.iter().find(|key| !understood.contains(key)) {
             return Err(format!("{stranger:?} makes no sense in a {action:?} step"));
         }
@@ -313,16 +317,33 @@ impl TryFrom<RawStep> for Step {
             return Err(format!("\"deliberate\" makes no sense in a {action:?} step"));
         }
         let expect = raw.expect.clone();
-        Ok(Self { action: action_of(raw)?, name, within, deliberate, expect })
+        Ok(Self {
+            action: action_of(raw)?,
+            name,
+            within,
+            deliberate,
+            expect,
+        })
     }
 }
 
 /// Builds the action of a step that is known to name exactly one.
 fn action_of(raw: RawStep) -> Result<Action, String> {
     let newline = raw.newline.unwrap_or(true);
-    let RawStep { params, id, arguments, steps, .. } = raw;
+    let RawStep {
+        params,
+        id,
+        arguments,
+        steps,
+        ..
+    } = raw;
     if let Some(method) = raw.request {
-        return Ok(Action::Request { method, params, id, arguments });
+        return Ok(Action::Request {
+            method,
+            params,
+            id,
+            arguments,
+        });
     }
     if let Some(method) = raw.start {
         return Ok(Action::Start { method, params });
@@ -337,15 +358,24 @@ fn action_of(raw: RawStep) -> Result<Action, String> {
         return Ok(Action::Send(message));
     }
     if let Some(text) = raw.send_raw {
-        return Ok(Action::SendRaw { chunks: vec![text.into_bytes()], newline });
+        return Ok(Action::SendRaw {
+            chunks: vec![text.into_bytes()],
+            newline,
+        });
     }
     if let Some(encoded) = raw.send_base64 {
         use base64::Engine as _;
         let bytes = base64::engine::general_purpose::STANDARD.decode(encoded);
-        return Ok(Action::SendRaw { chunks: vec![bytes.map_err(|error| format!("send-base64: {error}"))?], newline });
+        return Ok(Action::SendRaw {
+            chunks: vec![bytes.map_err(|error| format!("send-base64: {error}"))?],
+            newline,
+        });
     }
     if let Some(chunks) = raw.send_chunks {
-        return Ok(Action::SendRaw { chunks: chunks.into_iter().map(String::into_bytes).collect(), newline });
+        return Ok(Action::SendRaw {
+            chunks: chunks.into_iter().map(String::into_bytes).collect(),
+            newline,
+        });
     }
     if let Some(http) = raw.http {
         if http.json.is_some() && http.body.is_some() {
@@ -366,7 +396,11 @@ fn action_of(raw: RawStep) -> Result<Action, String> {
         return Ok(Action::Signal(signal));
     }
     if let Some(what) = raw.probe {
-        return if what == "alive" { Ok(Action::Probe) } else { Err(format!("probe is always \"alive\", not {what:?}")) };
+        return if what == "alive" {
+            Ok(Action::Probe)
+        } else {
+            Err(format!("probe is always \"alive\", not {what:?}"))
+        };
     }
     if let Some(method) = raw.list_all {
         return Ok(Action::ListAll { method });
@@ -374,10 +408,18 @@ fn action_of(raw: RawStep) -> Result<Action, String> {
     if let Some(source) = raw.for_each {
         let item = raw.name.ok_or("a for-each step names its item with \"as\"")?;
         let steps = steps.ok_or("a for-each step has \"steps\"")?;
-        return Ok(Action::ForEach { source, item, at_most: raw.at_most, steps });
+        return Ok(Action::ForEach {
+            source,
+            item,
+            at_most: raw.at_most,
+            steps,
+        });
     }
     if let Some(times) = raw.repeat {
-        return Ok(Action::Repeat { times, steps: steps.ok_or("a repeat step has \"steps\"")? });
+        return Ok(Action::Repeat {
+            times,
+            steps: steps.ok_or("a repeat step has \"steps\"")?,
+        });
     }
     if let Some(steps) = raw.parallel {
         return if steps.iter().all(|step| matches!(step.action, Action::Request { .. })) {
@@ -389,9 +431,11 @@ fn action_of(raw: RawStep) -> Result<Action, String> {
     if let Some(values) = raw.bind {
         return Ok(Action::Bind { values });
     }
-    for (set, action) in
-        [(raw.close_stdin, Action::CloseStdin), (raw.expect_exit, Action::ExpectExit), (raw.reconnect, Action::Reconnect)]
-    {
+    for (set, action) in [
+        (raw.close_stdin, Action::CloseStdin),
+        (raw.expect_exit, Action::ExpectExit),
+        (raw.reconnect, Action::Reconnect),
+    ] {
         match set {
             Some(true) => return Ok(action),
             Some(false) => return Err("this key is true or left out".to_owned()),
@@ -405,7 +449,10 @@ fn action_of(raw: RawStep) -> Result<Action, String> {
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = match text.strip_suffix("ms") {
         Some(number) => number.parse().ok().map(Duration::from_millis),
-        None => text.strip_suffix('s').and_then(|number| number.parse().ok()).map(Duration::from_secs),
+        None => text
+            .strip_suffix('s')
+            .and_then(|number| number.parse().ok())
+            .map(Duration::from_secs),
     };
     parsed.ok_or_else(|| format!("{text:?} is not a time; write 250ms or 5s"))
 }
@@ -426,7 +473,9 @@ mod tests {
         let step = step("request: tools/list\nparams: {cursor: x}\nid: '\"a\"'\nas: page\nwithin: 2s").unwrap();
         assert_eq!(step.name.as_deref(), Some("page"));
         assert_eq!(step.within, Some(Duration::from_secs(2)));
-        let Action::Request { method, params, id, .. } = step.action else { panic!("{step:?}") };
+        let Action::Request { method, params, id, .. } = step.action else {
+            panic!("{step:?}")
+        };
         assert_eq!((method.as_str(), id.as_deref()), ("tools/list", Some("\"a\"")));
         assert_eq!(params, Some(serde_json::json!({"cursor": "x"})));
     }
@@ -445,7 +494,10 @@ mod tests {
             ("reqest: a", "unknown field"),
         ] {
             let error = step(text).unwrap_err();
-            assert!(error.contains(complaint) && error.contains("case.yaml:1:"), "{text}: {error}");
+            assert!(
+                error.contains(complaint) && error.contains("case.yaml:1:"),
+                "{text}: {error}"
+            );
         }
     }
 

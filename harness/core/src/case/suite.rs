@@ -52,7 +52,11 @@ impl Suite {
     pub fn add_yaml(&mut self, area: &str, path: &str, text: &str, catalog: &Catalog) -> Result<(), LoadError> {
         let cases: Vec<Case> = yaml::parse(path, text)?;
         self.check(area, path, text, &cases, catalog)?;
-        self.files.push(CaseFile { area: area.to_owned(), path: path.to_owned(), cases });
+        self.files.push(CaseFile {
+            area: area.to_owned(),
+            path: path.to_owned(),
+            cases,
+        });
         Ok(())
     }
 
@@ -61,52 +65,92 @@ impl Suite {
     /// # Errors
     /// When the text is not what [`Suite::add_yaml`] would read.
     pub fn add_embedded(&mut self, area: &str, path: &str, json: &str) -> Result<(), LoadError> {
-        let cases: Vec<Case> = serde_json::from_str(json)
-            .map_err(|error| LoadError::Embedded { path: path.to_owned(), error: error.to_string() })?;
-        self.files.push(CaseFile { area: area.to_owned(), path: path.to_owned(), cases });
+        let cases: Vec<Case> = serde_json::from_str(json).map_err(|error| LoadError::Embedded {
+            path: path.to_owned(),
+            error: error.to_string(),
+        })?;
+        self.files.push(CaseFile {
+            area: area.to_owned(),
+            path: path.to_owned(),
+            cases,
+        });
         Ok(())
     }
 
     /// All cases with their ids, `area/name`.
     pub fn cases(&self) -> impl Iterator<Item = (String, &CaseFile, &Case)> {
-        self.files.iter().flat_map(|file| file.cases.iter().map(move |case| (format!("{}/{}", file.area, case.name), file, case)))
+        self.files.iter().flat_map(|file| {
+            file.cases
+                .iter()
+                .map(move |case| (format!("{}/{}", file.area, case.name), file, case))
+        })
     }
 
     /// The cases that run in `revision`: those with a requirement that exists there, within the range that the case gives.
-    pub fn of<'a>(&'a self, revision: Revision, catalog: &'a Catalog) -> impl Iterator<Item = (String, &'a CaseFile, &'a Case)> {
+    pub fn of<'a>(
+        &'a self,
+        revision: Revision,
+        catalog: &'a Catalog,
+    ) -> impl Iterator<Item = (String, &'a CaseFile, &'a Case)> {
         self.cases().filter(move |(_, _, case)| {
-            let exists = |id: &&str| catalog.get(id).is_some_and(|requirement| requirement.level(revision).is_some());
-            case.revisions.contains(revision) && case.requirements().iter().any(|id| exists(id))
+            let exists = |id: &&str| {
+                catalog
+                    .get(id)
+                    .is_some_and(|requirement| requirement.level(revision).is_some())
+            };
+            case.revisions.contains(revision) && case.requirements().iter().any(exists)
         })
     }
 
     fn check(&self, area: &str, path: &str, text: &str, cases: &[Case], catalog: &Catalog) -> Result<(), LoadError> {
         let mut names: BTreeSet<&str> = BTreeSet::new();
-        let taken: BTreeSet<&str> =
-            self.files.iter().filter(|file| file.area == area).flat_map(|file| file.cases.iter().map(|case| case.name.as_str())).collect();
+        let taken: BTreeSet<&str> = self
+            .files
+            .iter()
+            .filter(|file| file.area == area)
+            .flat_map(|file| file.cases.iter().map(|case| case.name.as_str()))
+            .collect();
         for case in cases {
-            let complain = |needle: &str, message: &str| -> LoadError { YamlError::at(path, text, needle, message).into() };
+            let complain =
+                |needle: &str, message: &str| -> LoadError { YamlError::at(path, text, needle, message).into() };
             if !is_slug(&case.name) {
-                return Err(complain(&case.name, "a case is named by lower-case words joined by hyphens"));
+                return Err(complain(
+                    &case.name,
+                    "a case is named by lower-case words joined by hyphens",
+                ));
             }
             if taken.contains(case.name.as_str()) || !names.insert(&case.name) {
-                return Err(complain(&case.name, &format!("there is a case {area}/{} already", case.name)));
+                return Err(complain(
+                    &case.name,
+                    &format!("there is a case {area}/{} already", case.name),
+                ));
             }
             for id in case.requirements() {
                 if catalog.get(id).is_none() {
-                    let hint = catalog.nearest(id).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                    let hint = catalog
+                        .nearest(id)
+                        .map(|near| format!("; did you mean {near}?"))
+                        .unwrap_or_default();
                     return Err(complain(id, &format!("unknown requirement {id}{hint}")));
                 }
             }
             if case.requirements().is_empty() {
-                return Err(complain(&case.name, "the case is tied to no requirement: add an expectation, or `exercises`"));
+                return Err(complain(
+                    &case.name,
+                    "the case is tied to no requirement: add an expectation, or `exercises`",
+                ));
             }
             for need in &case.needs {
                 need.parse::<Need>().map_err(|message| complain(need, &message))?;
             }
             let mut problem = None;
             case.visit(&mut |step| {
-                for schema in step.expect.iter().flat_map(super::Expectation::matches).flat_map(|group| group.0.values()) {
+                for schema in step
+                    .expect
+                    .iter()
+                    .flat_map(super::Expectation::matches)
+                    .flat_map(|group| group.0.values())
+                {
                     if schema.is_object() && !schema.to_string().contains("${") {
                         problem = problem.take().or_else(|| assertion::check(schema).err());
                     }
@@ -115,7 +159,11 @@ impl Suite {
                     && !token.contains("${")
                     && serde_json::from_str::<serde_json::Value>(token).is_err()
                 {
-                    problem = problem.take().or_else(|| Some(format!("the id {token:?} is not a JSON value; a string id has quotes of its own: '\"x\"'")));
+                    problem = problem.take().or_else(|| {
+                        Some(format!(
+                            "the id {token:?} is not a JSON value; a string id has quotes of its own: '\"x\"'"
+                        ))
+                    });
                 }
             });
             if let Some(message) = problem {
@@ -127,7 +175,11 @@ impl Suite {
 }
 
 fn is_slug(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('-') && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    !name.is_empty()
+        && !name.starts_with('-')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 #[cfg(test)]
@@ -142,7 +194,9 @@ mod tests {
 
     fn load(text: &str) -> Result<Suite, String> {
         let mut suite = Suite::default();
-        suite.add_yaml("tools", "cases/tools/a.yaml", text, &catalog()).map_err(|error| error.to_string())?;
+        suite
+            .add_yaml("tools", "cases/tools/a.yaml", text, &catalog())
+            .map_err(|error| error.to_string())?;
         Ok(suite)
     }
 
@@ -163,10 +217,19 @@ mod tests {
     #[test]
     fn mistakes_in_a_case_are_refused() {
         for (text, complaint) in [
-            ("- case: A b\n  title: t\n  exercises: [tools/name-unique]\n  steps: []\n", "lower-case"),
+            (
+                "- case: A b\n  title: t\n  exercises: [tools/name-unique]\n  steps: []\n",
+                "lower-case",
+            ),
             ("- case: a\n  title: t\n  steps: []\n", "tied to no requirement"),
-            ("- case: a\n  title: t\n  needs: [tols]\n  exercises: [tools/name-unique]\n  steps: []\n", "unknown precondition"),
-            ("- case: a\n  title: t\n  exercises: [tools/name-unique]\n  steps: [{request: p, id: x}]\n", "not a JSON value"),
+            (
+                "- case: a\n  title: t\n  needs: [tols]\n  exercises: [tools/name-unique]\n  steps: []\n",
+                "unknown precondition",
+            ),
+            (
+                "- case: a\n  title: t\n  exercises: [tools/name-unique]\n  steps: [{request: p, id: x}]\n",
+                "not a JSON value",
+            ),
             (
                 "- case: a\n  title: t\n  steps: [{request: p, expect: [{requirement: tools/name-unique, that: {a: {type: strng}}}]}]\n",
                 "not a JSON Schema",
@@ -174,7 +237,10 @@ mod tests {
             ("- case: a\n  titel: t\n  steps: []\n", "unknown field"),
         ] {
             let error = load(text).unwrap_err();
-            assert!(error.contains(complaint) && error.contains("cases/tools/a.yaml:"), "{text}\n{error}");
+            assert!(
+                error.contains(complaint) && error.contains("cases/tools/a.yaml:"),
+                "{text}\n{error}"
+            );
         }
     }
 }

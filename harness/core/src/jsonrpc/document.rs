@@ -101,7 +101,13 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Reading {
         Some(b'[') => Shape::Batch(elements(text, &scan.elements, limits)),
         _ => Shape::NotAMessage("it is no object".to_owned()),
     };
-    Reading::Complete(Document { value, shape, oddities: scan.oddities, members: scan.members, depth: scan.max_depth })
+    Reading::Complete(Document {
+        value,
+        shape,
+        oddities: scan.oddities,
+        members: scan.members,
+        depth: scan.max_depth,
+    })
 }
 
 fn elements(text: &str, ranges: &[Range<usize>], limits: &Limits) -> Vec<Element> {
@@ -111,14 +117,22 @@ fn elements(text: &str, ranges: &[Range<usize>], limits: &Limits) -> Vec<Element
             Ok(scan) if part.starts_with('{') => shape_of(part, &scan.members),
             _ => Shape::NotAMessage("it is no object".to_owned()),
         };
-        Element { shape, bytes: range.clone() }
+        Element {
+            shape,
+            bytes: range.clone(),
+        }
     };
     ranges.iter().map(element).collect()
 }
 
 /// The kind of message that an object with these members is. Of members that occur twice, the last counts, as for most readers.
 fn shape_of(text: &str, members: &[Member]) -> Shape {
-    let token = |name: &str| members.iter().rfind(|member| member.name == name).map(|member| &text[member.value.clone()]);
+    let token = |name: &str| {
+        members
+            .iter()
+            .rfind(|member| member.name == name)
+            .map(|member| &text[member.value.clone()])
+    };
     let id = token("id").map(IdToken::scanned);
     let has_params = token("params").is_some();
     match (token("method"), token("result"), token("error")) {
@@ -152,15 +166,40 @@ mod tests {
     fn kinds_of_messages_are_told_apart() {
         let id = || Some(IdToken::from_raw("1").unwrap());
         for (text, wanted) in [
-            (r#"{"id":1,"method":"a"}"#, Shape::Request { id: id().unwrap(), method: "a".into(), has_params: false }),
-            (r#"{"method":"a","params":{}}"#, Shape::Notification { method: "a".into(), has_params: true }),
+            (
+                r#"{"id":1,"method":"a"}"#,
+                Shape::Request {
+                    id: id().unwrap(),
+                    method: "a".into(),
+                    has_params: false,
+                },
+            ),
+            (
+                r#"{"method":"a","params":{}}"#,
+                Shape::Notification {
+                    method: "a".into(),
+                    has_params: true,
+                },
+            ),
             (r#"{ "id" : 1 , "result" : {} }"#, Shape::Response { id: id() }),
             (r#"{"error":{}}"#, Shape::ErrorResponse { id: None }),
-            (r#"{"id":null,"error":{}}"#, Shape::ErrorResponse { id: IdToken::from_raw("null") }),
+            (
+                r#"{"id":null,"error":{}}"#,
+                Shape::ErrorResponse {
+                    id: IdToken::from_raw("null"),
+                },
+            ),
         ] {
             assert_eq!(complete(text).shape, wanted, "{text}");
         }
-        for text in [r#"{"id":1}"#, r#"{"id":1,"result":{},"error":{}}"#, r#"{"method":"a","result":1}"#, r#"{"method":1}"#, "5", "{}"] {
+        for text in [
+            r#"{"id":1}"#,
+            r#"{"id":1,"result":{},"error":{}}"#,
+            r#"{"method":"a","result":1}"#,
+            r#"{"method":1}"#,
+            "5",
+            "{}",
+        ] {
             assert!(matches!(complete(text).shape, Shape::NotAMessage(_)), "{text}");
         }
     }
@@ -168,7 +207,9 @@ mod tests {
     #[test]
     fn batches_keep_the_place_of_their_elements() {
         let text = r#"[ {"id":1,"method":"a"}, 5 ,{"method":"b"}]"#;
-        let Shape::Batch(elements) = complete(text).shape else { panic!() };
+        let Shape::Batch(elements) = complete(text).shape else {
+            panic!()
+        };
         let parts: Vec<&str> = elements.iter().map(|element| &text[element.bytes.clone()]).collect();
         assert_eq!(parts, [r#"{"id":1,"method":"a"}"#, "5", r#"{"method":"b"}"#]);
         assert!(matches!(elements[1].shape, Shape::NotAMessage(_)));
@@ -180,8 +221,11 @@ mod tests {
     fn members_are_found_with_their_bytes() {
         let text = r#"{ "id" : {"a":[1,{}]} , "x":[] , "y": {} }"#;
         let document = complete(text);
-        let parts: Vec<(&str, &str)> =
-            document.members.iter().map(|member| (member.name.as_str(), &text[member.value.clone()])).collect();
+        let parts: Vec<(&str, &str)> = document
+            .members
+            .iter()
+            .map(|member| (member.name.as_str(), &text[member.value.clone()]))
+            .collect();
         assert_eq!(parts, [("id", r#"{"a":[1,{}]}"#), ("x", "[]"), ("y", "{}")]);
         assert!(complete("{}").members.is_empty() && complete("{ }").members.is_empty());
     }
@@ -190,7 +234,12 @@ mod tests {
     fn what_is_cut_off_is_incomplete_and_what_is_wrong_is_not() {
         let text = r#"{"a":[1,-2.5e3,"x\u00e9\ud83d\ude00"],"b":{"c":true,"d":null}}"#;
         for end in 0..text.len() {
-            assert_eq!(read(&text.as_bytes()[..end], &Limits::default()), Reading::Incomplete, "{}", &text[..end]);
+            assert_eq!(
+                read(&text.as_bytes()[..end], &Limits::default()),
+                Reading::Incomplete,
+                "{}",
+                &text[..end]
+            );
         }
         for (text, kind) in [
             ("Server started", FaultKind::Syntax),
@@ -208,14 +257,24 @@ mod tests {
                 other => panic!("{text}: {other:?}"),
             }
         }
-        assert!(matches!(read(b"{\"a\":\"\xff\"}", &Limits::default()), Reading::Invalid(Fault { kind: FaultKind::Utf8, offset: 6, .. })));
+        assert!(matches!(
+            read(b"{\"a\":\"\xff\"}", &Limits::default()),
+            Reading::Invalid(Fault {
+                kind: FaultKind::Utf8,
+                offset: 6,
+                ..
+            })
+        ));
     }
 
     #[test]
     fn oddities_are_told_and_do_no_harm() {
         assert_eq!(complete("\u{feff}{}").oddities, [Oddity::ByteOrderMark]);
         assert_eq!(complete("{}\r").oddities, [Oddity::CarriageReturn]);
-        assert_eq!(complete(r#"{"a":1,"b":{"c":1,"c":2}}"#).oddities, [Oddity::DuplicateName("c".into())]);
+        assert_eq!(
+            complete(r#"{"a":1,"b":{"c":1,"c":2}}"#).oddities,
+            [Oddity::DuplicateName("c".into())]
+        );
         assert_eq!(complete(r#"["\ud800"]"#).oddities, [Oddity::LoneSurrogate]);
         assert_eq!(complete(r#"["\ud83d\ude00"]"#).oddities, []);
         assert_eq!(complete("[1e999]").oddities, [Oddity::LossyNumber("1e999".into())]);
@@ -223,12 +282,27 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_read_without_a_value_and_capped() {
-        let deep = |levels: usize| format!("{{\"id\":1,\"method\":\"m\",\"params\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+        let deep = |levels: usize| {
+            format!(
+                "{{\"id\":1,\"method\":\"m\",\"params\":{}{}}}",
+                "[".repeat(levels),
+                "]".repeat(levels)
+            )
+        };
         let document = complete(&deep(50_000));
         assert_eq!((document.value, document.depth), (None, 50_001));
         assert!(matches!(document.shape, Shape::Request { .. }));
-        let limits = Limits { depth: 10, ..Limits::default() };
-        assert!(matches!(read(deep(10).as_bytes(), &limits), Reading::Invalid(Fault { kind: FaultKind::Limit, .. })));
+        let limits = Limits {
+            depth: 10,
+            ..Limits::default()
+        };
+        assert!(matches!(
+            read(deep(10).as_bytes(), &limits),
+            Reading::Invalid(Fault {
+                kind: FaultKind::Limit,
+                ..
+            })
+        ));
     }
 
     proptest! {

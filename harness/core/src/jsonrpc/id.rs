@@ -38,7 +38,9 @@ impl IdToken {
     #[must_use]
     pub fn from_raw(token: &str) -> Option<Self> {
         let token = token.trim();
-        super::scan::scan(token.as_bytes(), &super::Limits::default()).ok().map(|_| Self(token.to_owned()))
+        super::scan::scan(token.as_bytes(), &super::Limits::default())
+            .ok()
+            .map(|_| Self(token.to_owned()))
     }
 
     /// A token cut out of a text that was scanned.
@@ -100,7 +102,13 @@ mod tests {
     #[test]
     fn tokens_are_told_apart_by_type_and_digits() {
         assert!(token("\"a\"").same_value(&token(r#""\u0061""#)));
-        for (left, right) in [("1", "\"1\""), ("1", "1.0"), ("1", "1e0"), ("9007199254740993", "9007199254740992"), ("0", "null")] {
+        for (left, right) in [
+            ("1", "\"1\""),
+            ("1", "1.0"),
+            ("1", "1e0"),
+            ("9007199254740993", "9007199254740992"),
+            ("0", "null"),
+        ] {
             assert!(!token(left).same_value(&token(right)), "{left} {right}");
         }
     }
@@ -109,6 +117,9 @@ mod tests {
     fn kinds_follow_the_notation() {
         let kinds = ["1", "-7", "1.0", "1e3", "\"\"", "null", "true", "[]"].map(|text| token(text).kind());
         use IdKind::{Fraction, Integer, Null, Other, String};
-        assert_eq!(kinds, [Integer, Integer, Fraction, Fraction, String, Null, Other, Other]);
+        assert_eq!(
+            kinds,
+            [Integer, Integer, Fraction, Fraction, String, Null, Other, Other]
+        );
     }
 }

@@ -32,7 +32,12 @@ impl LineReader {
     /// A reader that keeps lines of up to `cap` bytes whole.
     #[must_use]
     pub fn new(cap: usize) -> Self {
-        Self { cap, buffer: Vec::new(), searched: 0, discarded: 0 }
+        Self {
+            cap,
+            buffer: Vec::new(),
+            searched: 0,
+            discarded: 0,
+        }
     }
 
     /// Adds bytes from the stream.
@@ -102,7 +107,13 @@ mod tests {
             assert!(reader.buffer.len() <= 8);
         }
         reader.push(b"\nnext\n");
-        assert_eq!(reader.next_line(), Some(Line::TooLong { kept: b"xxxxxxxx".to_vec(), total: 64_000 }));
+        assert_eq!(
+            reader.next_line(),
+            Some(Line::TooLong {
+                kept: b"xxxxxxxx".to_vec(),
+                total: 64_000
+            })
+        );
         assert_eq!(reader.next_line(), Some(Line::Complete(b"next".to_vec())));
     }
 

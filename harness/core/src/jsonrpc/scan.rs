@@ -16,7 +16,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: 100_000, number: 10_000, nodes: 5_000_000 }
+        Self {
+            depth: 100_000,
+            number: 10_000,
+            nodes: 5_000_000,
+        }
     }
 }
 
@@ -109,10 +113,21 @@ pub(super) fn scan(bytes: &[u8], limits: &Limits) -> Result<Scan, Stop> {
         Err(error) => {
             let offset = error.valid_up_to();
             let description = format!("byte 0x{:02x} at offset {offset} is not UTF-8", bytes[offset]);
-            return Err(Stop::Invalid(Fault { offset, kind: FaultKind::Utf8, description }));
+            return Err(Stop::Invalid(Fault {
+                offset,
+                kind: FaultKind::Utf8,
+                description,
+            }));
         }
     };
-    let mut scanner = Scanner { text, bytes, at: 0, limits, nodes: 0, scan: Scan::default() };
+    let mut scanner = Scanner {
+        text,
+        bytes,
+        at: 0,
+        limits,
+        nodes: 0,
+        scan: Scan::default(),
+    };
     scanner.run()?;
     Ok(scanner.scan)
 }
@@ -230,9 +245,14 @@ impl Scanner<'_> {
 
     /// Notes the value that just ended directly inside the outermost container.
     fn keep_outer(&mut self, open: &[Open], start: usize, name: &str) {
-        let end = self.text[..self.at].trim_end_matches(|c: char| c.is_ascii_whitespace()).len();
+        let end = self.text[..self.at]
+            .trim_end_matches(|c: char| c.is_ascii_whitespace())
+            .len();
         match open.first() {
-            Some(Open::Object(_)) => self.scan.members.push(Member { name: name.to_owned(), value: start..end }),
+            Some(Open::Object(_)) => self.scan.members.push(Member {
+                name: name.to_owned(),
+                value: start..end,
+            }),
             Some(Open::Array) => self.scan.elements.push(start..end),
             None => {}
         }
@@ -304,7 +324,9 @@ impl Scanner<'_> {
     fn four_digits(&mut self) -> Result<u32, Stop> {
         let mut unit = 0;
         for _ in 0..4 {
-            let digit = (self.peek()? as char).to_digit(16).ok_or_else(|| self.unexpected("a hexadecimal digit"))?;
+            let digit = (self.peek()? as char)
+                .to_digit(16)
+                .ok_or_else(|| self.unexpected("a hexadecimal digit"))?;
             unit = unit * 16 + digit;
             self.at += 1;
         }
@@ -345,7 +367,9 @@ impl Scanner<'_> {
             token.parse::<f64>().is_ok_and(f64::is_finite)
         };
         if !fits {
-            self.scan.oddities.push(Oddity::LossyNumber(token.chars().take(64).collect()));
+            self.scan
+                .oddities
+                .push(Oddity::LossyNumber(token.chars().take(64).collect()));
         }
         Ok(())
     }
@@ -401,7 +425,11 @@ impl Scanner<'_> {
     }
 
     fn fault(&self, offset: usize, kind: FaultKind, what: &str) -> Stop {
-        Stop::Invalid(Fault { offset, kind, description: format!("{what} at offset {offset}") })
+        Stop::Invalid(Fault {
+            offset,
+            kind,
+            description: format!("{what} at offset {offset}"),
+        })
     }
 }
 

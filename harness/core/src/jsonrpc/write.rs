@@ -7,14 +7,18 @@ use super::id::IdToken;
 /// A request.
 #[must_use]
 pub fn request_bytes(id: &IdToken, method: &str, params: Option<&Value>) -> Vec<u8> {
-    let params = params.map(|params| format!(r#","params":{params}"#)).unwrap_or_default();
+    let params = params
+        .map(|params| format!(r#","params":{params}"#))
+        .unwrap_or_default();
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{}{params}}}"#, json!(method)).into_bytes()
 }
 
 /// A notification.
 #[must_use]
 pub fn notification_bytes(method: &str, params: Option<&Value>) -> Vec<u8> {
-    let params = params.map(|params| format!(r#","params":{params}"#)).unwrap_or_default();
+    let params = params
+        .map(|params| format!(r#","params":{params}"#))
+        .unwrap_or_default();
     format!(r#"{{"jsonrpc":"2.0","method":{}{params}}}"#, json!(method)).into_bytes()
 }
 
@@ -27,7 +31,11 @@ pub fn result_bytes(id: &IdToken, result: &Value) -> Vec<u8> {
 /// The refusal of a request of the server.
 #[must_use]
 pub fn error_bytes(id: &IdToken, code: i64, message: &str) -> Vec<u8> {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{}}}}}"#, json!(message)).into_bytes()
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{}}}}}"#,
+        json!(message)
+    )
+    .into_bytes()
 }
 
 #[cfg(test)]

@@ -28,50 +28,101 @@ pub(super) const MONITOR: Monitor = Monitor {
     judge: observe,
 };
 
+/// The requirement that a list proves, and the member that shows it.
+type Proof = Option<(&'static str, &'static str)>;
+
 /// Methods of a capability: the method, the capability, and, for lists, the requirement and the member that shows that the feature is there.
-const METHODS: [(&str, &str, Option<(&str, &str)>); 6] = [
+const METHODS: [(&str, &str, Proof); 6] = [
     ("tools/list", "tools", Some(("tools/capability-declared", "tools"))),
-    ("resources/list", "resources", Some(("resources/capability-declared", "resources"))),
-    ("resources/templates/list", "resources", Some(("resources/capability-declared", "resourceTemplates"))),
-    ("prompts/list", "prompts", Some(("prompts/capability-declared", "prompts"))),
-    ("completion/complete", "completions", Some(("completion/capability-declared", "completion"))),
+    (
+        "resources/list",
+        "resources",
+        Some(("resources/capability-declared", "resources")),
+    ),
+    (
+        "resources/templates/list",
+        "resources",
+        Some(("resources/capability-declared", "resourceTemplates")),
+    ),
+    (
+        "prompts/list",
+        "prompts",
+        Some(("prompts/capability-declared", "prompts")),
+    ),
+    (
+        "completion/complete",
+        "completions",
+        Some(("completion/capability-declared", "completion")),
+    ),
     ("logging/setLevel", "logging", None),
 ];
 
 /// Notifications that only a declared capability allows.
 const NOTIFICATIONS: [(&str, &str, &str); 5] = [
     ("notifications/message", "logging", "logging/capability-declared"),
-    ("notifications/tools/list_changed", "tools.listChanged", "tools/list-changed-undeclared"),
-    ("notifications/resources/list_changed", "resources.listChanged", "resources/list-changed-undeclared"),
-    ("notifications/prompts/list_changed", "prompts.listChanged", "prompts/list-changed-undeclared"),
-    ("notifications/resources/updated", "resources.subscribe", "resources/updated-needs-capability"),
+    (
+        "notifications/tools/list_changed",
+        "tools.listChanged",
+        "tools/list-changed-undeclared",
+    ),
+    (
+        "notifications/resources/list_changed",
+        "resources.listChanged",
+        "resources/list-changed-undeclared",
+    ),
+    (
+        "notifications/prompts/list_changed",
+        "prompts.listChanged",
+        "prompts/list-changed-undeclared",
+    ),
+    (
+        "notifications/resources/updated",
+        "resources.subscribe",
+        "resources/updated-needs-capability",
+    ),
 ];
 
 /// Requests of the server and the client capability that each needs.
-const CLIENT: [(&str, &str); 3] =
-    [("roots/list", "roots"), ("sampling/createMessage", "sampling"), ("elicitation/create", "elicitation")];
+const CLIENT: [(&str, &str); 3] = [
+    ("roots/list", "roots"),
+    ("sampling/createMessage", "sampling"),
+    ("elicitation/create", "elicitation"),
+];
 
 fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
     let handshake = exchanges.iter().find_map(|exchange| {
         let answer = exchange.answers.first().filter(|_| exchange.method == "initialize")?;
-        Some((exchange.request.value, answer.message.value.pointer("/result/capabilities")?, answer.message.event))
+        Some((
+            exchange.request.value,
+            answer.message.value.pointer("/result/capabilities")?,
+            answer.message.event,
+        ))
     });
-    let Some((initialize, server, declared_at)) = handshake else { return };
+    let Some((initialize, server, declared_at)) = handshake else {
+        return;
+    };
     let declares = |path: &str| lookup(server, path).is_some_and(|flag| *flag != Value::Bool(false));
 
     for exchange in &exchanges {
-        let Some((_, capability, proof)) = METHODS.iter().find(|(method, ..)| *method == exchange.method) else { continue };
+        let Some((_, capability, proof)) = METHODS.iter().find(|(method, ..)| *method == exchange.method) else {
+            continue;
+        };
         if *capability == "completions" && context.revision < Revision::V2025_03_26 {
             continue; // Completion has no capability yet.
         }
-        let Some(answer) = exchange.answers.first() else { continue };
+        let Some(answer) = exchange.answers.first() else {
+            continue;
+        };
         let event = answer.message.event;
         let code = answer.message.value.pointer("/error/code").and_then(Value::as_i64);
         match (declares(capability), code) {
             (true, Some(-32601)) => {
-                let message = format!("the capability `{capability}` is declared, but {} is an unknown method", exchange.method);
+                let message = format!(
+                    "the capability `{capability}` is declared, but {} is an unknown method",
+                    exchange.method
+                );
                 let breach = BreachAt::new("base-protocol/features-advertised", event, message);
                 observer.broken(breach.also(&[declared_at]).about(capability));
             }
@@ -81,14 +132,26 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
                     observer.kept(requirement, event);
                 }
             }
-            (false, None) => undeclared_but_served(observer, exchange.method, capability, *proof, answer.message.value, [event, declared_at]),
+            (false, None) => undeclared_but_served(
+                observer,
+                exchange.method,
+                capability,
+                *proof,
+                answer.message.value,
+                [event, declared_at],
+            ),
             _ => {}
         }
     }
-    for message in messages.iter().filter(|message| message.direction == Direction::FromServer && message.event > declared_at) {
+    for message in messages
+        .iter()
+        .filter(|message| message.direction == Direction::FromServer && message.event > declared_at)
+    {
         match message.shape {
             Shape::Notification { method, .. } => {
-                let Some((_, capability, requirement)) = NOTIFICATIONS.iter().find(|(name, ..)| name == method) else { continue };
+                let Some((_, capability, requirement)) = NOTIFICATIONS.iter().find(|(name, ..)| name == method) else {
+                    continue;
+                };
                 if declares(capability) {
                     observer.kept(requirement, message.event);
                 } else {
@@ -97,13 +160,21 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
                 }
             }
             Shape::Request { method, .. } => {
-                let Some((_, capability)) = CLIENT.iter().find(|(name, _)| name == method) else { continue };
-                let offered = initialize.pointer(&format!("/params/capabilities/{capability}")).is_some();
+                let Some((_, capability)) = CLIENT.iter().find(|(name, _)| name == method) else {
+                    continue;
+                };
+                let offered = initialize
+                    .pointer(&format!("/params/capabilities/{capability}"))
+                    .is_some();
                 if offered {
                     observer.kept("base-protocol/undeclared-client-capability-unused", message.event);
                 } else {
                     let text = format!("the server sent {method} although the client does not declare `{capability}`");
-                    observer.broken(BreachAt::new("base-protocol/undeclared-client-capability-unused", message.event, text));
+                    observer.broken(BreachAt::new(
+                        "base-protocol/undeclared-client-capability-unused",
+                        message.event,
+                        text,
+                    ));
                 }
             }
             _ => {}
@@ -123,10 +194,18 @@ fn undeclared_but_served(
     let (requirement, member) = proof.unwrap_or(("base-protocol/features-advertised", ""));
     let something = match answer.pointer(&format!("/result/{member}")) {
         Some(Value::Array(items)) => !items.is_empty(),
-        Some(Value::Object(completion)) => completion.get("values").and_then(Value::as_array).is_some_and(|values| !values.is_empty()),
+        Some(Value::Object(completion)) => completion
+            .get("values")
+            .and_then(Value::as_array)
+            .is_some_and(|values| !values.is_empty()),
         _ => false,
     };
     let cap = if something { Severity::Fail } else { Severity::Info };
     let message = format!("{method} works although the capability `{capability}` is not declared");
-    observer.broken(BreachAt::new(requirement, event, message).also(&[declared_at]).about(capability).at_most(cap));
+    observer.broken(
+        BreachAt::new(requirement, event, message)
+            .also(&[declared_at])
+            .about(capability)
+            .at_most(cap),
+    );
 }

@@ -118,7 +118,11 @@ impl<'a> Conversation<'a> {
         let mut stretches: Vec<Stretch> = Vec::new();
         for (event, kind) in trace.events.iter().map(|event| &event.kind).enumerate() {
             match kind {
-                EventKind::Sent { payload, exchange, intent } => frames.push(Frame {
+                EventKind::Sent {
+                    payload,
+                    exchange,
+                    intent,
+                } => frames.push(Frame {
                     event,
                     direction: Direction::ToServer,
                     reading: jsonrpc::read(payload.bytes(), &limits),
@@ -127,7 +131,12 @@ impl<'a> Conversation<'a> {
                     exchange: *exchange,
                     terminated: true,
                 }),
-                EventKind::Received { payload, channel, exchange, terminated } => frames.push(Frame {
+                EventKind::Received {
+                    payload,
+                    channel,
+                    exchange,
+                    terminated,
+                } => frames.push(Frame {
                     event,
                     direction: Direction::FromServer,
                     reading: jsonrpc::read(payload.bytes(), &limits),
@@ -137,7 +146,12 @@ impl<'a> Conversation<'a> {
                     terminated: *terminated,
                 }),
                 EventKind::CaseStarted { case, illegal } => {
-                    stretches.push(Stretch { case: case.clone(), illegal: *illegal, start: event, end: usize::MAX });
+                    stretches.push(Stretch {
+                        case: case.clone(),
+                        illegal: *illegal,
+                        start: event,
+                        end: usize::MAX,
+                    });
                 }
                 EventKind::CaseEnded { .. } => {
                     if let Some(open) = stretches.last_mut() {
@@ -147,7 +161,11 @@ impl<'a> Conversation<'a> {
                 _ => {}
             }
         }
-        Self { trace, frames, stretches }
+        Self {
+            trace,
+            frames,
+            stretches,
+        }
     }
 
     /// The trace.
@@ -177,19 +195,29 @@ impl<'a> Conversation<'a> {
     /// The case that was using the connection when the event happened. What happens after a case, before the next one, is still its doing.
     #[must_use]
     pub fn case_at(&self, event: usize) -> Option<&str> {
-        self.stretches.iter().rev().find(|stretch| stretch.start <= event).map(|stretch| stretch.case.as_str())
+        self.stretches
+            .iter()
+            .rev()
+            .find(|stretch| stretch.start <= event)
+            .map(|stretch| stretch.case.as_str())
     }
 
     /// Whether illegal input had been sent before the event, within the same case or at all since it cannot be undone.
     #[must_use]
     pub fn illegal_before(&self, event: usize) -> bool {
-        self.stretches.iter().any(|stretch| stretch.illegal && stretch.start <= event)
+        self.stretches
+            .iter()
+            .any(|stretch| stretch.illegal && stretch.start <= event)
     }
 
     /// Whether the event happened while a case was sending illegal input.
     #[must_use]
     pub fn illegal_at(&self, event: usize) -> bool {
-        self.stretches.iter().rev().find(|stretch| stretch.start <= event).is_some_and(|stretch| stretch.illegal)
+        self.stretches
+            .iter()
+            .rev()
+            .find(|stretch| stretch.start <= event)
+            .is_some_and(|stretch| stretch.illegal)
     }
 
     /// Whether the HTTP exchange was answered with an error status.
@@ -211,7 +239,12 @@ impl<'a> Conversation<'a> {
     /// Whether the harness had sent something broken on purpose before the event, within the same case.
     #[must_use]
     pub fn broken_sent_before(&self, event: usize) -> bool {
-        let start = self.stretches.iter().rev().find(|stretch| stretch.start <= event).map_or(0, |stretch| stretch.start);
+        let start = self
+            .stretches
+            .iter()
+            .rev()
+            .find(|stretch| stretch.start <= event)
+            .map_or(0, |stretch| stretch.start);
         self.frames
             .iter()
             .any(|frame| frame.intent == Some(Intent::Broken) && frame.event >= start && frame.event < event)
@@ -221,11 +254,16 @@ impl<'a> Conversation<'a> {
     #[must_use]
     pub fn end_after(&self, event: usize) -> Option<End> {
         let events = &self.trace.events;
-        let (index, description) = events.iter().enumerate().skip(event).find_map(|(index, entry)| match &entry.kind {
-            EventKind::ProcessExited { code, signal } => Some((index, exit_in_words(*code, *signal))),
-            EventKind::StdoutClosed => Some((index, "the server closed its standard output".to_owned())),
-            _ => None,
-        })?;
+        let (index, description) =
+            events
+                .iter()
+                .enumerate()
+                .skip(event)
+                .find_map(|(index, entry)| match &entry.kind {
+                    EventKind::ProcessExited { code, signal } => Some((index, exit_in_words(*code, *signal))),
+                    EventKind::StdoutClosed => Some((index, "the server closed its standard output".to_owned())),
+                    _ => None,
+                })?;
         // The exit code, when it is known soon after stdout ended, says more.
         let exit = events.iter().skip(index).find_map(|entry| match &entry.kind {
             EventKind::ProcessExited { code, signal } => Some(exit_in_words(*code, *signal)),
@@ -234,7 +272,11 @@ impl<'a> Conversation<'a> {
         let own_doing = events[..index]
             .iter()
             .any(|entry| matches!(entry.kind, EventKind::StdinClosed | EventKind::Signalled { .. }));
-        Some(End { event: index, description: exit.unwrap_or(description), own_doing })
+        Some(End {
+            event: index,
+            description: exit.unwrap_or(description),
+            own_doing,
+        })
     }
 
     /// All messages of both sides, elements of batches one by one, in order. Frames that are no JSON are left out.
@@ -242,12 +284,30 @@ impl<'a> Conversation<'a> {
     pub fn messages(&self) -> Vec<Message<'_>> {
         let mut messages = Vec::new();
         for (index, frame) in self.frames.iter().enumerate() {
-            let Reading::Complete(Document { shape, value: Some(value), .. }) = &frame.reading else { continue };
-            let message =
-                |shape, value, batched| Message { frame: index, event: frame.event, direction: frame.direction, shape, value, batched };
+            let Reading::Complete(Document {
+                shape,
+                value: Some(value),
+                ..
+            }) = &frame.reading
+            else {
+                continue;
+            };
+            let message = |shape, value, batched| Message {
+                frame: index,
+                event: frame.event,
+                direction: frame.direction,
+                shape,
+                value,
+                batched,
+            };
             match (shape, value) {
                 (Shape::Batch(elements), Value::Array(values)) => {
-                    messages.extend(elements.iter().zip(values).map(|(element, value)| message(&element.shape, value, true)));
+                    messages.extend(
+                        elements
+                            .iter()
+                            .zip(values)
+                            .map(|(element, value)| message(&element.shape, value, true)),
+                    );
                 }
                 _ => messages.push(message(shape, value, false)),
             }
@@ -275,7 +335,11 @@ impl<'a> Conversation<'a> {
                 }),
                 (Direction::ToServer, Shape::Notification { method, .. }) if method == "notifications/cancelled" => {
                     let cancelled = message.value.pointer("/params/requestId").map(Value::to_string);
-                    if let Some(exchange) = exchanges.iter_mut().rev().find(|exchange| Some(exchange.id.to_string()) == cancelled) {
+                    if let Some(exchange) = exchanges
+                        .iter_mut()
+                        .rev()
+                        .find(|exchange| Some(exchange.id.to_string()) == cancelled)
+                    {
                         exchange.cancelled = true;
                     }
                 }
@@ -313,8 +377,13 @@ fn share_out(exchanges: &mut [Exchange<'_>]) {
         if !exchanges[index].answers.is_empty() {
             continue;
         }
-        let donor = exchanges.iter().position(|other| other.answers.len() > 1 && similar(other.id, exchanges[index].id));
-        if let Some(message) = donor.and_then(|donor| exchanges[donor].answers.pop()).map(|answer| answer.message) {
+        let donor = exchanges
+            .iter()
+            .position(|other| other.answers.len() > 1 && similar(other.id, exchanges[index].id));
+        if let Some(message) = donor
+            .and_then(|donor| exchanges[donor].answers.pop())
+            .map(|answer| answer.message)
+        {
             exchanges[index].answers.push(Answered { message, exact: false });
         }
     }
@@ -328,7 +397,9 @@ fn find(exchanges: &[Exchange<'_>], id: &IdToken) -> Option<(usize, bool)> {
         .map(|index| (index, true))
         .or_else(|| {
             let similar = |exchange: &Exchange<'_>| similar(exchange.id, id);
-            last(&|exchange| similar(exchange) && exchange.answers.is_empty()).or_else(|| last(&similar)).map(|index| (index, false))
+            last(&|exchange| similar(exchange) && exchange.answers.is_empty())
+                .or_else(|| last(&similar))
+                .map(|index| (index, false))
         })
 }
 

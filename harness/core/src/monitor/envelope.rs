@@ -38,15 +38,23 @@ const CONCISE: usize = 300;
 /// Whether a JSON value is meant to be a message: an object with one of the members that only messages have, or an array of such.
 pub(super) fn attempts_a_message(value: Option<&Value>) -> bool {
     match value {
-        Some(Value::Object(members)) => ["jsonrpc", "method", "result", "error"].iter().any(|name| members.contains_key(*name)),
-        Some(Value::Array(items)) => items.iter().any(|item| item.is_object() && attempts_a_message(Some(item))),
+        Some(Value::Object(members)) => ["jsonrpc", "method", "result", "error"]
+            .iter()
+            .any(|name| members.contains_key(*name)),
+        Some(Value::Array(items)) => items
+            .iter()
+            .any(|item| item.is_object() && attempts_a_message(Some(item))),
         _ => false,
     }
 }
 
 fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
     let mut request_ids: BTreeMap<String, usize> = BTreeMap::new();
-    for frame in conversation.frames().iter().filter(|frame| frame.direction == Direction::FromServer) {
+    for frame in conversation
+        .frames()
+        .iter()
+        .filter(|frame| frame.direction == Direction::FromServer)
+    {
         let Reading::Complete(document) = &frame.reading else {
             if frame.channel != Some(Channel::Stdout) {
                 unreadable(observer, frame.event, &frame.reading);
@@ -54,7 +62,10 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             continue;
         };
         let Some(value) = &document.value else { continue };
-        if frame.channel == Some(Channel::JsonBody) && !attempts_a_message(Some(value)) && conversation.refused(frame.exchange) {
+        if frame.channel == Some(Channel::JsonBody)
+            && !attempts_a_message(Some(value))
+            && conversation.refused(frame.exchange)
+        {
             continue; // The body of an HTTP error need not be a JSON-RPC message.
         }
         match (value, &document.shape) {
@@ -62,7 +73,10 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
                 if context.revision.has_batches() && !items.is_empty() {
                     observer.kept("base-protocol/message-is-object", frame.event);
                 } else {
-                    let message = format!("the server sent an array, and revision {} has no batches", context.revision);
+                    let message = format!(
+                        "the server sent an array, and revision {} has no batches",
+                        context.revision
+                    );
                     observer.broken(BreachAt::new("base-protocol/batch-not-emitted", frame.event, message));
                 }
             }
@@ -74,7 +88,11 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             }
         }
     }
-    for message in conversation.messages().iter().filter(|message| message.direction == Direction::FromServer) {
+    for message in conversation
+        .messages()
+        .iter()
+        .filter(|message| message.direction == Direction::FromServer)
+    {
         if attempts_a_message(Some(message.value)) {
             judge_message(observer, message.value, message.event);
         }
@@ -82,13 +100,18 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             && let Some(first) = request_ids.insert(id.to_string(), message.event)
         {
             let text = format!("the server used the request id {} twice", quoted(&id.to_string()));
-            observer.broken(BreachAt::new("base-protocol/server-request-id-unique", message.event, text).also(&[first]));
+            observer
+                .broken(BreachAt::new("base-protocol/server-request-id-unique", message.event, text).also(&[first]));
         }
     }
     for event in request_ids.values() {
         observer.kept("base-protocol/server-request-id-unique", *event);
     }
-    if conversation.frames().iter().any(|frame| frame.direction == Direction::FromServer) {
+    if conversation
+        .frames()
+        .iter()
+        .any(|frame| frame.direction == Direction::FromServer)
+    {
         observer.kept("base-protocol/batch-not-emitted", conversation.frames()[0].event);
     }
 }
@@ -111,7 +134,11 @@ fn judge_message(observer: &mut Observer<'_>, value: &Value, event: usize) {
             let message = format!("jsonrpc is {}, not \"2.0\"", quoted(&other.to_string()));
             observer.broken(BreachAt::new("base-protocol/jsonrpc-member", event, message));
         }
-        None => observer.broken(BreachAt::new("base-protocol/jsonrpc-member", event, "the message has no jsonrpc member")),
+        None => observer.broken(BreachAt::new(
+            "base-protocol/jsonrpc-member",
+            event,
+            "the message has no jsonrpc member",
+        )),
     }
     let (method, result, error) = (members.get("method"), members.get("result"), members.get("error"));
     match (method, result, error) {
@@ -164,12 +191,20 @@ fn judge_call(observer: &mut Observer<'_>, members: &serde_json::Map<String, Val
     match (notification, members.get("id")) {
         (true, None) => observer.kept("base-protocol/server-notification-no-id", event),
         (true, Some(id)) => {
-            let message = format!("the notification has the id {}; notifications have none, not even null", quoted(&id.to_string()));
+            let message = format!(
+                "the notification has the id {}; notifications have none, not even null",
+                quoted(&id.to_string())
+            );
             observer.broken(BreachAt::new("base-protocol/server-notification-no-id", event, message));
         }
-        (false, Some(id)) if id.is_string() || id.is_i64() || id.is_u64() => observer.kept("base-protocol/server-request-id-type", event),
+        (false, Some(id)) if id.is_string() || id.is_i64() || id.is_u64() => {
+            observer.kept("base-protocol/server-request-id-type", event)
+        }
         (false, Some(id)) => {
-            let message = format!("a request of the server has the id {}; it must be a string or an integer", quoted(&id.to_string()));
+            let message = format!(
+                "a request of the server has the id {}; it must be a string or an integer",
+                quoted(&id.to_string())
+            );
             observer.broken(BreachAt::new("base-protocol/server-request-id-type", event, message));
         }
         (false, None) => {}
@@ -191,7 +226,11 @@ fn judge_error(observer: &mut Observer<'_>, error: &Value, event: usize) {
         }
         found => {
             let found = found.map_or_else(|| "missing".to_owned(), |code| quoted(&code.to_string()));
-            observer.broken(BreachAt::new("base-protocol/error-code-integer", event, format!("error.code is {found}, not an integer")));
+            observer.broken(BreachAt::new(
+                "base-protocol/error-code-integer",
+                event,
+                format!("error.code is {found}, not an integer"),
+            ));
         }
     }
     match error.get("message") {
@@ -201,12 +240,18 @@ fn judge_error(observer: &mut Observer<'_>, error: &Value, event: usize) {
                 observer.kept("base-protocol/error-message-concise", event);
             } else {
                 let message = "the error message is no single short sentence";
-                observer.broken(BreachAt::new("base-protocol/error-message-concise", event, message).at_most(Severity::Info));
+                observer.broken(
+                    BreachAt::new("base-protocol/error-message-concise", event, message).at_most(Severity::Info),
+                );
             }
         }
         found => {
             let found = found.map_or_else(|| "missing".to_owned(), |text| quoted(&text.to_string()));
-            observer.broken(BreachAt::new("base-protocol/error-message-string", event, format!("error.message is {found}, not a string")));
+            observer.broken(BreachAt::new(
+                "base-protocol/error-message-string",
+                event,
+                format!("error.message is {found}, not a string"),
+            ));
         }
     }
 }

@@ -25,23 +25,38 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
     for exchange in &exchanges {
-        let Some(answer) = exchange.answers.first() else { continue };
+        let Some(answer) = exchange.answers.first() else {
+            continue;
+        };
         if exchange.method == "ping" && answer.message.value.get("result").is_some() {
             observer.kept("ping/answered", answer.message.event);
         }
         if exchange.method != "initialize" || conversation.illegal_at(exchange.request.event) {
             continue;
         }
-        let requested = exchange.request.value.pointer("/params/protocolVersion").and_then(Value::as_str);
-        let offered = answer.message.value.pointer("/result/protocolVersion").and_then(Value::as_str);
-        let (Some(requested), Some(offered)) = (requested, offered) else { continue };
+        let requested = exchange
+            .request
+            .value
+            .pointer("/params/protocolVersion")
+            .and_then(Value::as_str);
+        let offered = answer
+            .message
+            .value
+            .pointer("/result/protocolVersion")
+            .and_then(Value::as_str);
+        let (Some(requested), Some(offered)) = (requested, offered) else {
+            continue;
+        };
         observer.kept("lifecycle/initialize-answered", answer.message.event);
         let known = requested.parse::<Revision>().is_ok();
         match (known, requested == offered) {
             (true, true) => observer.kept("lifecycle/version-echo", answer.message.event),
             (false, false) => observer.kept("lifecycle/version-counter-offer", answer.message.event),
             (false, true) => {
-                let message = format!("the server agreed to protocol version {}, which does not exist", quoted(requested));
+                let message = format!(
+                    "the server agreed to protocol version {}, which does not exist",
+                    quoted(requested)
+                );
                 let breach = BreachAt::new("lifecycle/version-counter-offer", answer.message.event, message);
                 observer.broken(breach.also(&[exchange.request.event]));
             }
@@ -49,12 +64,18 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
         }
     }
 
-    let first_request = messages.iter().find(|message| message.direction == Direction::ToServer).map(|message| message.event);
+    let first_request = messages
+        .iter()
+        .find(|message| message.direction == Direction::ToServer)
+        .map(|message| message.event);
     let initialized = messages.iter().find(|message| {
         message.direction == Direction::ToServer
             && matches!(message.shape, Shape::Notification { method, .. } if method == "notifications/initialized")
     });
-    for message in messages.iter().filter(|message| message.direction == Direction::FromServer) {
+    for message in messages
+        .iter()
+        .filter(|message| message.direction == Direction::FromServer)
+    {
         let (method, is_request) = match message.shape {
             Shape::Request { method, .. } => (method, true),
             Shape::Notification { method, .. } => (method, false),
@@ -65,8 +86,15 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
             let text = format!("the server sent {} before the client had said anything", quoted(method));
             observer.broken(BreachAt::new("lifecycle/first-interaction", message.event, text));
         } else if is_request && !harmless && initialized.is_some_and(|initialized| message.event < initialized.event) {
-            let text = format!("the server sent the request {} before it was told notifications/initialized", quoted(method));
-            observer.broken(BreachAt::new("lifecycle/no-requests-before-initialized", message.event, text));
+            let text = format!(
+                "the server sent the request {} before it was told notifications/initialized",
+                quoted(method)
+            );
+            observer.broken(BreachAt::new(
+                "lifecycle/no-requests-before-initialized",
+                message.event,
+                text,
+            ));
         }
     }
     if let Some(first) = first_request {

@@ -50,7 +50,14 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
     }
 }
 
-fn page(observer: &mut Observer<'_>, exchange: &Exchange<'_>, walk: &mut Walk, member: &str, key: &str, unique: Option<&'static str>) {
+fn page(
+    observer: &mut Observer<'_>,
+    exchange: &Exchange<'_>,
+    walk: &mut Walk,
+    member: &str,
+    key: &str,
+    unique: Option<&'static str>,
+) {
     let cursor = exchange.request.value.pointer("/params/cursor").and_then(Value::as_str);
     match cursor {
         None => *walk = Walk::default(),
@@ -63,7 +70,8 @@ fn page(observer: &mut Observer<'_>, exchange: &Exchange<'_>, walk: &mut Walk, m
     let Some(result) = answer.message.value.get("result") else {
         if cursor.is_some() {
             let message = format!("the cursor that {} gave out was refused", exchange.method);
-            observer.broken(BreachAt::new("pagination/cursor-accepted", event, message).also(&[exchange.request.event]));
+            observer
+                .broken(BreachAt::new("pagination/cursor-accepted", event, message).also(&[exchange.request.event]));
         }
         return;
     };
@@ -71,7 +79,13 @@ fn page(observer: &mut Observer<'_>, exchange: &Exchange<'_>, walk: &mut Walk, m
     if cursor.is_some() {
         observer.kept("pagination/cursor-accepted", event);
     }
-    for name in result.get(member).and_then(Value::as_array).into_iter().flatten().filter_map(|entry| entry.get(key)?.as_str()) {
+    for name in result
+        .get(member)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.get(key)?.as_str())
+    {
         match walk.seen.insert(name.to_owned(), (walk.pages, event)) {
             None => {}
             Some((page, first)) if page == walk.pages => {
@@ -82,13 +96,20 @@ fn page(observer: &mut Observer<'_>, exchange: &Exchange<'_>, walk: &mut Walk, m
             }
             Some((_, first)) => {
                 let message = format!("{} is on two pages of {}", quoted(name), exchange.method);
-                observer.broken(BreachAt::new("pagination/no-overlap", event, message).also(&[first]).about(name));
+                observer.broken(
+                    BreachAt::new("pagination/no-overlap", event, message)
+                        .also(&[first])
+                        .about(name),
+                );
             }
         }
     }
     match result.get("nextCursor").and_then(Value::as_str) {
         Some(next) if walk.cursors.iter().any(|known| known == next) => {
-            let message = format!("{} gave out the same cursor again: following it never ends", exchange.method);
+            let message = format!(
+                "{} gave out the same cursor again: following it never ends",
+                exchange.method
+            );
             observer.broken(BreachAt::new("pagination/terminates", event, message).about(exchange.method));
         }
         Some(next) => walk.cursors.push(next.to_owned()),

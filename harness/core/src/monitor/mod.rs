@@ -70,7 +70,11 @@ pub fn all() -> &'static [Monitor] {
 /// Judges a conversation with every monitor.
 #[must_use]
 pub fn observe(conversation: &Conversation<'_>, context: &Context<'_>) -> Vec<Observation> {
-    let mut observer = Observer { conversation, kept: BTreeMap::new(), broken: Vec::new() };
+    let mut observer = Observer {
+        conversation,
+        kept: BTreeMap::new(),
+        broken: Vec::new(),
+    };
     for monitor in all() {
         (monitor.judge)(conversation, context, &mut observer);
     }
@@ -109,12 +113,22 @@ pub struct BreachAt<'a> {
 impl<'a> BreachAt<'a> {
     /// A breach shown by one event, weighing what the requirement's level says.
     fn new(requirement: &'a str, event: usize, message: impl Into<String>) -> Self {
-        Self { requirement, event, also: &[], message: message.into(), about: None, at_most: Severity::Fail }
+        Self {
+            requirement,
+            event,
+            also: &[],
+            message: message.into(),
+            about: None,
+            at_most: Severity::Fail,
+        }
     }
 
     /// Names what the breach is about.
     fn about(self, about: &'a str) -> Self {
-        Self { about: Some(about), ..self }
+        Self {
+            about: Some(about),
+            ..self
+        }
     }
 
     /// Adds other events.
@@ -138,7 +152,11 @@ impl Observer<'_> {
 
     /// Notes a breach. What happens after illegal input is only worth knowing: no sentence says what a server does with it.
     fn broken(&mut self, breach: BreachAt<'_>) {
-        let at_most = if self.conversation.illegal_at(breach.event) { Severity::Info } else { breach.at_most };
+        let at_most = if self.conversation.illegal_at(breach.event) {
+            Severity::Info
+        } else {
+            breach.at_most
+        };
         let evidence = std::iter::once(breach.event).chain(breach.also.iter().copied());
         self.broken.push(Observation {
             requirement: breach.requirement.to_owned(),
@@ -173,7 +191,10 @@ impl Observer<'_> {
     }
 
     fn evidence(&self, event: usize) -> Evidence {
-        Evidence { trace: self.conversation.trace_name().to_owned(), event }
+        Evidence {
+            trace: self.conversation.trace_name().to_owned(),
+            event,
+        }
     }
 
     fn finish(self) -> Vec<Observation> {
@@ -182,7 +203,14 @@ impl Observer<'_> {
             requirement: requirement.to_owned(),
             outcome: Outcome::Kept(kept.times),
             case: None,
-            evidence: kept.evidence.map(|event| Evidence { trace: trace.to_owned(), event }).into_iter().collect(),
+            evidence: kept
+                .evidence
+                .map(|event| Evidence {
+                    trace: trace.to_owned(),
+                    event,
+                })
+                .into_iter()
+                .collect(),
         });
         kept.chain(self.broken).collect()
     }

@@ -4,8 +4,8 @@
 
 use serde_json::{Map, Value};
 
-use super::conversation::{Conversation, Direction};
 use super::Context;
+use super::conversation::{Conversation, Direction};
 use crate::jsonrpc::Shape;
 use crate::trace::Intent;
 
@@ -14,9 +14,17 @@ use crate::trace::Intent;
 pub fn own_mistakes(conversation: &Conversation<'_>, context: &Context<'_>) -> Vec<String> {
     let mut mistakes = Vec::new();
     let empty = Value::Object(Map::new());
-    for frame in conversation.frames().iter().filter(|frame| frame.direction == Direction::ToServer) {
+    for frame in conversation
+        .frames()
+        .iter()
+        .filter(|frame| frame.direction == Direction::ToServer)
+    {
         if frame.intent == Some(Intent::Proper) && !matches!(frame.reading, crate::jsonrpc::Reading::Complete(_)) {
-            mistakes.push(format!("event {} of {} is no JSON", frame.event, conversation.trace_name()));
+            mistakes.push(format!(
+                "event {} of {} is no JSON",
+                frame.event,
+                conversation.trace_name()
+            ));
         }
     }
     for message in conversation.messages() {
@@ -26,19 +34,30 @@ pub fn own_mistakes(conversation: &Conversation<'_>, context: &Context<'_>) -> V
         }
         let definition = match message.shape {
             Shape::Request { method, .. } => Some((method.as_str(), context.schemas.client_request_definition(method))),
-            Shape::Notification { method, .. } => Some((method.as_str(), context.schemas.client_notification_definition(method))),
+            Shape::Notification { method, .. } => {
+                Some((method.as_str(), context.schemas.client_notification_definition(method)))
+            }
             Shape::NotAMessage(reason) => {
-                mistakes.push(format!("event {} of {} is no message: {reason}", message.event, conversation.trace_name()));
+                mistakes.push(format!(
+                    "event {} of {} is no message: {reason}",
+                    message.event,
+                    conversation.trace_name()
+                ));
                 None
             }
             _ => None,
         };
         // Methods that do not exist are sent on purpose, and are legal to ask for.
-        let Some((method, Some(definition))) = definition else { continue };
+        let Some((method, Some(definition))) = definition else {
+            continue;
+        };
         let params = message.value.get("params").unwrap_or(&empty);
         for fault in context.schemas.check(definition, params).faults {
             let place = format!("event {} of {}", message.event, conversation.trace_name());
-            mistakes.push(format!("{place}: params of {method}, at {:?}: {}", fault.pointer, fault.message));
+            mistakes.push(format!(
+                "{place}: params of {method}, at {:?}: {}",
+                fault.pointer, fault.message
+            ));
         }
     }
     mistakes

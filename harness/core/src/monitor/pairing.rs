@@ -40,7 +40,8 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             [first, second, ..] => {
                 answered(observer, exchange, first.message, first.exact);
                 let message = format!("a request was answered {} times", exchange.answers.len());
-                let breach = BreachAt::new("base-protocol/request-answered-once", second.message.event, message).about(exchange.method);
+                let breach = BreachAt::new("base-protocol/request-answered-once", second.message.event, message)
+                    .about(exchange.method);
                 observer.broken(breach.also(&[exchange.request.event, first.message.event]));
             }
         }
@@ -66,23 +67,38 @@ fn answered(observer: &mut Observer<'_>, exchange: &Exchange<'_>, answer: &Messa
     if exact {
         observer.kept("base-protocol/response-id-echo", event);
         observer.kept("base-protocol/response-id-type", event);
-        let kind = if exchange.id.kind() == IdKind::String { "base-protocol/string-id-supported" } else { "base-protocol/integer-id-supported" };
+        let kind = if exchange.id.kind() == IdKind::String {
+            "base-protocol/string-id-supported"
+        } else {
+            "base-protocol/integer-id-supported"
+        };
         observer.kept(kind, event);
     } else {
         let found = answer.value.get("id").map(Value::to_string).unwrap_or_default();
-        let message =
-            format!("the request had the id {}, its answer has {}", quoted(&exchange.id.to_string()), quoted(&found));
-        observer.broken(BreachAt::new("base-protocol/response-id-type", event, message).also(&[exchange.request.event]));
+        let message = format!(
+            "the request had the id {}, its answer has {}",
+            quoted(&exchange.id.to_string()),
+            quoted(&found)
+        );
+        observer
+            .broken(BreachAt::new("base-protocol/response-id-type", event, message).also(&[exchange.request.event]));
     }
 }
 
 /// A request without answer: was one due, and what became of the server?
-fn unanswered(conversation: &Conversation<'_>, observer: &mut Observer<'_>, exchange: &Exchange<'_>, deaths: &mut Vec<usize>) {
+fn unanswered(
+    conversation: &Conversation<'_>,
+    observer: &mut Observer<'_>,
+    exchange: &Exchange<'_>,
+    deaths: &mut Vec<usize>,
+) {
     let request = exchange.request.event;
     let proper = conversation.frames()[exchange.request.frame].intent != Some(Intent::Broken);
     let end = conversation.end_after(request);
     // The wait may have ended before the server did.
-    let gave_up = exchange.gave_up.filter(|gave_up| end.as_ref().is_none_or(|end| *gave_up < end.event));
+    let gave_up = exchange
+        .gave_up
+        .filter(|gave_up| end.as_ref().is_none_or(|end| *gave_up < end.event));
     let (event, what) = match (end, gave_up) {
         // Whether a batch is answered is judged by the cases that send one.
         _ if exchange.cancelled || exchange.request.batched => return,
@@ -100,7 +116,10 @@ fn unanswered(conversation: &Conversation<'_>, observer: &mut Observer<'_>, exch
     if conversation.illegal_at(request) {
         if proper && !deaths.contains(&event) {
             deaths.push(event);
-            let message = format!("after input that no client may send, {} was not answered: {what}", exchange.method);
+            let message = format!(
+                "after input that no client may send, {} was not answered: {what}",
+                exchange.method
+            );
             observer.not_survived(event, &[request], message);
         }
         return;
@@ -133,12 +152,20 @@ fn answered_notification<'m>(
         .iter()
         .rev()
         .filter(|message| message.direction == Direction::ToServer && message.event < stray.event)
-        .filter(|message| conversation.transport() != TransportKind::StreamableHttp || conversation.frames()[message.frame].exchange == exchange)
+        .filter(|message| {
+            conversation.transport() != TransportKind::StreamableHttp
+                || conversation.frames()[message.frame].exchange == exchange
+        })
         .take_while(|message| !unreadable_between(conversation, message.event.saturating_sub(1), stray.event));
     let is_free = |message: &&Message<'_>| {
-        matches!(message.shape, Shape::Notification { .. }) && !replied.iter().any(|(other, _)| other.event == message.event)
+        matches!(message.shape, Shape::Notification { .. })
+            && !replied.iter().any(|(other, _)| other.event == message.event)
     };
-    if has_id { before.next().filter(is_free) } else { before.find(is_free) }
+    if has_id {
+        before.next().filter(is_free)
+    } else {
+        before.find(is_free)
+    }
 }
 
 /// Notifications that were answered. A server that answers ordinary ones answers all of them: that is one mistake.
@@ -148,10 +175,20 @@ fn answered_notifications(
     replied: &[(&Message<'_>, &Message<'_>)],
 ) {
     const GENERAL: &str = "base-protocol/notification-no-response";
-    let ordinary = replied.iter().any(|(notification, _)| notification_requirement(context, notification) == GENERAL);
+    let ordinary = replied
+        .iter()
+        .any(|(notification, _)| notification_requirement(context, notification) == GENERAL);
     for (notification, response) in replied {
-        let requirement = if ordinary { GENERAL } else { notification_requirement(context, notification) };
-        let method = notification.value.get("method").and_then(Value::as_str).unwrap_or_default();
+        let requirement = if ordinary {
+            GENERAL
+        } else {
+            notification_requirement(context, notification)
+        };
+        let method = notification
+            .value
+            .get("method")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let message = "a notification was answered with a response; notifications get none, not even an error";
         let breach = BreachAt::new(requirement, response.event, message).about(method);
         observer.broken(breach.also(&[notification.event]));
@@ -168,8 +205,11 @@ fn stray_response(conversation: &Conversation<'_>, observer: &mut Observer<'_>, 
         match id {
             None | Some(Value::Null) if is_error => observer.kept("base-protocol/undetectable-id", stray.event),
             _ => {
-                let message = format!("the answer to input whose id cannot be read has {shown}; it must be null or left out");
-                observer.broken(BreachAt::new("base-protocol/undetectable-id", stray.event, message).at_most(Severity::Info));
+                let message =
+                    format!("the answer to input whose id cannot be read has {shown}; it must be null or left out");
+                observer.broken(
+                    BreachAt::new("base-protocol/undetectable-id", stray.event, message).at_most(Severity::Info),
+                );
             }
         }
     } else {
@@ -180,7 +220,11 @@ fn stray_response(conversation: &Conversation<'_>, observer: &mut Observer<'_>, 
 
 /// Which rule speaks of an answer to this notification.
 fn notification_requirement(context: &Context<'_>, notification: &Message<'_>) -> &'static str {
-    let method = notification.value.get("method").and_then(Value::as_str).unwrap_or_default();
+    let method = notification
+        .value
+        .get("method")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     match context.schemas.client_notification_definition(method) {
         None => "base-protocol/unknown-notification-silent",
         Some(definition) => {
@@ -203,7 +247,11 @@ fn silent_notifications(
     exchanges: &[Exchange<'_>],
     replied: &[(&Message<'_>, &Message<'_>)],
 ) {
-    let last_answer = exchanges.iter().flat_map(|exchange| &exchange.answers).map(|answer| answer.message.event).max();
+    let last_answer = exchanges
+        .iter()
+        .flat_map(|exchange| &exchange.answers)
+        .map(|answer| answer.message.event)
+        .max();
     for message in messages {
         if message.direction == Direction::ToServer
             && matches!(message.shape, Shape::Notification { .. })
@@ -232,6 +280,9 @@ fn survived(conversation: &Conversation<'_>, observer: &mut Observer<'_>, exchan
 /// Whether the harness sent something unreadable between two events.
 fn unreadable_between(conversation: &Conversation<'_>, start: usize, end: usize) -> bool {
     conversation.frames().iter().any(|frame| {
-        frame.direction == Direction::ToServer && frame.event > start && frame.event < end && frame.intent == Some(Intent::Broken)
+        frame.direction == Direction::ToServer
+            && frame.event > start
+            && frame.event < end
+            && frame.intent == Some(Intent::Broken)
     })
 }

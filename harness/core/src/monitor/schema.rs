@@ -11,7 +11,10 @@ use crate::spec::schema::Checked;
 pub(super) const MONITOR: Monitor = Monitor {
     name: "schema",
     summary: "every result, notification and server request has the members that the revision defines",
-    requirements: &["lifecycle/negotiated-version-respected", "base-protocol/server-method-vocabulary"],
+    requirements: &[
+        "lifecycle/negotiated-version-respected",
+        "base-protocol/server-method-vocabulary",
+    ],
     judge: observe,
 };
 
@@ -22,7 +25,9 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
     for exchange in &exchanges {
-        let Some(definition) = context.schemas.result_definition(exchange.method) else { continue };
+        let Some(definition) = context.schemas.result_definition(exchange.method) else {
+            continue;
+        };
         for answer in &exchange.answers {
             if let Some(result) = answer.message.value.get("result").filter(|result| result.is_object()) {
                 let checked = context.schemas.check(definition, result);
@@ -32,21 +37,36 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         }
     }
     let empty = Value::Object(Map::new());
-    for message in messages.iter().filter(|message| message.direction == Direction::FromServer) {
+    for message in messages
+        .iter()
+        .filter(|message| message.direction == Direction::FromServer)
+    {
         let (method, definition, kind) = match message.shape {
-            Shape::Notification { method, .. } => (method, context.schemas.notification_definition(method), "notification"),
+            Shape::Notification { method, .. } => {
+                (method, context.schemas.notification_definition(method), "notification")
+            }
             Shape::Request { method, .. } => (method, context.schemas.server_request_definition(method), "request"),
             _ => continue,
         };
         let Some(definition) = definition else {
-            let text = format!("the {kind} `{method}` is not among the methods that a server may send in {}", context.revision);
+            let text = format!(
+                "the {kind} `{method}` is not among the methods that a server may send in {}",
+                context.revision
+            );
             observer.broken(BreachAt::new("base-protocol/server-method-vocabulary", message.event, text).about(method));
             continue;
         };
         observer.kept("base-protocol/server-method-vocabulary", message.event);
         let params = message.value.get("params").unwrap_or(&empty);
         if params.is_object() {
-            report(observer, context.schemas.check(definition, params), params, &format!("the {kind} {method}"), method, message.event);
+            report(
+                observer,
+                context.schemas.check(definition, params),
+                params,
+                &format!("the {kind} {method}"),
+                method,
+                message.event,
+            );
         }
     }
 }
@@ -61,8 +81,16 @@ fn report(observer: &mut Observer<'_>, checked: Checked, value: &Value, place: &
     if checked.faults.is_empty() {
         observer.kept(GENERAL, event);
     }
-    let broken: Vec<&str> = checked.faults.iter().filter_map(|fault| fault.requirement.as_deref()).collect();
-    for requirement in checked.exercised.iter().filter(|requirement| !broken.contains(&requirement.as_str())) {
+    let broken: Vec<&str> = checked
+        .faults
+        .iter()
+        .filter_map(|fault| fault.requirement.as_deref())
+        .collect();
+    for requirement in checked
+        .exercised
+        .iter()
+        .filter(|requirement| !broken.contains(&requirement.as_str()))
+    {
         observer.kept_by_data(requirement, event);
     }
 }
@@ -72,12 +100,25 @@ fn owner(value: &Value, pointer: &str) -> Option<String> {
     let mut parts = pointer.split('/').skip(1);
     let (list, index) = (parts.next()?, parts.next()?);
     let entry = lookup(value, &format!("{list}.{index}"))?;
-    ["name", "uri", "uriTemplate"].iter().find_map(|key| entry.get(*key)?.as_str()).map(str::to_owned)
+    ["name", "uri", "uriTemplate"]
+        .iter()
+        .find_map(|key| entry.get(*key)?.as_str())
+        .map(str::to_owned)
 }
 
 /// A pointer with its positions in arrays replaced, so that the same fault in many entries reads the same.
 fn general_pointer(pointer: &str) -> String {
-    let part = |part: &str| if part.chars().all(|c| c.is_ascii_digit()) && !part.is_empty() { "*".to_owned() } else { part.to_owned() };
+    let part = |part: &str| {
+        if part.chars().all(|c| c.is_ascii_digit()) && !part.is_empty() {
+            "*".to_owned()
+        } else {
+            part.to_owned()
+        }
+    };
     let general = pointer.split('/').map(part).collect::<Vec<_>>().join("/");
-    if general.is_empty() { "its root".to_owned() } else { general }
+    if general.is_empty() {
+        "its root".to_owned()
+    } else {
+        general
+    }
 }

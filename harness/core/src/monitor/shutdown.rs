@@ -8,7 +8,11 @@ use crate::trace::{EventKind, TransportKind};
 pub(super) const MONITOR: Monitor = Monitor {
     name: "shutdown",
     summary: "the server exits by itself when its input ends, and leaves no process behind",
-    requirements: &["transport-stdio/exit-on-stdin-close", "transport-stdio/exit-on-sigterm", "transport-stdio/exit-code-zero"],
+    requirements: &[
+        "transport-stdio/exit-on-stdin-close",
+        "transport-stdio/exit-on-sigterm",
+        "transport-stdio/exit-code-zero",
+    ],
     judge: observe,
 };
 
@@ -46,7 +50,9 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
                     // The harness was in a hurry, because another session has shown already how long it takes.
                     return;
                 }
-                let message = format!("the server was still running {waited} ms after its stdin was closed, and was ended by {name}");
+                let message = format!(
+                    "the server was still running {waited} ms after its stdin was closed, and was ended by {name}"
+                );
                 observer.broken(BreachAt::new("transport-stdio/exit-on-stdin-close", *signal, message).also(&[closed]));
             }
             (None, None) => {}
@@ -58,15 +64,20 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
         match signals.iter().find(|(_, name)| *name == "SIGKILL") {
             Some((killed, _)) => {
                 let message = "the server ignored SIGTERM and had to be killed";
-                observer.broken(BreachAt::new("transport-stdio/exit-on-sigterm", *killed, message).also(&[*terminated]));
+                observer
+                    .broken(BreachAt::new("transport-stdio/exit-on-sigterm", *killed, message).also(&[*terminated]));
             }
             None => {
                 // What ended the server was the end of its input, long after.
-                let outlived = closed.filter(|closed| exited.is_none_or(|exited| exited > *closed)).unwrap_or(*terminated);
+                let outlived = closed
+                    .filter(|closed| exited.is_none_or(|exited| exited > *closed))
+                    .unwrap_or(*terminated);
                 let waited = events[outlived].at_us.saturating_sub(events[*terminated].at_us) / 1000;
                 if waited >= PATIENCE_MS {
                     let message = format!("the server was still running {waited} ms after SIGTERM");
-                    observer.broken(BreachAt::new("transport-stdio/exit-on-sigterm", outlived, message).also(&[*terminated]));
+                    observer.broken(
+                        BreachAt::new("transport-stdio/exit-on-sigterm", outlived, message).also(&[*terminated]),
+                    );
                 } else if exited.is_some() {
                     observer.kept("transport-stdio/exit-on-sigterm", *terminated);
                 }
@@ -76,7 +87,10 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
     for (index, event) in events.iter().enumerate() {
         if let EventKind::Survivors { processes } = &event.kind {
             let names: Vec<String> = processes.iter().map(|process| quoted(&process.name)).collect();
-            let message = format!("processes that the server had started outlived it and were killed: {}", names.join(", "));
+            let message = format!(
+                "processes that the server had started outlived it and were killed: {}",
+                names.join(", ")
+            );
             observer.broken(BreachAt::new("transport-stdio/exit-on-stdin-close", index, message));
         }
     }

@@ -35,7 +35,11 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
             _ => None,
         })
         .collect();
-    let closing = conversation.trace().events.iter().position(|event| matches!(event.kind, EventKind::StdinClosed));
+    let closing = conversation
+        .trace()
+        .events
+        .iter()
+        .position(|event| matches!(event.kind, EventKind::StdinClosed));
     let mut quiet = true;
     let mut noisy = false;
     let mut index = 0;
@@ -43,20 +47,33 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
         index += 1;
         let after_close = closing.is_some_and(|closing| frame.event > closing);
         if bytes.trim_ascii().is_empty() {
-            let blank = BreachAt::new("transport-stdio/newline-delimited", frame.event, "a blank line between messages");
+            let blank = BreachAt::new(
+                "transport-stdio/newline-delimited",
+                frame.event,
+                "a blank line between messages",
+            );
             observer.broken(blank.at_most(Severity::Info));
             continue;
         }
         if index == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
-            observer.broken(BreachAt::new("transport-stdio/no-bom", frame.event, "stdout begins with a byte order mark"));
+            observer.broken(BreachAt::new(
+                "transport-stdio/no-bom",
+                frame.event,
+                "stdout begins with a byte order mark",
+            ));
         }
         if let Reading::Complete(document) = &frame.reading {
             message_line(observer, frame, document, after_close);
             continue;
         }
         if let Some(spanned) = pretty_printed(&lines[index - 1..]) {
-            let message = format!("one message is spread over {spanned} lines; write it on one line, line breaks inside strings as \\n");
-            let rest: Vec<usize> = lines[index..index + spanned - 1].iter().map(|(frame, _)| frame.event).collect();
+            let message = format!(
+                "one message is spread over {spanned} lines; write it on one line, line breaks inside strings as \\n"
+            );
+            let rest: Vec<usize> = lines[index..index + spanned - 1]
+                .iter()
+                .map(|(frame, _)| frame.event)
+                .collect();
             observer.broken(BreachAt::new("transport-stdio/no-embedded-newlines", frame.event, message).also(&rest));
             index += spanned - 1;
             continue;
@@ -66,7 +83,11 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
         foreign_line(observer, frame, bytes, after_close && !noisy);
         noisy |= !after_close;
     }
-    if let Some(exit) = conversation.trace().events.iter().position(|event| matches!(event.kind, EventKind::ProcessExited { .. }))
+    if let Some(exit) = conversation
+        .trace()
+        .events
+        .iter()
+        .position(|event| matches!(event.kind, EventKind::ProcessExited { .. }))
         && closing.is_some()
         && quiet
     {
@@ -81,10 +102,15 @@ fn message_line(observer: &mut Observer<'_>, frame: &Frame, document: &Document,
         let message = "stdout ended without a newline after the last message; end every message with one, and flush";
         observer.broken(BreachAt::new("transport-stdio/newline-delimited", frame.event, message));
     }
-    if matches!(document.shape, Shape::NotAMessage(_)) && !super::envelope::attempts_a_message(document.value.as_ref()) {
+    if matches!(document.shape, Shape::NotAMessage(_)) && !super::envelope::attempts_a_message(document.value.as_ref())
+    {
         let text = document.value.as_ref().map(ToString::to_string).unwrap_or_default();
         let message = format!("{} is JSON but no MCP message; send logs to stderr", quoted(&text));
-        observer.broken(BreachAt::new("transport-stdio/stdout-schema-valid", frame.event, message));
+        observer.broken(BreachAt::new(
+            "transport-stdio/stdout-schema-valid",
+            frame.event,
+            message,
+        ));
         return;
     }
     if !after_close {
@@ -109,12 +135,22 @@ fn foreign_line(observer: &mut Observer<'_>, frame: &Frame, bytes: &[u8], after_
         let message = format!("stdout ended in the middle of a message: {}", quoted(&text));
         observer.broken(BreachAt::new("transport-stdio/newline-delimited", frame.event, message));
     } else {
-        let requirement = if after_close { "transport-stdio/exit-quiet" } else { "transport-stdio/stdout-pure" };
+        let requirement = if after_close {
+            "transport-stdio/exit-quiet"
+        } else {
+            "transport-stdio/stdout-pure"
+        };
         let hint = match text.find("{\"jsonrpc\"") {
             Some(1..) => "text without a newline is glued to a message",
-            _ => "only messages belong on stdout; print to stderr instead (in Python: `print(..., file=sys.stderr)` or logging)",
+            _ => {
+                "only messages belong on stdout; print to stderr instead (in Python: `print(..., file=sys.stderr)` or logging)"
+            }
         };
-        observer.broken(BreachAt::new(requirement, frame.event, format!("{} is no message: {hint}", quoted(&text))));
+        observer.broken(BreachAt::new(
+            requirement,
+            frame.event,
+            format!("{} is no message: {hint}", quoted(&text)),
+        ));
     }
 }
 

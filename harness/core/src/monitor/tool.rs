@@ -34,7 +34,11 @@ struct Listed<'a> {
 /// Which dialect a schema without `$schema` is read in.
 #[must_use]
 pub fn dialect(revision: Revision) -> DialectPolicy {
-    if revision >= Revision::V2025_11_25 { DialectPolicy::Exactly2020 } else { DialectPolicy::AnyCommon }
+    if revision >= Revision::V2025_11_25 {
+        DialectPolicy::Exactly2020
+    } else {
+        DialectPolicy::AnyCommon
+    }
 }
 
 fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
@@ -50,23 +54,60 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     }
 }
 
-fn list<'a>(observer: &mut Observer<'_>, context: &Context<'_>, exchange: &Exchange<'a>, tools: &mut BTreeMap<&'a str, Listed<'a>>) {
+fn list<'a>(
+    observer: &mut Observer<'_>,
+    context: &Context<'_>,
+    exchange: &Exchange<'a>,
+    tools: &mut BTreeMap<&'a str, Listed<'a>>,
+) {
     let Some(answer) = exchange.answers.first() else { return };
     let event = answer.message.event;
-    let listed = answer.message.value.pointer("/result/tools").and_then(Value::as_array).into_iter().flatten();
+    let listed = answer
+        .message
+        .value
+        .pointer("/result/tools")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     for tool in listed {
-        let Some(name) = tool.get("name").and_then(Value::as_str) else { continue };
+        let Some(name) = tool.get("name").and_then(Value::as_str) else {
+            continue;
+        };
         if tools.get(name).is_some_and(|known| known.definition == tool) {
             continue; // Judged already.
         }
         name_rules(observer, name, event);
         if let Some(schema) = tool.get("inputSchema").filter(|schema| schema.is_object()) {
-            compile(observer, context, name, schema, "inputSchema", "tools/input-schema-valid", event);
+            compile(
+                observer,
+                context,
+                name,
+                schema,
+                "inputSchema",
+                "tools/input-schema-valid",
+                event,
+            );
             required_known(observer, name, schema, event);
         }
         let output = tool.get("outputSchema").filter(|schema| schema.is_object());
-        let output = output.and_then(|schema| compile(observer, context, name, schema, "outputSchema", "tools/output-schema-valid", event));
-        tools.insert(name, Listed { definition: tool, output });
+        let output = output.and_then(|schema| {
+            compile(
+                observer,
+                context,
+                name,
+                schema,
+                "outputSchema",
+                "tools/output-schema-valid",
+                event,
+            )
+        });
+        tools.insert(
+            name,
+            Listed {
+                definition: tool,
+                output,
+            },
+        );
     }
 }
 
@@ -78,10 +119,17 @@ fn name_rules(observer: &mut Observer<'_>, name: &str, event: usize) {
         let message = format!("the tool name has {length} characters; 1 to 128 are recommended");
         observer.broken(BreachAt::new("tools/name-length", event, message).about(name));
     }
-    match name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))) {
+    match name
+        .chars()
+        .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')))
+    {
         None => observer.kept("tools/name-charset", event),
         Some(stranger) => {
-            let message = format!("the tool name {} has the character {}", quoted(name), quoted(&stranger.to_string()));
+            let message = format!(
+                "the tool name {} has the character {}",
+                quoted(name),
+                quoted(&stranger.to_string())
+            );
             observer.broken(BreachAt::new("tools/name-charset", event, message).about(name));
         }
     }
@@ -111,21 +159,39 @@ fn compile(
 
 fn required_known(observer: &mut Observer<'_>, tool: &str, schema: &Value, event: usize) {
     let properties = schema.get("properties");
-    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let required = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     for name in required {
         if properties.and_then(|properties| properties.get(name)).is_some() {
             observer.kept("tools/input-schema-required-known", event);
         } else {
-            let message = format!("tool {} requires the argument {}, which its properties do not define", quoted(tool), quoted(name));
+            let message = format!(
+                "tool {} requires the argument {}, which its properties do not define",
+                quoted(tool),
+                quoted(name)
+            );
             observer.broken(BreachAt::new("tools/input-schema-required-known", event, message).about(tool));
         }
     }
 }
 
-fn call(observer: &mut Observer<'_>, context: &Context<'_>, exchange: &Exchange<'_>, tools: &BTreeMap<&str, Listed<'_>>) {
+fn call(
+    observer: &mut Observer<'_>,
+    context: &Context<'_>,
+    exchange: &Exchange<'_>,
+    tools: &BTreeMap<&str, Listed<'_>>,
+) {
     let Some(answer) = exchange.answers.first() else { return };
-    let Some(result) = answer.message.value.get("result") else { return };
-    let Some(name) = exchange.request.value.pointer("/params/name").and_then(Value::as_str) else { return };
+    let Some(result) = answer.message.value.get("result") else {
+        return;
+    };
+    let Some(name) = exchange.request.value.pointer("/params/name").and_then(Value::as_str) else {
+        return;
+    };
     let event = answer.message.event;
     if result.get("isError") == Some(&Value::Bool(true)) || context.revision < Revision::V2025_06_18 {
         return;
@@ -134,7 +200,10 @@ fn call(observer: &mut Observer<'_>, context: &Context<'_>, exchange: &Exchange<
     if let Some(judge) = tools.get(name).and_then(|listed| listed.output.as_ref()) {
         match structured {
             None => {
-                let message = format!("tool {} has an outputSchema, but its result has no structuredContent", quoted(name));
+                let message = format!(
+                    "tool {} has an outputSchema, but its result has no structuredContent",
+                    quoted(name)
+                );
                 let breach = BreachAt::new("tools/output-schema-structured-present", event, message);
                 observer.broken(breach.about(name).also(&[exchange.request.event]));
             }
@@ -146,7 +215,11 @@ fn call(observer: &mut Observer<'_>, context: &Context<'_>, exchange: &Exchange<
                         let message = format!(
                             "structuredContent of tool {} breaks its outputSchema at {}: {}",
                             quoted(name),
-                            if violation.instance_pointer.is_empty() { "its root" } else { &violation.instance_pointer },
+                            if violation.instance_pointer.is_empty() {
+                                "its root"
+                            } else {
+                                &violation.instance_pointer
+                            },
                             violation.message
                         );
                         let breach = BreachAt::new("tools/output-schema-conformance", event, message);
@@ -157,12 +230,22 @@ fn call(observer: &mut Observer<'_>, context: &Context<'_>, exchange: &Exchange<
         }
     }
     if let Some(structured) = structured {
-        let texts = result.get("content").and_then(Value::as_array).into_iter().flatten().filter_map(|block| block.get("text")?.as_str());
-        let twin = texts.into_iter().any(|text| serde_json::from_str::<Value>(text).is_ok_and(|value| value == *structured));
+        let texts = result
+            .get("content")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|block| block.get("text")?.as_str());
+        let twin = texts
+            .into_iter()
+            .any(|text| serde_json::from_str::<Value>(text).is_ok_and(|value| value == *structured));
         if twin {
             observer.kept("tools/structured-content-text", event);
         } else {
-            let message = format!("the result of tool {} has structuredContent, but no text block with the same JSON", quoted(name));
+            let message = format!(
+                "the result of tool {} has structuredContent, but no text block with the same JSON",
+                quoted(name)
+            );
             observer.broken(BreachAt::new("tools/structured-content-text", event, message).about(name));
         }
     }

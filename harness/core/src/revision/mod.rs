@@ -41,11 +41,21 @@ pub struct UnknownRevision(pub String);
 
 impl Revision {
     /// Every known revision, oldest first.
-    pub const ALL: [Self; 5] =
-        [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25, Self::V2026_07_28];
+    pub const ALL: [Self; 5] = [
+        Self::V2024_11_05,
+        Self::V2025_03_26,
+        Self::V2025_06_18,
+        Self::V2025_11_25,
+        Self::V2026_07_28,
+    ];
 
     /// The revisions that are negotiated by an `initialize` handshake, oldest first.
-    pub const STATEFUL: [Self; 4] = [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25];
+    pub const STATEFUL: [Self; 4] = [
+        Self::V2024_11_05,
+        Self::V2025_03_26,
+        Self::V2025_06_18,
+        Self::V2025_11_25,
+    ];
 
     /// The date that stands for the revision on the wire.
     #[must_use]
@@ -85,7 +95,10 @@ impl FromStr for Revision {
     type Err = UnknownRevision;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|revision| revision.as_str() == text).ok_or_else(|| UnknownRevision(text.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|revision| revision.as_str() == text)
+            .ok_or_else(|| UnknownRevision(text.to_owned()))
     }
 }
 
@@ -103,7 +116,10 @@ mod tests {
     #[test]
     fn an_unknown_revision_names_the_known_ones() {
         let message = "2025-01-01".parse::<Revision>().unwrap_err().to_string();
-        assert!(message.contains("2025-01-01") && message.contains("2024-11-05"), "{message}");
+        assert!(
+            message.contains("2025-01-01") && message.contains("2024-11-05"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -19,7 +19,11 @@ pub fn first_violation(schema: &Value, value: &Value) -> Option<String> {
     match compiled(schema).as_ref() {
         Ok(validator) => validator.validate(value).err().map(|error| {
             let path = error.instance_path().to_string();
-            if path.is_empty() { error.to_string() } else { format!("{error} at {path}") }
+            if path.is_empty() {
+                error.to_string()
+            } else {
+                format!("{error} at {path}")
+            }
         }),
         Err(problem) => Some(problem.clone()),
     }
@@ -37,7 +41,10 @@ fn compiled(schema: &Value) -> Rc<Result<Validator, String>> {
     let key = schema.to_string();
     COMPILED.with_borrow_mut(|cache| {
         let entry = cache.entry(key).or_insert_with(|| {
-            let built = jsonschema::options().with_draft(jsonschema::Draft::Draft202012).offline().build(schema);
+            let built = jsonschema::options()
+                .with_draft(jsonschema::Draft::Draft202012)
+                .offline()
+                .build(schema);
             Rc::new(built.map_err(|error| format!("the assertion is not a JSON Schema: {error}")))
         });
         Rc::clone(entry)

@@ -111,7 +111,12 @@ impl SchemaJudge {
             return Err(problem.unwrap_or_else(|| SchemaProblem::Uncompilable("no dialect fits".to_owned())));
         };
         let primary = build(schema, first, false)?;
-        Ok(Self { schema: schema.clone(), drafts, primary, others: OnceCell::new() })
+        Ok(Self {
+            schema: schema.clone(),
+            drafts,
+            primary,
+            others: OnceCell::new(),
+        })
     }
 
     /// What every plausible reading says of `value`.
@@ -125,15 +130,23 @@ impl SchemaJudge {
             }
             readings.dedup();
             let both = readings.into_iter().flat_map(|draft| [(draft, false), (draft, true)]);
-            both.filter_map(|(draft, formats)| build(&self.schema, draft, formats).ok()).collect()
+            both.filter_map(|(draft, formats)| build(&self.schema, draft, formats).ok())
+                .collect()
         });
         let violations = self.validate(value);
-        if violations.iter().any(|violation| violation.message.contains("backtrack")) {
+        if violations
+            .iter()
+            .any(|violation| violation.message.contains("backtrack"))
+        {
             return Judgement::Doubtful("a pattern took too many steps".to_owned());
         }
         let valid = violations.is_empty();
         if others.iter().all(|reading| reading.is_valid(value) == valid) {
-            if valid { Judgement::Valid } else { Judgement::Invalid(violations) }
+            if valid {
+                Judgement::Valid
+            } else {
+                Judgement::Invalid(violations)
+            }
         } else {
             Judgement::Doubtful("dialects, or formats as annotation and as assertion, disagree".to_owned())
         }
@@ -148,7 +161,11 @@ impl SchemaJudge {
             schema_pointer: error.schema_path().to_string(),
             message: short(&error.masked_with("the value").to_string()),
         };
-        self.primary.iter_errors(value).take(MOST_VIOLATIONS).map(violation).collect()
+        self.primary
+            .iter_errors(value)
+            .take(MOST_VIOLATIONS)
+            .map(violation)
+            .collect()
     }
 
     /// The schema.
@@ -170,12 +187,20 @@ fn dialects(schema: &Value, policy: DialectPolicy) -> Result<Vec<Draft>, SchemaP
     if let Some(named) = schema.get("$schema") {
         let name = named.as_str().unwrap_or_default();
         let draft = match name.trim_end_matches('#').trim_end_matches('/') {
-            "https://json-schema.org/draft/2020-12/schema" | "http://json-schema.org/draft/2020-12/schema" => Draft::Draft202012,
-            "https://json-schema.org/draft/2019-09/schema" | "http://json-schema.org/draft/2019-09/schema" => Draft::Draft201909,
+            "https://json-schema.org/draft/2020-12/schema" | "http://json-schema.org/draft/2020-12/schema" => {
+                Draft::Draft202012
+            }
+            "https://json-schema.org/draft/2019-09/schema" | "http://json-schema.org/draft/2019-09/schema" => {
+                Draft::Draft201909
+            }
             "http://json-schema.org/draft-07/schema" | "https://json-schema.org/draft-07/schema" => Draft::Draft7,
             "http://json-schema.org/draft-06/schema" | "https://json-schema.org/draft-06/schema" => Draft::Draft6,
             "http://json-schema.org/draft-04/schema" | "https://json-schema.org/draft-04/schema" => Draft::Draft4,
-            _ => return Err(SchemaProblem::UnknownDialect(named.as_str().map_or_else(|| named.to_string(), str::to_owned))),
+            _ => {
+                return Err(SchemaProblem::UnknownDialect(
+                    named.as_str().map_or_else(|| named.to_string(), str::to_owned),
+                ));
+            }
         };
         return Ok(vec![draft]);
     }
@@ -193,7 +218,10 @@ fn check_against_meta_schema(schema: &Value, draft: Draft) -> Result<(), SchemaP
         Draft::Draft201909 => jsonschema::draft201909::meta::validate(schema),
         _ => jsonschema::draft202012::meta::validate(schema),
     };
-    meta.map_err(|error| SchemaProblem::Invalid { pointer: error.instance_path().to_string(), message: short(&error.to_string()) })
+    meta.map_err(|error| SchemaProblem::Invalid {
+        pointer: error.instance_path().to_string(),
+        message: short(&error.to_string()),
+    })
 }
 
 fn build(schema: &Value, draft: Draft, formats: bool) -> Result<Validator, SchemaProblem> {
@@ -202,7 +230,11 @@ fn build(schema: &Value, draft: Draft, formats: bool) -> Result<Validator, Schem
         .offline()
         .should_validate_formats(formats)
         .should_ignore_unknown_formats(true)
-        .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(PATTERN_STEPS).size_limit(1 << 22))
+        .with_pattern_options(
+            PatternOptions::fancy_regex()
+                .backtrack_limit(PATTERN_STEPS)
+                .size_limit(1 << 22),
+        )
         .build(schema)
         .map_err(|error| SchemaProblem::Uncompilable(short(&error.to_string())))
 }
@@ -210,13 +242,17 @@ fn build(schema: &Value, draft: Draft, formats: bool) -> Result<Validator, Schem
 fn measure(value: &Value, depth: usize, nodes: &mut usize) -> Result<(), SchemaProblem> {
     *nodes += 1;
     if depth > DEEPEST {
-        return Err(SchemaProblem::TooLarge(format!("nested more than {DEEPEST} levels deep")));
+        return Err(SchemaProblem::TooLarge(format!(
+            "nested more than {DEEPEST} levels deep"
+        )));
     }
     if *nodes > MOST_NODES {
         return Err(SchemaProblem::TooLarge(format!("more than {MOST_NODES} values")));
     }
     match value {
-        Value::Object(members) => members.values().try_for_each(|member| measure(member, depth + 1, nodes)),
+        Value::Object(members) => members
+            .values()
+            .try_for_each(|member| measure(member, depth + 1, nodes)),
         Value::Array(items) => items.iter().try_for_each(|item| measure(item, depth + 1, nodes)),
         _ => Ok(()),
     }
@@ -230,7 +266,10 @@ fn references(value: &Value, root: &Value) -> Result<(), SchemaProblem> {
                 follow(target, root)?;
             }
             let is_data = |name: &str| matches!(name, "const" | "enum" | "default" | "examples");
-            members.iter().filter(|(name, _)| !is_data(name)).try_for_each(|(_, member)| references(member, root))
+            members
+                .iter()
+                .filter(|(name, _)| !is_data(name))
+                .try_for_each(|(_, member)| references(member, root))
         }
         Value::Array(items) => items.iter().try_for_each(|item| references(item, root)),
         _ => Ok(()),
@@ -244,7 +283,9 @@ fn follow(target: &str, root: &Value) -> Result<(), SchemaProblem> {
         if seen.contains(&reference) {
             return Err(SchemaProblem::Loop(reference));
         }
-        let Some(place) = resolve(&reference, root) else { return Err(SchemaProblem::Reference(reference)) };
+        let Some(place) = resolve(&reference, root) else {
+            return Err(SchemaProblem::Reference(reference));
+        };
         next = place.get("$ref").and_then(Value::as_str).map(str::to_owned);
         seen.push(reference);
     }
@@ -254,7 +295,11 @@ fn follow(target: &str, root: &Value) -> Result<(), SchemaProblem> {
 /// The place in a schema that a local reference names: the root, a JSON pointer, or an anchor.
 #[must_use]
 pub fn resolve<'a>(reference: &str, root: &'a Value) -> Option<&'a Value> {
-    let own = root.get("$id").or_else(|| root.get("id")).and_then(Value::as_str).unwrap_or_default();
+    let own = root
+        .get("$id")
+        .or_else(|| root.get("id"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let fragment = reference.strip_prefix(own).unwrap_or(reference).strip_prefix('#')?;
     if fragment.is_empty() || fragment.starts_with('/') {
         let decoded = percent_decoded(fragment);
@@ -267,8 +312,15 @@ fn anchor<'a>(name: &str, value: &'a Value) -> Option<&'a Value> {
     match value {
         Value::Object(members) => {
             let named = members.get("$anchor").and_then(Value::as_str) == Some(name)
-                || members.get("$id").and_then(Value::as_str).is_some_and(|id| id.strip_prefix('#') == Some(name));
-            if named { Some(value) } else { members.values().find_map(|member| anchor(name, member)) }
+                || members
+                    .get("$id")
+                    .and_then(Value::as_str)
+                    .is_some_and(|id| id.strip_prefix('#') == Some(name));
+            if named {
+                Some(value)
+            } else {
+                members.values().find_map(|member| anchor(name, member))
+            }
         }
         Value::Array(items) => items.iter().find_map(|item| anchor(name, item)),
         _ => None,
@@ -279,7 +331,10 @@ fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let code = rest.get(1..3).and_then(|digits| std::str::from_utf8(digits).ok()).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let code = rest
+            .get(1..3)
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
         match (first, code) {
             (b'%', Some(code)) => {
                 bytes.push(code);
@@ -304,16 +359,25 @@ mod tests {
     }
 
     fn problem(schema: Value) -> String {
-        SchemaJudge::compile(&schema, DialectPolicy::AnyCommon).map(|_| ()).unwrap_err().to_string()
+        SchemaJudge::compile(&schema, DialectPolicy::AnyCommon)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
     fn what_all_readings_agree_on_is_a_verdict() {
-        let judge = judge(json!({"type": "object", "properties": {"n": {"type": "integer", "maximum": 5}}, "required": ["n"]}));
+        let judge =
+            judge(json!({"type": "object", "properties": {"n": {"type": "integer", "maximum": 5}}, "required": ["n"]}));
         assert_eq!(judge.judge(&json!({"n": 5})), Judgement::Valid);
         assert_eq!(judge.judge(&json!({"n": 5.0})), Judgement::Valid);
-        let Judgement::Invalid(violations) = judge.judge(&json!({"n": 6})) else { panic!() };
-        assert_eq!((violations[0].keyword.as_str(), violations[0].instance_pointer.as_str()), ("maximum", "/n"));
+        let Judgement::Invalid(violations) = judge.judge(&json!({"n": 6})) else {
+            panic!()
+        };
+        assert_eq!(
+            (violations[0].keyword.as_str(), violations[0].instance_pointer.as_str()),
+            ("maximum", "/n")
+        );
     }
 
     #[test]
@@ -322,7 +386,8 @@ mod tests {
         assert!(matches!(formats.judge(&json!("no address")), Judgement::Doubtful(_)));
         assert_eq!(formats.judge(&json!("a@example.com")), Judgement::Valid);
         // draft-07 ignores what stands beside $ref.
-        let beside = judge(json!({"$ref": "#/definitions/a", "maxLength": 1, "definitions": {"a": {"type": "string"}}}));
+        let beside =
+            judge(json!({"$ref": "#/definitions/a", "maxLength": 1, "definitions": {"a": {"type": "string"}}}));
         assert!(matches!(beside.judge(&json!("long")), Judgement::Doubtful(_)));
     }
 
@@ -332,7 +397,10 @@ mod tests {
         assert!(problem(json!({"$ref": "file:///etc/passwd"})).contains("never fetched"));
         assert!(problem(json!({"properties": {"a": {"$ref": "#/$defs/none"}}})).contains("#/$defs/none"));
         assert!(problem(json!({"$ref": "#"})).contains("back to itself"));
-        assert!(problem(json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"})).contains("itself"));
+        assert!(
+            problem(json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}))
+                .contains("itself")
+        );
         assert!(problem(json!({"$schema": "https://example.com/dialect"})).contains("unknown dialect"));
         assert!(problem(json!({"type": "strng"})).contains("strng"));
         let deep = (0..200).fold(json!({}), |inner, _| json!({ "items": inner }));
@@ -349,8 +417,14 @@ mod tests {
     fn recursive_schemas_and_anchors_work() {
         let tree = judge(json!({"type": "object", "properties": {"next": {"$ref": "#"}}}));
         assert_eq!(tree.judge(&json!({"next": {"next": {}}})), Judgement::Valid);
-        assert!(matches!(tree.judge(&json!({"next": {"next": 5}})), Judgement::Invalid(_)));
-        let anchored = SchemaJudge::compile(&json!({"$ref": "#a", "$defs": {"x": {"$anchor": "a", "type": "string"}}}), DialectPolicy::Exactly2020);
+        assert!(matches!(
+            tree.judge(&json!({"next": {"next": 5}})),
+            Judgement::Invalid(_)
+        ));
+        let anchored = SchemaJudge::compile(
+            &json!({"$ref": "#a", "$defs": {"x": {"$anchor": "a", "type": "string"}}}),
+            DialectPolicy::Exactly2020,
+        );
         assert!(anchored.is_ok());
     }
 }

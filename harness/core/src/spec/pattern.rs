@@ -13,7 +13,9 @@ thread_local! {
 #[must_use]
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     COMPILED.with_borrow_mut(|cache| {
-        let compiled = cache.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok());
+        let compiled = cache
+            .entry(pattern.to_owned())
+            .or_insert_with(|| Regex::new(pattern).ok());
         compiled.as_ref().is_none_or(|regex| regex.is_match(text))
     })
 }

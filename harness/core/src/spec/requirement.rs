@@ -152,7 +152,11 @@ pub struct Requirement {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<String>,
     /// A milder grade than the level in some revisions, because the text is ambiguous.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "revision_map")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "revision_map"
+    )]
     pub grade: BTreeMap<RevisionKey, Severity>,
 }
 
@@ -180,7 +184,11 @@ impl Requirement {
     #[must_use]
     pub fn severity(&self, revision: Revision) -> Option<Severity> {
         let severity = self.level(revision)?.severity();
-        Some(self.grade.get(&RevisionKey(revision)).map_or(severity, |grade| severity.min(*grade)))
+        Some(
+            self.grade
+                .get(&RevisionKey(revision))
+                .map_or(severity, |grade| severity.min(*grade)),
+        )
     }
 
     /// The area, which is the part of the id before the slash.
@@ -218,13 +226,22 @@ fn link(place: &str, revision: Revision) -> String {
         return place.to_owned();
     }
     if let Some(name) = place.strip_prefix("schema.ts#") {
-        return format!("https://modelcontextprotocol.io/specification/{revision}/schema#{}", name.to_lowercase());
+        return format!(
+            "https://modelcontextprotocol.io/specification/{revision}/schema#{}",
+            name.to_lowercase()
+        );
     }
     if let Some(page) = place.strip_prefix("docs:") {
         return format!("https://modelcontextprotocol.io/docs/{page}");
     }
-    let is_page = ["basic", "server", "client", "architecture", "changelog", "index"].iter().any(|root| place.starts_with(root));
-    if is_page { format!("https://modelcontextprotocol.io/specification/{revision}/{place}") } else { place.to_owned() }
+    let is_page = ["basic", "server", "client", "architecture", "changelog", "index"]
+        .iter()
+        .any(|root| place.starts_with(root));
+    if is_page {
+        format!("https://modelcontextprotocol.io/specification/{revision}/{place}")
+    } else {
+        place.to_owned()
+    }
 }
 
 /// All requirements, by id.
@@ -265,8 +282,10 @@ impl Catalog {
     pub fn from_json<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, CatalogError> {
         let mut catalog = Self::default();
         for (area, text) in files {
-            let entries: Vec<Requirement> = serde_json::from_str(text)
-                .map_err(|error| CatalogError::File { file: area.to_owned(), error: error.to_string() })?;
+            let entries: Vec<Requirement> = serde_json::from_str(text).map_err(|error| CatalogError::File {
+                file: area.to_owned(),
+                error: error.to_string(),
+            })?;
             catalog.add(area, entries)?;
         }
         Ok(catalog)
@@ -279,7 +298,10 @@ impl Catalog {
     pub fn add(&mut self, area: &str, entries: Vec<Requirement>) -> Result<(), CatalogError> {
         for entry in entries {
             if entry.area() != area {
-                return Err(CatalogError::Misplaced { id: entry.id, file: area.to_owned() });
+                return Err(CatalogError::Misplaced {
+                    id: entry.id,
+                    file: area.to_owned(),
+                });
             }
             if self.requirements.contains_key(&entry.id) {
                 return Err(CatalogError::Twice(entry.id));
@@ -302,7 +324,8 @@ impl Catalog {
 
     /// The requirements that exist in `revision`.
     pub fn of(&self, revision: Revision) -> impl Iterator<Item = (&Requirement, Level)> {
-        self.iter().filter_map(move |requirement| requirement.level(revision).map(|level| (requirement, level)))
+        self.iter()
+            .filter_map(move |requirement| requirement.level(revision).map(|level| (requirement, level)))
     }
 
     /// The known id that is spelled most like `id`, for "did you mean".
@@ -458,16 +481,22 @@ mod tests {
     fn links_lead_to_the_page_of_the_revision() {
         let catalog = sample();
         let links = catalog.get("tools/name-unique").unwrap().links(Revision::V2025_11_25);
-        assert_eq!(links, [
-            "https://modelcontextprotocol.io/specification/2025-11-25/server/tools#tool-names",
-            "https://modelcontextprotocol.io/specification/2025-11-25/schema#tool",
-        ]);
+        assert_eq!(
+            links,
+            [
+                "https://modelcontextprotocol.io/specification/2025-11-25/server/tools#tool-names",
+                "https://modelcontextprotocol.io/specification/2025-11-25/schema#tool",
+            ]
+        );
     }
 
     #[test]
     fn a_requirement_in_the_wrong_file_is_refused() {
         let error = Catalog::from_json([("prompts", SAMPLE)]).unwrap_err().to_string();
-        assert!(error.contains("tools/name-unique") && error.contains("prompts"), "{error}");
+        assert!(
+            error.contains("tools/name-unique") && error.contains("prompts"),
+            "{error}"
+        );
     }
 
     #[test]

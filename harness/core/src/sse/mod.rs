@@ -199,7 +199,11 @@ impl SseReader {
                 self.open = true;
                 self.event.id = Some(self.text(value, "id"));
             }
-            b"retry" => match std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit())).and_then(|text| text.parse().ok()) {
+            b"retry" => match std::str::from_utf8(value)
+                .ok()
+                .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))
+                .and_then(|text| text.parse().ok())
+            {
                 Some(retry) => {
                     self.open = true;
                     self.event.retry = Some(retry);
@@ -240,25 +244,37 @@ mod tests {
     }
 
     fn event(data: &str) -> SseItem {
-        SseItem::Event(SseEvent { data: data.into(), has_data: true, complete: true, ..SseEvent::default() })
+        SseItem::Event(SseEvent {
+            data: data.into(),
+            has_data: true,
+            complete: true,
+            ..SseEvent::default()
+        })
     }
 
     #[test]
     fn fields_make_up_an_event() {
         let items = all(b"id: 7\nevent: endpoint\nretry: 10\ndata: /a\ndata:  b\ndata\n\n");
-        assert_eq!(items, [SseItem::Event(SseEvent {
-            name: Some("endpoint".into()),
-            data: b"/a\n b\n".to_vec(),
-            id: Some("7".into()),
-            retry: Some(10),
-            has_data: true,
-            complete: true,
-        })]);
+        assert_eq!(
+            items,
+            [SseItem::Event(SseEvent {
+                name: Some("endpoint".into()),
+                data: b"/a\n b\n".to_vec(),
+                id: Some("7".into()),
+                retry: Some(10),
+                has_data: true,
+                complete: true,
+            })]
+        );
     }
 
     #[test]
     fn every_line_end_is_understood() {
-        for text in ["data: a\n\ndata: b\n\n", "data: a\r\n\r\ndata: b\r\n\r\n", "data: a\r\rdata: b\r\r"] {
+        for text in [
+            "data: a\n\ndata: b\n\n",
+            "data: a\r\n\r\ndata: b\r\n\r\n",
+            "data: a\r\rdata: b\r\r",
+        ] {
             assert_eq!(all(text.as_bytes()), [event("a"), event("b")], "{text:?}");
         }
         assert!(all(b"data: a\r\n\ndata: b\n\n").contains(&SseItem::Oddity("lines end in different ways".into())));
@@ -266,7 +282,12 @@ mod tests {
 
     #[test]
     fn what_a_browser_would_hide_is_told() {
-        let oddities = |bytes: &[u8]| all(bytes).into_iter().filter(|item| matches!(item, SseItem::Oddity(_))).count();
+        let oddities = |bytes: &[u8]| {
+            all(bytes)
+                .into_iter()
+                .filter(|item| matches!(item, SseItem::Oddity(_)))
+                .count()
+        };
         for bytes in [
             &b"\xef\xbb\xbfdata: a\n\n"[..],
             b"data: a\n",
@@ -283,7 +304,11 @@ mod tests {
     #[test]
     fn an_event_that_never_ends_is_given_as_incomplete() {
         let items = all(b"data: {\"a\":1}\n");
-        assert!(items.iter().any(|item| matches!(item, SseItem::Event(event) if !event.complete && event.data == b"{\"a\":1}")));
+        assert!(
+            items
+                .iter()
+                .any(|item| matches!(item, SseItem::Event(event) if !event.complete && event.data == b"{\"a\":1}"))
+        );
     }
 
     #[test]
@@ -299,7 +324,10 @@ mod tests {
         }
         assert!(reader.event.data.len() <= 16);
         let oddities = std::iter::from_fn(|| reader.next_item()).count();
-        assert!(oddities <= 4, "one complaint for each thing that is too long, not one for each line");
+        assert!(
+            oddities <= 4,
+            "one complaint for each thing that is too long, not one for each line"
+        );
     }
 
     proptest! {

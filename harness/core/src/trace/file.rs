@@ -40,7 +40,11 @@ impl Trace {
     /// # Errors
     /// When a line cannot be serialised, which the types rule out; kept as an error so that a recording never panics.
     pub fn to_json_lines(&self) -> Result<String, serde_json::Error> {
-        let header = Header { touchstone_trace: FORMAT, name: self.name.clone(), transport: self.transport };
+        let header = Header {
+            touchstone_trace: FORMAT,
+            name: self.name.clone(),
+            transport: self.transport,
+        };
         let mut text = serde_json::to_string(&header)?;
         text.push('\n');
         for event in &self.events {
@@ -66,7 +70,11 @@ impl Trace {
                 serde_json::from_str::<Event>(line).map_err(|error| TraceFileError::Line { line: index + 1, error })
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { name: header.name, transport: header.transport, events })
+        Ok(Self {
+            name: header.name,
+            transport: header.transport,
+            events,
+        })
     }
 }
 
@@ -78,7 +86,14 @@ mod tests {
     fn sample() -> Trace {
         let mut trace = Trace::new("2025-06-18/shared", TransportKind::Stdio);
         trace.push(0, EventKind::ProcessStarted { pid: 7 });
-        trace.push(5, EventKind::Sent { payload: "{}".into(), exchange: None, intent: Intent::Proper });
+        trace.push(
+            5,
+            EventKind::Sent {
+                payload: "{}".into(),
+                exchange: None,
+                intent: Intent::Proper,
+            },
+        );
         trace.push(
             9,
             EventKind::Received {
@@ -88,7 +103,13 @@ mod tests {
                 terminated: true,
             },
         );
-        trace.push(12, EventKind::ProcessExited { code: Some(0), signal: None });
+        trace.push(
+            12,
+            EventKind::ProcessExited {
+                code: Some(0),
+                signal: None,
+            },
+        );
         trace
     }
 
@@ -109,6 +130,11 @@ mod tests {
     fn a_broken_line_is_named_by_its_number() {
         let mut text = sample().to_json_lines().unwrap();
         text.push_str("{\"at_us\":\n");
-        assert!(Trace::from_json_lines(&text).unwrap_err().to_string().starts_with("line 6"));
+        assert!(
+            Trace::from_json_lines(&text)
+                .unwrap_err()
+                .to_string()
+                .starts_with("line 6")
+        );
     }
 }

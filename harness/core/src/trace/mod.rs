@@ -59,7 +59,10 @@ impl std::str::FromStr for TransportKind {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
-            format!("unknown transport {text:?}; known are {}", Self::ALL.map(Self::as_str).join(", "))
+            format!(
+                "unknown transport {text:?}; known are {}",
+                Self::ALL.map(Self::as_str).join(", ")
+            )
         })
     }
 }
@@ -79,7 +82,11 @@ impl Trace {
     /// An empty trace.
     #[must_use]
     pub fn new(name: impl Into<String>, transport: TransportKind) -> Self {
-        Self { name: name.into(), transport, events: Vec::new() }
+        Self {
+            name: name.into(),
+            transport,
+            events: Vec::new(),
+        }
     }
 
     /// Appends an event and returns its index, by which evidence refers to it.

@@ -85,9 +85,10 @@ impl<'de> Visitor<'de> for PayloadVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Payload, A::Error> {
         match map.next_entry::<String, String>()? {
-            Some((key, encoded)) if key == "base64" => {
-                STANDARD.decode(encoded).map(Payload).map_err(|error| de::Error::custom(format!("invalid base64: {error}")))
-            }
+            Some((key, encoded)) if key == "base64" => STANDARD
+                .decode(encoded)
+                .map(Payload)
+                .map_err(|error| de::Error::custom(format!("invalid base64: {error}"))),
             _ => Err(de::Error::custom("expected the single member \"base64\"")),
         }
     }
@@ -105,6 +106,9 @@ mod tests {
             assert_eq!(serde_json::from_str::<Payload>(&json).unwrap(), payload, "{json}");
         }
         assert_eq!(serde_json::to_string(&Payload::from("a")).unwrap(), "\"a\"");
-        assert_eq!(serde_json::to_string(&Payload::from(&b"\xff"[..])).unwrap(), r#"{"base64":"/w=="}"#);
+        assert_eq!(
+            serde_json::to_string(&Payload::from(&b"\xff"[..])).unwrap(),
+            r#"{"base64":"/w=="}"#
+        );
     }
 }

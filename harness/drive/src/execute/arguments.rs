@@ -11,11 +11,21 @@ const MOST_BOUNDARIES: usize = 24;
 /// Makes the values that a step sends, one call each. An error says why there is none, so that the tool is passed over.
 pub(super) fn make(wanted: &Arguments, tool: &Value, dialect: DialectPolicy) -> Result<Vec<Value>, String> {
     let schema = schema_of(tool)?;
-    let judge = SchemaJudge::compile(&schema, dialect).map_err(|problem| format!("its inputSchema is not usable: {problem}"))?;
+    let judge = SchemaJudge::compile(&schema, dialect)
+        .map_err(|problem| format!("its inputSchema is not usable: {problem}"))?;
     let generator = Generator::new(&schema).map_err(|problem| format!("its inputSchema is not usable: {problem}"))?;
     let values: Vec<Value> = match wanted.generate {
-        Generate::Valid => vec![generator.simplest().map_err(|reason| format!("no valid arguments can be made: {reason}"))?],
-        Generate::Boundary => generator.boundaries().into_iter().map(|labelled| labelled.value).take(MOST_BOUNDARIES).collect(),
+        Generate::Valid => vec![
+            generator
+                .simplest()
+                .map_err(|reason| format!("no valid arguments can be made: {reason}"))?,
+        ],
+        Generate::Boundary => generator
+            .boundaries()
+            .into_iter()
+            .map(|labelled| labelled.value)
+            .take(MOST_BOUNDARIES)
+            .collect(),
         Generate::Invalid => {
             let mut faults = generator.violations();
             faults.retain(|fault| wanted.violate.as_deref().is_none_or(|keyword| keyword == fault.keyword));
@@ -23,13 +33,17 @@ pub(super) fn make(wanted: &Arguments, tool: &Value, dialect: DialectPolicy) -> 
             faults.into_iter().map(|fault| fault.value).collect()
         }
     };
-    let fitting = |value: &Value| match (wanted.generate, judge.judge(value)) {
-        (Generate::Invalid, Judgement::Invalid(_)) => true,
-        (Generate::Valid | Generate::Boundary, Judgement::Valid) => true,
-        _ => false,
+    let fitting = |value: &Value| {
+        matches!(
+            (wanted.generate, judge.judge(value)),
+            (Generate::Invalid, Judgement::Invalid(_)) | (Generate::Valid | Generate::Boundary, Judgement::Valid)
+        )
     };
     // `arguments` itself is always an object: anything else is a malformed request, and another rule.
-    let mut values: Vec<Value> = values.into_iter().filter(|value| value.is_object() && fitting(value)).collect();
+    let mut values: Vec<Value> = values
+        .into_iter()
+        .filter(|value| value.is_object() && fitting(value))
+        .collect();
     if wanted.generate == Generate::Invalid {
         values.truncate(1);
     }
@@ -47,10 +61,16 @@ fn schema_of(item: &Value) -> Result<Value, String> {
     if let Some(schema) = item.get("inputSchema") {
         return Ok(schema.clone());
     }
-    let arguments = item.get("arguments").and_then(Value::as_array).ok_or("it declares no arguments")?;
+    let arguments = item
+        .get("arguments")
+        .and_then(Value::as_array)
+        .ok_or("it declares no arguments")?;
     let name = |argument: &Value| argument.get("name").and_then(Value::as_str).map(str::to_owned);
-    let properties: serde_json::Map<String, Value> =
-        arguments.iter().filter_map(name).map(|name| (name, json!({ "type": "string", "minLength": 1 }))).collect();
+    let properties: serde_json::Map<String, Value> = arguments
+        .iter()
+        .filter_map(name)
+        .map(|name| (name, json!({ "type": "string", "minLength": 1 })))
+        .collect();
     let is_required = |argument: &&Value| argument.get("required") == Some(&Value::Bool(true));
     let required: Vec<String> = arguments.iter().filter(is_required).filter_map(name).collect();
     Ok(json!({ "type": "object", "properties": properties, "required": required }))

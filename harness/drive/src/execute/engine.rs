@@ -131,7 +131,12 @@ impl Engine<'_> {
     ///
     /// # Errors
     /// When no session can be opened, so that there is nothing to judge.
-    pub async fn run(&self, target: &Target, on_event: &dyn Fn(RunEvent<'_>), cancel: &CancellationToken) -> Result<TargetRun, StartError> {
+    pub async fn run(
+        &self,
+        target: &Target,
+        on_event: &dyn Fn(RunEvent<'_>),
+        cancel: &CancellationToken,
+    ) -> Result<TargetRun, StartError> {
         let connector = tokio::select! {
             connector = Connector::prepare(target.clone(), self.options.connector.clone()) => connector?,
             () = cancel.cancelled() => return Err(StartError::Interrupted),
@@ -174,27 +179,46 @@ impl Engine<'_> {
             Selection::Only(wanted) => {
                 let opened = open(connector, wanted).await?;
                 if opened.revision == Some(wanted) {
-                    return Ok(vec![Opened { revision: wanted, session: opened.session }]);
+                    return Ok(vec![Opened {
+                        revision: wanted,
+                        session: opened.session,
+                    }]);
                 }
                 let mut session = opened.session;
                 connector.end(&mut session).await;
-                Err(StartError::Revision { wanted: wanted.to_string(), offered: opened.version })
+                Err(StartError::Revision {
+                    wanted: wanted.to_string(),
+                    offered: opened.version,
+                })
             }
             Selection::Newest => {
                 let mut refusal = None;
                 for wanted in Revision::STATEFUL.into_iter().rev() {
                     match open(connector, wanted).await {
-                        Ok(Candidate { revision: Some(revision), session, .. }) => return Ok(vec![Opened { revision, session }]),
-                        Ok(Candidate { version, mut session, .. }) => {
+                        Ok(Candidate {
+                            revision: Some(revision),
+                            session,
+                            ..
+                        }) => return Ok(vec![Opened { revision, session }]),
+                        Ok(Candidate {
+                            version, mut session, ..
+                        }) => {
                             connector.end(&mut session).await;
-                            refusal.get_or_insert(StartError::Revision { wanted: wanted.to_string(), offered: version });
+                            refusal.get_or_insert(StartError::Revision {
+                                wanted: wanted.to_string(),
+                                offered: version,
+                            });
                         }
                         // A server that refuses a version with an error may accept an older one; anything else ends the search.
-                        Err(ConnectError::Handshake(failure)) if failure.refused && wanted != Revision::V2024_11_05 => {}
+                        Err(ConnectError::Handshake(failure)) if failure.refused && wanted != Revision::V2024_11_05 => {
+                        }
                         Err(error) => return Err(refusal.unwrap_or(error.into())),
                     }
                 }
-                Err(refusal.unwrap_or(StartError::Revision { wanted: "newest".to_owned(), offered: "none".to_owned() }))
+                Err(refusal.unwrap_or(StartError::Revision {
+                    wanted: "newest".to_owned(),
+                    offered: "none".to_owned(),
+                }))
             }
             Selection::All => {
                 let candidates = Revision::STATEFUL.into_iter().rev();
@@ -207,12 +231,21 @@ impl Engine<'_> {
                 let mut failure = None;
                 for (wanted, result) in results {
                     match result {
-                        Ok(Candidate { revision: Some(revision), session, .. }) if revision == wanted => {
+                        Ok(Candidate {
+                            revision: Some(revision),
+                            session,
+                            ..
+                        }) if revision == wanted => {
                             found.push(Opened { revision, session });
                         }
-                        Ok(Candidate { mut session, version, .. }) => {
+                        Ok(Candidate {
+                            mut session, version, ..
+                        }) => {
                             connector.end(&mut session).await;
-                            failure.get_or_insert(StartError::Revision { wanted: wanted.to_string(), offered: version });
+                            failure.get_or_insert(StartError::Revision {
+                                wanted: wanted.to_string(),
+                                offered: version,
+                            });
                         }
                         Err(error) => {
                             failure.get_or_insert(error.into());
@@ -220,7 +253,10 @@ impl Engine<'_> {
                     }
                 }
                 if found.is_empty() {
-                    return Err(failure.unwrap_or(StartError::Revision { wanted: "all".to_owned(), offered: "none".to_owned() }));
+                    return Err(failure.unwrap_or(StartError::Revision {
+                        wanted: "all".to_owned(),
+                        offered: "none".to_owned(),
+                    }));
                 }
                 Ok(found)
             }
@@ -246,21 +282,39 @@ impl Engine<'_> {
             spawned: connector.spawns(),
         };
         let plan = Plan::make(self.suite, self.catalog, revision, &self.options.filter, &surroundings);
-        on_event(RunEvent::Revision { revision, cases: plan.run.len() });
+        on_event(RunEvent::Revision {
+            revision,
+            cases: plan.run.len(),
+        });
 
-        let shared = Shared { connector, catalog: self.catalog, revision, inventory: Rc::clone(&inventory) };
-        let (alone, together): (Vec<Planned<'_>>, Vec<Planned<'_>>) = plan.run.iter().partition(|planned| planned.case.wants_own_session());
-        let (rough, gentle): (Vec<Planned<'_>>, Vec<Planned<'_>>) =
-            together.into_iter().partition(|planned| planned.case.input == touchstone_core::case::Input::Illegal);
+        let shared = Shared {
+            connector,
+            catalog: self.catalog,
+            revision,
+            inventory: Rc::clone(&inventory),
+        };
+        let (alone, together): (Vec<Planned<'_>>, Vec<Planned<'_>>) =
+            plan.run.iter().partition(|planned| planned.case.wants_own_session());
+        let (rough, gentle): (Vec<Planned<'_>>, Vec<Planned<'_>>) = together
+            .into_iter()
+            .partition(|planned| planned.case.input == touchstone_core::case::Input::Illegal);
 
         let on_done = |id: &str| on_event(RunEvent::Case { revision, id });
-        let gentle = run_lane(Lane::new(&shared, "shared", Some(session)), gentle, turns, cancel, &on_done);
+        let gentle = run_lane(
+            Lane::new(&shared, "shared", Some(session)),
+            gentle,
+            turns,
+            cancel,
+            &on_done,
+        );
         let rough = run_lane(Lane::new(&shared, "rough", None), rough, turns, cancel, &on_done);
         let alone = async {
             let runs = alone.into_iter().map(|planned| {
                 let (shared, on_done) = (&shared, &on_done);
                 async move {
-                    let Ok(_turn) = turns.acquire().await else { return (interrupted(planned), Vec::new()) };
+                    let Ok(_turn) = turns.acquire().await else {
+                        return (interrupted(planned), Vec::new());
+                    };
                     let done = tokio::select! {
                         biased;
                         () = cancel.cancelled() => (interrupted(planned), Vec::new()),
@@ -273,17 +327,30 @@ impl Engine<'_> {
             let done: Vec<_> = futures_util::future::join_all(runs).await;
             done.into_iter().unzip::<_, _, Vec<_>, Vec<Vec<Trace>>>()
         };
-        let ((gentle, gentle_traces), (rough, rough_traces), (alone, alone_traces)) = tokio::join!(gentle, rough, alone);
+        let ((gentle, gentle_traces), (rough, rough_traces), (alone, alone_traces)) =
+            tokio::join!(gentle, rough, alone);
 
         let mut traces: Vec<Trace> = gentle_traces;
         traces.extend(rough_traces);
         traces.extend(alone_traces.into_iter().flatten());
         let finished: Vec<Finished<'_>> = gentle.into_iter().chain(rough).chain(alone).collect();
-        self.sum_up(connector, revision, &opening.capabilities, opening.server.clone(), &inventory, plan, finished, traces)
+        self.sum_up(
+            connector,
+            revision,
+            &opening.capabilities,
+            opening.server.clone(),
+            &inventory,
+            plan,
+            finished,
+            traces,
+        )
     }
 
     /// Judges the traces and puts everything together.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one record, each produced elsewhere")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one record, each produced elsewhere"
+    )]
     fn sum_up(
         &self,
         connector: &Connector,
@@ -295,7 +362,10 @@ impl Engine<'_> {
         finished: Vec<Finished<'_>>,
         traces: Vec<Trace>,
     ) -> (RevisionRun, Vec<String>) {
-        let context = Context { revision, schemas: self.schemas.for_revision(revision) };
+        let context = Context {
+            revision,
+            schemas: self.schemas.for_revision(revision),
+        };
         let mut observations: Vec<Observation> = Vec::new();
         let mut own_mistakes = Vec::new();
         for trace in &traces {
@@ -306,7 +376,9 @@ impl Engine<'_> {
         let mut reasons: BTreeMap<String, String> = BTreeMap::new();
         for skipped in &plan.skipped {
             for requirement in skipped.planned.case.requirements() {
-                reasons.entry(requirement.to_owned()).or_insert_with(|| skipped.reason.clone());
+                reasons
+                    .entry(requirement.to_owned())
+                    .or_insert_with(|| skipped.reason.clone());
             }
         }
         for case in &finished {
@@ -350,14 +422,25 @@ impl Engine<'_> {
     }
 
     /// What was broken during each case: how badly, and in which words.
-    fn broken_by_case<'o>(&self, revision: Revision, observations: &'o [Observation]) -> BTreeMap<&'o str, Vec<(Verdict, &'o str, &'o str)>> {
+    fn broken_by_case<'o>(
+        &self,
+        revision: Revision,
+        observations: &'o [Observation],
+    ) -> BTreeMap<&'o str, Vec<(Verdict, &'o str, &'o str)>> {
         let mut broken: BTreeMap<&str, Vec<(Verdict, &str, &str)>> = BTreeMap::new();
         for observation in observations {
-            let (Outcome::Broken(breach), Some(case)) = (&observation.outcome, observation.case.as_deref()) else { continue };
-            let Some(requirement) = self.catalog.get(&observation.requirement) else { continue };
+            let (Outcome::Broken(breach), Some(case)) = (&observation.outcome, observation.case.as_deref()) else {
+                continue;
+            };
+            let Some(requirement) = self.catalog.get(&observation.requirement) else {
+                continue;
+            };
             if requirement.level(revision).is_some() {
                 let severity = verdict::severity_of(requirement, revision, breach);
-                broken.entry(case).or_default().push((severity.into(), &observation.requirement, &breach.message));
+                broken
+                    .entry(case)
+                    .or_default()
+                    .push((severity.into(), &observation.requirement, &breach.message));
             }
         }
         for messages in broken.values_mut() {
@@ -376,9 +459,15 @@ struct Candidate {
 
 async fn open(connector: &Connector, revision: Revision) -> Result<Candidate, ConnectError> {
     let name = format!("{revision}/shared");
-    let mut session = connector.session(&name, revision, ClientIdentity::touchstone(revision)).await?;
+    let mut session = connector
+        .session(&name, revision, ClientIdentity::touchstone(revision))
+        .await?;
     match session.open().await {
-        Ok(opening) => Ok(Candidate { revision: opening.revision, version: opening.version, session }),
+        Ok(opening) => Ok(Candidate {
+            revision: opening.revision,
+            version: opening.version,
+            session,
+        }),
         Err(problem) => Err(connector.failed_handshake(session, problem).await),
     }
 }
@@ -415,15 +504,23 @@ fn interrupted(planned: Planned<'_>) -> Finished<'_> {
 
 /// Requirements that some case, monitor or schema can judge.
 fn covered(suite: &Suite, by_schema: impl IntoIterator<Item = String>) -> BTreeSet<String> {
-    let monitors = monitor::all().iter().flat_map(|monitor| monitor.requirements.iter().map(|id| (*id).to_owned()));
-    let cases = suite.cases().flat_map(|(_, _, case)| case.requirements().into_iter().map(str::to_owned).collect::<Vec<_>>());
+    let monitors = monitor::all()
+        .iter()
+        .flat_map(|monitor| monitor.requirements.iter().map(|id| (*id).to_owned()));
+    let cases = suite
+        .cases()
+        .flat_map(|(_, _, case)| case.requirements().into_iter().map(str::to_owned).collect::<Vec<_>>());
     monitors.chain(cases).chain(by_schema).collect()
 }
 
 fn case_result(case: &Finished<'_>, broken: &BTreeMap<&str, Vec<(Verdict, &str, &str)>>) -> CaseResult {
     let id = case.planned.id();
     let broken = broken.get(id.as_str()).map_or(&[][..], Vec::as_slice);
-    let kept = case.report.observations.iter().any(|observation| matches!(observation.outcome, Outcome::Kept(_)));
+    let kept = case
+        .report
+        .observations
+        .iter()
+        .any(|observation| matches!(observation.outcome, Outcome::Kept(_)));
     let worst = broken.first().map(|(verdict, ..)| *verdict);
     let unexercised = case.report.unexercised.values().next();
     let verdict = match (worst, &case.report.stopped) {
@@ -436,8 +533,15 @@ fn case_result(case: &Finished<'_>, broken: &BTreeMap<&str, Vec<(Verdict, &str, 
         id,
         title: case.planned.case.title.clone(),
         verdict,
-        reason: case.report.stopped.clone().or_else(|| unexercised.filter(|_| verdict == Verdict::NotExercised).cloned()),
-        messages: broken.iter().map(|(verdict, requirement, message)| format!("{} {requirement}: {message}", verdict.as_str())).collect(),
+        reason: case
+            .report
+            .stopped
+            .clone()
+            .or_else(|| unexercised.filter(|_| verdict == Verdict::NotExercised).cloned()),
+        messages: broken
+            .iter()
+            .map(|(verdict, requirement, message)| format!("{} {requirement}: {message}", verdict.as_str()))
+            .collect(),
         duration_us: case.duration_us,
         trace: case.trace.clone(),
     }

@@ -70,14 +70,23 @@ pub(super) struct Walk {
 impl Inventory {
     /// Lists what the server declares.
     pub(super) async fn take(session: &mut Session, policy: &CallPolicy, allowed: &BTreeSet<String>) -> Self {
-        let mut inventory = Self { policy: policy.clone(), allowed: allowed.clone(), ..Self::default() };
-        let capabilities = session.opening().map(|opening| opening.capabilities.clone()).unwrap_or_default();
+        let mut inventory = Self {
+            policy: policy.clone(),
+            allowed: allowed.clone(),
+            ..Self::default()
+        };
+        let capabilities = session
+            .opening()
+            .map(|opening| opening.capabilities.clone())
+            .unwrap_or_default();
         for (method, capability, _) in LISTS {
             if lookup(&capabilities, capability).is_none() || session.closed().is_some() {
                 continue;
             }
             let walk = walk(session, method).await;
-            if walk.last.pointer("/error/code").and_then(Value::as_i64) == Some(-32601) && method != "resources/templates/list" {
+            if walk.last.pointer("/error/code").and_then(Value::as_i64) == Some(-32601)
+                && method != "resources/templates/list"
+            {
                 inventory.hollow.insert(capability);
             }
             let items = walk.items;
@@ -100,7 +109,10 @@ impl Inventory {
     /// Whether a tool may be called with valid arguments.
     #[must_use]
     pub fn callable(&self, tool: &Value) -> bool {
-        let named = tool.get("name").and_then(Value::as_str).is_some_and(|name| self.allowed.contains(name));
+        let named = tool
+            .get("name")
+            .and_then(Value::as_str)
+            .is_some_and(|name| self.allowed.contains(name));
         match self.policy {
             CallPolicy::All => true,
             CallPolicy::None => false,
@@ -125,7 +137,11 @@ impl Inventory {
     pub fn found(&self, what: &str) -> Option<bool> {
         let tool = |wanted: &dyn Fn(&Value) -> bool| self.tools.iter().any(|tool| self.callable(tool) && wanted(tool));
         let argument = |wanted: &dyn Fn(&Value) -> bool| {
-            self.prompts.iter().filter_map(|prompt| prompt.get("arguments")?.as_array()).flatten().any(wanted)
+            self.prompts
+                .iter()
+                .filter_map(|prompt| prompt.get("arguments")?.as_array())
+                .flatten()
+                .any(wanted)
         };
         Some(match what {
             "safe-tool" => tool(&|_| true),
@@ -146,13 +162,19 @@ impl Inventory {
     #[must_use]
     pub fn coverage(&self) -> ToolCoverage {
         let callable = self.tools.iter().filter(|tool| self.callable(tool)).count();
-        ToolCoverage { listed: self.tools.len(), callable }
+        ToolCoverage {
+            listed: self.tools.len(),
+            callable,
+        }
     }
 }
 
 /// Follows the cursors of a list method, with a seen-set and caps.
 pub(super) async fn walk(session: &mut Session, method: &str) -> Walk {
-    let member = LISTS.iter().find(|(name, ..)| *name == method).map_or("items", |(.., member)| *member);
+    let member = LISTS
+        .iter()
+        .find(|(name, ..)| *name == method)
+        .map_or("items", |(.., member)| *member);
     let mut walk = Walk::default();
     let mut cursor: Option<String> = None;
     while walk.pages < MOST_PAGES && walk.items.len() < MOST_ITEMS {
@@ -162,7 +184,14 @@ pub(super) async fn walk(session: &mut Session, method: &str) -> Walk {
         walk.last = answer.to_value();
         let Some(result) = answer.result() else { break };
         walk.pages += 1;
-        walk.items.extend(result.get(member).and_then(Value::as_array).into_iter().flatten().cloned());
+        walk.items.extend(
+            result
+                .get(member)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .cloned(),
+        );
         match result.get("nextCursor").and_then(Value::as_str) {
             None => {
                 walk.ended = true;

@@ -39,7 +39,12 @@ impl<'a> Finished<'a> {
             report.unexercised.insert(requirement.to_owned(), reason.clone());
         }
         report.stopped = Some(reason);
-        Self { planned, report, duration_us: 0, trace: None }
+        Self {
+            planned,
+            report,
+            duration_us: 0,
+            trace: None,
+        }
     }
 }
 
@@ -59,7 +64,13 @@ const MOST_RESTARTS: usize = 50;
 impl<'a> Lane<'a> {
     /// A lane that goes on with an open session, or opens one when it is needed.
     pub(super) fn new(shared: &'a Shared<'a>, name: &'static str, session: Option<Session>) -> Self {
-        Self { shared, name, session, restarts: 0, traces: Vec::new() }
+        Self {
+            shared,
+            name,
+            session,
+            restarts: 0,
+            traces: Vec::new(),
+        }
     }
 
     /// Runs a case on the lane's session.
@@ -85,13 +96,19 @@ impl<'a> Lane<'a> {
     async fn open(&mut self) -> Result<Session, String> {
         self.restarts += 1;
         if self.restarts > MOST_RESTARTS {
-            return Err(format!("blocked: the server had to be started {MOST_RESTARTS} times already"));
+            return Err(format!(
+                "blocked: the server had to be started {MOST_RESTARTS} times already"
+            ));
         }
-        let number = if self.restarts > 1 || self.name == "shared" { format!("#{}", self.restarts + 1) } else { String::new() };
+        let number = if self.restarts > 1 || self.name == "shared" {
+            format!("#{}", self.restarts + 1)
+        } else {
+            String::new()
+        };
         let name = format!("{}/{}{number}", self.shared.revision, self.name);
-        opened(self.shared, &name, ClientIdentity::touchstone(self.shared.revision)).await.map_err(|error| {
-            format!("blocked: the server could not be started again: {error}")
-        })
+        opened(self.shared, &name, ClientIdentity::touchstone(self.shared.revision))
+            .await
+            .map_err(|error| format!("blocked: the server could not be started again: {error}"))
     }
 
     /// Ends the session and gives back all traces.
@@ -161,7 +178,12 @@ async fn run_case<'a>(shared: &Shared<'_>, planned: Planned<'a>, session: &mut S
     }
     session.end_case(&id);
     let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    Finished { planned, report, duration_us, trace: Some(trace) }
+    Finished {
+        planned,
+        report,
+        duration_us,
+        trace: Some(trace),
+    }
 }
 
 /// The identity that a case wants the client to show.
@@ -180,9 +202,16 @@ fn bindings(revision: Revision, session: &Session) -> Map<String, serde_json::Va
     let opening = session.opening().cloned().unwrap_or_default();
     let mut bindings = Map::new();
     bindings.insert("revision".to_owned(), json!(revision.as_str()));
-    bindings.insert("client".to_owned(), json!({ "info": client.info, "capabilities": client.capabilities }));
-    bindings.insert("server".to_owned(), json!({ "info": opening.server, "capabilities": opening.capabilities }));
-    let fresh = json!({ "name": "touchstone-no-such-name", "uri": "touchstone://no/such/resource", "text": "touchstone" });
+    bindings.insert(
+        "client".to_owned(),
+        json!({ "info": client.info, "capabilities": client.capabilities }),
+    );
+    bindings.insert(
+        "server".to_owned(),
+        json!({ "info": opening.server, "capabilities": opening.capabilities }),
+    );
+    let fresh =
+        json!({ "name": "touchstone-no-such-name", "uri": "touchstone://no/such/resource", "text": "touchstone" });
     bindings.insert("fresh".to_owned(), fresh);
     bindings
 }

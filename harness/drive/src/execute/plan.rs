@@ -106,9 +106,9 @@ fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<String> {
             _ => None,
         },
         Need::Fixture(what) => Some(format!("needs a {}", what.replace('-', " "))),
-        Need::Capability(path) if surroundings.inventory.is_hollow(path.split('.').next().unwrap_or(path)) => {
-            Some(format!("blocked: `{path}` is declared, but its list is an unknown method"))
-        }
+        Need::Capability(path) if surroundings.inventory.is_hollow(path.split('.').next().unwrap_or(path)) => Some(
+            format!("blocked: `{path}` is declared, but its list is an unknown method"),
+        ),
         Need::Circumstance(what) if what == "spawned" && surroundings.spawned => None,
         Need::Circumstance(what) => Some(format!("needs {what}")),
         other => other.unmet(surroundings.transport, surroundings.capabilities),
@@ -119,9 +119,11 @@ fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<String> {
 fn glob_matches(glob: &str, text: &str) -> bool {
     match glob.split_once('*') {
         None => glob == text,
-        Some((start, rest)) => text
-            .strip_prefix(start)
-            .is_some_and(|tail| (0..=tail.len()).filter(|cut| tail.is_char_boundary(*cut)).any(|cut| glob_matches(rest, &tail[cut..]))),
+        Some((start, rest)) => text.strip_prefix(start).is_some_and(|tail| {
+            (0..=tail.len())
+                .filter(|cut| tail.is_char_boundary(*cut))
+                .any(|cut| glob_matches(rest, &tail[cut..]))
+        }),
     }
 }
 

@@ -103,8 +103,15 @@ impl Runner<'_> {
 
     async fn step(&mut self, step: &Step) -> Result<(), Stop> {
         let seen = match &step.action {
-            Action::Request { method, params, id, arguments } => {
-                return self.request(step, method, params.as_ref(), id.as_deref(), arguments.as_ref()).await;
+            Action::Request {
+                method,
+                params,
+                id,
+                arguments,
+            } => {
+                return self
+                    .request(step, method, params.as_ref(), id.as_deref(), arguments.as_ref())
+                    .await;
             }
             Action::Start { method, params } => {
                 let (method, params) = self.filled_in(method, params.as_ref())?;
@@ -112,13 +119,19 @@ impl Runner<'_> {
                 let pending = self.session.start_with(&id, &method, params, self.intent(step)).await;
                 let pending = pending.map_err(|error| Stop::Case(error.to_string()))?;
                 if let Some(name) = &step.name {
-                    self.bindings.insert(name.clone(), json!({ "id": serde_json::from_str::<Value>(&id.to_string()).unwrap_or_default() }));
+                    self.bindings.insert(
+                        name.clone(),
+                        json!({ "id": serde_json::from_str::<Value>(&id.to_string()).unwrap_or_default() }),
+                    );
                     self.pending.insert(name.clone(), pending);
                 }
                 return Ok(());
             }
             Action::AwaitAnswer { of } => {
-                let pending = self.pending.remove(of).ok_or_else(|| Stop::Case(format!("no step started {of:?}")))?;
+                let pending = self
+                    .pending
+                    .remove(of)
+                    .ok_or_else(|| Stop::Case(format!("no step started {of:?}")))?;
                 let answer = self.session.finish(&pending, step.within).await;
                 seen(&answer, Some(pending.sent))
             }
@@ -126,8 +139,13 @@ impl Runner<'_> {
                 let (method, params) = self.filled_in(method, params.as_ref())?;
                 let sent = self.session.notify_with(&method, params, self.intent(step)).await;
                 let seen = self.replies(sent.ok()).await;
-                let answered = seen.value["replies"].as_array().is_some_and(|replies| !replies.is_empty());
-                Seen { spoilt: answered.then_some(ANSWERED), ..seen }
+                let answered = seen.value["replies"]
+                    .as_array()
+                    .is_some_and(|replies| !replies.is_empty());
+                Seen {
+                    spoilt: answered.then_some(ANSWERED),
+                    ..seen
+                }
             }
             Action::Send(message) => {
                 let message = interpolate(message, &self.bindings)?;
@@ -141,9 +159,17 @@ impl Runner<'_> {
                     Some(arrival) => {
                         let mut value = json!({ "outcome": "arrived", "method": method });
                         value["params"] = arrival.value.get("params").cloned().unwrap_or(Value::Null);
-                        Seen { value, events: vec![arrival.event], spoilt: None }
+                        Seen {
+                            value,
+                            events: vec![arrival.event],
+                            spoilt: None,
+                        }
                     }
-                    None => Seen { value: json!({ "outcome": "silence", "method": method }), events: vec![], spoilt: None },
+                    None => Seen {
+                        value: json!({ "outcome": "silence", "method": method }),
+                        events: vec![],
+                        spoilt: None,
+                    },
                 }
             }
             Action::Answer { replies } => {
@@ -158,14 +184,24 @@ impl Runner<'_> {
                 let outcome = if arrivals.is_empty() { "silence" } else { "message" };
                 let messages: Vec<&Value> = arrivals.iter().map(|arrival| &arrival.value).collect();
                 let events = arrivals.iter().map(|arrival| arrival.event).collect();
-                Seen { value: json!({ "outcome": outcome, "messages": messages }), events, spoilt: None }
+                Seen {
+                    value: json!({ "outcome": outcome, "messages": messages }),
+                    events,
+                    spoilt: None,
+                }
             }
             Action::CloseStdin => {
-                self.session.connection().close_stdin().map_err(|error| Stop::Case(error.to_string()))?;
+                self.session
+                    .connection()
+                    .close_stdin()
+                    .map_err(|error| Stop::Case(error.to_string()))?;
                 return Ok(());
             }
             Action::Signal(name) => {
-                self.session.connection().signal(name).map_err(|error| Stop::Case(error.to_string()))?;
+                self.session
+                    .connection()
+                    .signal(name)
+                    .map_err(|error| Stop::Case(error.to_string()))?;
                 return Ok(());
             }
             Action::ExpectExit => {
@@ -175,7 +211,11 @@ impl Runner<'_> {
                     None => json!({ "outcome": "running" }),
                 };
                 let last = self.session.tap().position().saturating_sub(1);
-                Seen { value, events: vec![last], spoilt: None }
+                Seen {
+                    value,
+                    events: vec![last],
+                    spoilt: None,
+                }
             }
             Action::Probe => {
                 let answer = self.session.probe().await;
@@ -185,10 +225,21 @@ impl Runner<'_> {
                 let first = self.session.tap().position();
                 let walk = walk(self.session, method).await;
                 let last = self.session.tap().position().saturating_sub(1);
-                Seen { value: walk.to_value(), events: vec![last, first], spoilt: None }
+                Seen {
+                    value: walk.to_value(),
+                    events: vec![last, first],
+                    spoilt: None,
+                }
             }
-            Action::ForEach { source, item, at_most, steps } => {
-                return self.for_each(self.inventory.source(*source), item, *at_most, steps).await;
+            Action::ForEach {
+                source,
+                item,
+                at_most,
+                steps,
+            } => {
+                return self
+                    .for_each(self.inventory.source(*source), item, *at_most, steps)
+                    .await;
             }
             Action::Repeat { times, steps } => {
                 for _ in 0..*times {
@@ -221,7 +272,10 @@ impl Runner<'_> {
         let variants = match arguments {
             None => vec![params],
             Some(wanted) => {
-                let tool = self.bindings.get(&wanted.from).ok_or_else(|| Stop::Case(format!("no tool is bound to {:?}", wanted.from)))?;
+                let tool = self
+                    .bindings
+                    .get(&wanted.from)
+                    .ok_or_else(|| Stop::Case(format!("no tool is bound to {:?}", wanted.from)))?;
                 let values = arguments::make(wanted, tool, self.dialect).map_err(Stop::Item)?;
                 let with = |value| {
                     let mut params = params.clone().unwrap_or_else(|| json!({}));
@@ -244,7 +298,11 @@ impl Runner<'_> {
                     let answer = self.session.finish(&pending, step.within).await;
                     seen(&answer, Some(pending.sent))
                 }
-                Err(error) => Seen { value: json!({ "outcome": "closed", "reason": error.to_string() }), events: vec![], spoilt: None },
+                Err(error) => Seen {
+                    value: json!({ "outcome": "closed", "reason": error.to_string() }),
+                    events: vec![],
+                    spoilt: None,
+                },
             };
             self.conclude(step, answer)?;
         }
@@ -254,10 +312,14 @@ impl Runner<'_> {
     async fn parallel(&mut self, steps: &[Step]) -> Result<(), Stop> {
         let mut started = Vec::new();
         for step in steps {
-            let Action::Request { method, params, id, .. } = &step.action else { continue };
+            let Action::Request { method, params, id, .. } = &step.action else {
+                continue;
+            };
             let (method, params) = self.filled_in(method, params.as_ref())?;
             let id = match id.as_deref() {
-                Some(token) => IdToken::from_raw(token).ok_or_else(|| Stop::Case(format!("{token:?} is no id token")))?,
+                Some(token) => {
+                    IdToken::from_raw(token).ok_or_else(|| Stop::Case(format!("{token:?} is no id token")))?
+                }
                 None => self.session.fresh_id(),
             };
             let pending = self.session.start_with(&id, &method, params, self.intent(step)).await;
@@ -271,7 +333,13 @@ impl Runner<'_> {
         Ok(())
     }
 
-    async fn for_each(&mut self, items: Vec<Value>, name: &str, at_most: Option<usize>, steps: &[Step]) -> Result<(), Stop> {
+    async fn for_each(
+        &mut self,
+        items: Vec<Value>,
+        name: &str,
+        at_most: Option<usize>,
+        steps: &[Step],
+    ) -> Result<(), Stop> {
         let outer = self.item.take();
         let mut passed_over = None;
         let mut done = 0;
@@ -279,7 +347,10 @@ impl Runner<'_> {
             if at_most.is_some_and(|most| done >= most) {
                 break;
             }
-            self.item = ["name", "uri", "uriTemplate"].iter().find_map(|key| item.get(*key)?.as_str()).map(str::to_owned);
+            self.item = ["name", "uri", "uriTemplate"]
+                .iter()
+                .find_map(|key| item.get(*key)?.as_str())
+                .map(str::to_owned);
             self.bindings.insert(name.to_owned(), item);
             match self.steps(steps).await {
                 Ok(()) => done += 1,
@@ -303,7 +374,10 @@ impl Runner<'_> {
         self.report.traces.push(self.session.tap().snapshot());
         let number = self.report.traces.len() + 1;
         let name = format!("{}/{}#{number}", self.revision, self.case_id);
-        let fresh = self.connector.session(&name, self.revision, self.session.client()).await;
+        let fresh = self
+            .connector
+            .session(&name, self.revision, self.session.client())
+            .await;
         *self.session = fresh.map_err(|error| Stop::Case(error.to_string()))?;
         self.session.begin_case(self.case_id, self.case.input == Input::Illegal);
         Ok(())
@@ -316,7 +390,13 @@ impl Runner<'_> {
         let intent = if illegal { Intent::Broken } else { Intent::Proper };
         let sent = match self.session.connection().send_chunks(chunks, newline, intent).await {
             Ok(sent) => sent,
-            Err(error) => return Seen { value: json!({ "outcome": "closed", "reason": error.to_string() }), events: vec![], spoilt: None },
+            Err(error) => {
+                return Seen {
+                    value: json!({ "outcome": "closed", "reason": error.to_string() }),
+                    events: vec![],
+                    spoilt: None,
+                };
+            }
         };
         if illegal {
             return self.replies(Some(sent)).await;
@@ -333,11 +413,21 @@ impl Runner<'_> {
         }
         let mut seen = self.replies(Some(sent)).await;
         let mut replies: Vec<Value> = answers.iter().filter_map(|answer| answer.message.clone()).collect();
-        if let Some(worst) = answers.iter().find(|answer| answer.message.is_none()).or(answers.first()) {
-            let Value::Array(strays) = seen.value["replies"].take() else { return seen };
+        if let Some(worst) = answers
+            .iter()
+            .find(|answer| answer.message.is_none())
+            .or(answers.first())
+        {
+            let Value::Array(strays) = seen.value["replies"].take() else {
+                return seen;
+            };
             seen.value = worst.to_value();
             replies.extend(strays);
-            seen.events = answers.iter().filter_map(|answer| answer.event).chain([sent.event]).collect();
+            seen.events = answers
+                .iter()
+                .filter_map(|answer| answer.event)
+                .chain([sent.event])
+                .collect();
         }
         seen.value["replies"] = json!(replies);
         seen
@@ -349,15 +439,29 @@ impl Runner<'_> {
         let status = sent.and_then(|sent| self.session.exchange_status(sent.exchange?));
         let answer = match arrivals.first() {
             Some(first) => Answer::of_arrival(first, status),
-            None if matches!(probe.outcome, Outcome::Closed | Outcome::Silence) => {
-                Answer::closed(probe.reason.as_deref().unwrap_or("the server no longer answers"), status)
-            }
+            None if matches!(probe.outcome, Outcome::Closed | Outcome::Silence) => Answer::closed(
+                probe.reason.as_deref().unwrap_or("the server no longer answers"),
+                status,
+            ),
             None => Answer::silence(status),
         };
         let mut value = answer.to_value();
-        value["replies"] = json!(arrivals.iter().map(|arrival: &Arrival| &arrival.value).collect::<Vec<_>>());
-        let events = arrivals.iter().map(|arrival| arrival.event).chain(sent.map(|sent| sent.event)).collect();
-        Seen { value, events, spoilt: None }
+        value["replies"] = json!(
+            arrivals
+                .iter()
+                .map(|arrival: &Arrival| &arrival.value)
+                .collect::<Vec<_>>()
+        );
+        let events = arrivals
+            .iter()
+            .map(|arrival| arrival.event)
+            .chain(sent.map(|sent| sent.event))
+            .collect();
+        Seen {
+            value,
+            events,
+            spoilt: None,
+        }
     }
 
     async fn http(&mut self, request: &HttpStep, within: Option<Duration>) -> Result<Seen, Stop> {
@@ -376,15 +480,30 @@ impl Runner<'_> {
             (None, Some(text)) => Some(interpolate_text(text, &self.bindings)?.into_bytes()),
             (None, None) => None,
         };
-        let intent = if self.case.input == Input::Illegal { Intent::Broken } else { Intent::Proper };
+        let intent = if self.case.input == Input::Illegal {
+            Intent::Broken
+        } else {
+            Intent::Proper
+        };
         let first = self.session.tap().position();
-        let sent = self.session.connection().request_raw(&request.method, &overrides, body, intent).await;
+        let sent = self
+            .session
+            .connection()
+            .request_raw(&request.method, &overrides, body, intent)
+            .await;
         let sent = sent.map_err(|error| Stop::Case(error.to_string()))?;
         let (answer, headers) = self.session.wait_for_exchange(sent, within).await;
         let mut value = answer.to_value();
-        let headers: Map<String, Value> = headers.into_iter().map(|(name, value)| (name.to_lowercase(), json!(value))).collect();
+        let headers: Map<String, Value> = headers
+            .into_iter()
+            .map(|(name, value)| (name.to_lowercase(), json!(value)))
+            .collect();
         value["http"] = json!({ "status": answer.status, "headers": headers });
-        Ok(Seen { value, events: vec![first], spoilt: None })
+        Ok(Seen {
+            value,
+            events: vec![first],
+            spoilt: None,
+        })
     }
 
     /// What a message of this step is meant to be.
@@ -405,7 +524,10 @@ impl Runner<'_> {
 
     /// Keeps the answer under the step's name and judges the step's expectations.
     fn conclude(&mut self, step: &Step, seen: Seen) -> Result<(), Stop> {
-        let is_request = !matches!(step.action, Action::Silence(_) | Action::Await { .. } | Action::ExpectExit);
+        let is_request = !matches!(
+            step.action,
+            Action::Silence(_) | Action::Await { .. } | Action::ExpectExit
+        );
         for expectation in &step.expect {
             self.judge(expectation, &seen, is_request)?;
         }
@@ -415,14 +537,20 @@ impl Runner<'_> {
         }
         match gone {
             // What comes after the end of the server says nothing, unless the case itself brought the end about.
-            Some(reason) if !matches!(step.action, Action::ExpectExit | Action::Silence(_)) => Err(Stop::Case(format!("blocked: {reason}"))),
+            Some(reason) if !matches!(step.action, Action::ExpectExit | Action::Silence(_)) => {
+                Err(Stop::Case(format!("blocked: {reason}")))
+            }
             _ => Ok(()),
         }
     }
 
     fn judge(&mut self, expectation: &Expectation, seen: &Seen, is_request: bool) -> Result<(), Stop> {
         let id = expectation.requirement.as_str();
-        if self.catalog.get(id).is_none_or(|requirement| requirement.level(self.revision).is_none()) {
+        if self
+            .catalog
+            .get(id)
+            .is_none_or(|requirement| requirement.level(self.revision).is_none())
+        {
             return Ok(());
         }
         if let Some(reason) = seen.spoilt {
@@ -443,17 +571,37 @@ impl Runner<'_> {
                 // Illegal input: any answer is allowed, so this is only worth knowing.
                 let at_most = if illegal { Severity::Info } else { at_most };
                 let message = format!("{}: {message}", self.case.title);
-                Observed::Broken(Breach { message, about: self.item.clone(), at_most, score: Score::Conformance })
+                Observed::Broken(Breach {
+                    message,
+                    about: self.item.clone(),
+                    at_most,
+                    score: Score::Conformance,
+                })
             }
         };
         let trace = self.session.tap().read(|trace| trace.name.clone());
-        let evidence = seen.events.iter().map(|event| Evidence { trace: trace.clone(), event: *event }).collect();
-        self.report.observations.push(Observation { requirement: id.to_owned(), outcome, case: Some(self.case_id.to_owned()), evidence });
+        let evidence = seen
+            .events
+            .iter()
+            .map(|event| Evidence {
+                trace: trace.clone(),
+                event: *event,
+            })
+            .collect();
+        self.report.observations.push(Observation {
+            requirement: id.to_owned(),
+            outcome,
+            case: Some(self.case_id.to_owned()),
+            evidence,
+        });
         Ok(())
     }
 
     fn unexercised(&mut self, requirement: &str, reason: &str) {
-        self.report.unexercised.entry(requirement.to_owned()).or_insert_with(|| reason.to_owned());
+        self.report
+            .unexercised
+            .entry(requirement.to_owned())
+            .or_insert_with(|| reason.to_owned());
     }
 
     /// Notes that the expectations of steps were not judged.
@@ -462,7 +610,9 @@ impl Runner<'_> {
             for expectation in &step.expect {
                 self.unexercised(&expectation.requirement, reason);
             }
-            if let Action::ForEach { steps, .. } | Action::Repeat { steps, .. } | Action::Parallel { steps } = &step.action {
+            if let Action::ForEach { steps, .. } | Action::Repeat { steps, .. } | Action::Parallel { steps } =
+                &step.action
+            {
                 self.unexercised_rest(steps, reason);
             }
         }
@@ -471,7 +621,11 @@ impl Runner<'_> {
 
 fn seen(answer: &Answer, sent: Option<Sent>) -> Seen {
     let events = answer.event.into_iter().chain(sent.map(|sent| sent.event)).collect();
-    Seen { value: answer.to_value(), events, spoilt: (!answer.exact).then_some(OTHER_ID) }
+    Seen {
+        value: answer.to_value(),
+        events,
+        spoilt: (!answer.exact).then_some(OTHER_ID),
+    }
 }
 
 /// The ids of the requests in some bytes: one message, a batch, or several lines.

@@ -33,10 +33,26 @@ pub enum SpawnError {
 }
 
 /// Search path of a desktop client's children.
-const CLEAN_PATH: &str = if cfg!(windows) { r"C:\Windows\system32;C:\Windows" } else { "/usr/local/bin:/usr/bin:/bin" };
+const CLEAN_PATH: &str = if cfg!(windows) {
+    r"C:\Windows\system32;C:\Windows"
+} else {
+    "/usr/local/bin:/usr/bin:/bin"
+};
 /// Variables that a desktop client hands down.
-const HANDED_DOWN: [&str; 12] =
-    ["HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "SHELL", "TERM", "USERPROFILE", "SystemRoot", "APPDATA", "LOCALAPPDATA", "TEMP"];
+const HANDED_DOWN: [&str; 12] = [
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "TMPDIR",
+    "SHELL",
+    "TERM",
+    "USERPROFILE",
+    "SystemRoot",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "TEMP",
+];
 
 /// The full path of the target's program.
 ///
@@ -44,11 +60,18 @@ const HANDED_DOWN: [&str; 12] =
 /// When there is none, with what may have been meant.
 pub fn resolve(target: &CommandTarget) -> Result<PathBuf, SpawnError> {
     let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-    let directory = target.directory.as_ref().map_or(here.clone(), |directory| here.join(directory));
+    let directory = target
+        .directory
+        .as_ref()
+        .map_or(here.clone(), |directory| here.join(directory));
     if !directory.is_dir() {
         return Err(SpawnError::Directory(directory));
     }
-    let path = environment(target).into_iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value);
+    let path = environment(target)
+        .into_iter()
+        .rev()
+        .find(|(name, _)| name == "PATH")
+        .map(|(_, value)| value);
     which::which_in(&target.program, path, &directory).map_err(|_| SpawnError::NotFound {
         program: target.program.to_string_lossy().into_owned(),
         hint: hint(target, &directory),
@@ -58,12 +81,21 @@ pub fn resolve(target: &CommandTarget) -> Result<PathBuf, SpawnError> {
 /// The environment of the server, later entries winning.
 pub(super) fn environment(target: &CommandTarget) -> Vec<(OsString, OsString)> {
     let mut variables: Vec<(OsString, OsString)> = if target.clean_environment {
-        let handed_down = HANDED_DOWN.iter().filter_map(|name| Some(((*name).into(), std::env::var_os(name)?)));
-        std::iter::once(("PATH".into(), CLEAN_PATH.into())).chain(handed_down).collect()
+        let handed_down = HANDED_DOWN
+            .iter()
+            .filter_map(|name| Some(((*name).into(), std::env::var_os(name)?)));
+        std::iter::once(("PATH".into(), CLEAN_PATH.into()))
+            .chain(handed_down)
+            .collect()
     } else {
         std::env::vars_os().collect()
     };
-    variables.extend(target.environment.iter().map(|(name, value)| (name.into(), value.into())));
+    variables.extend(
+        target
+            .environment
+            .iter()
+            .map(|(name, value)| (name.into(), value.into())),
+    );
     variables
 }
 
@@ -84,7 +116,8 @@ fn hint(target: &CommandTarget, directory: &Path) -> String {
         };
     }
     if program.contains(' ') && target.arguments.is_empty() {
-        return ": give the command and its arguments as separate words after --, without quotes around all of them".to_owned();
+        return ": give the command and its arguments as separate words after --, without quotes around all of them"
+            .to_owned();
     }
     for (wrong, right) in [("python", "python3"), ("pip", "pip3"), ("nodejs", "node")] {
         if program == wrong && which::which(right).is_ok() {
@@ -122,7 +155,10 @@ mod tests {
         let mut target = CommandTarget::new("sh", []);
         target.clean_environment = true;
         target.environment.push(("A_KEY".to_owned(), "secret".to_owned()));
-        let names: Vec<String> = environment(&target).into_iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+        let names: Vec<String> = environment(&target)
+            .into_iter()
+            .map(|(name, _)| name.to_string_lossy().into_owned())
+            .collect();
         assert!(names.contains(&"A_KEY".to_owned()) && names.contains(&"PATH".to_owned()));
         assert!(!names.iter().any(|name| name.starts_with("CARGO")), "{names:?}");
     }

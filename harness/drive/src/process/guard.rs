@@ -54,7 +54,11 @@ enum Happening {
     /// The harness is gone.
     HarnessGone,
     /// A child ended; the server, or something that was adopted.
-    Ended { pid: Pid, code: Option<i32>, signal: Option<i32> },
+    Ended {
+        pid: Pid,
+        code: Option<i32>,
+        signal: Option<i32>,
+    },
 }
 
 fn run(control: &UnixStream, mut command: Command) -> i32 {
@@ -67,7 +71,9 @@ fn run(control: &UnixStream, mut command: Command) -> i32 {
             return 1;
         }
     };
-    let Some(server) = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default()) else { return 1 };
+    let Some(server) = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default()) else {
+        return 1;
+    };
     // The server has these now; a copy here would keep its pipes open.
     if let Ok(null) = std::fs::File::options().read(true).write(true).open("/dev/null") {
         let _ = rustix::stdio::dup2_stdin(&null);
@@ -124,7 +130,11 @@ fn listen(control: UnixStream, sender: &mpsc::Sender<Happening>) {
 fn reap(sender: &mpsc::Sender<Happening>) {
     while let Ok(ended) = rustix::process::wait(WaitOptions::empty()) {
         if let Some((pid, status)) = ended {
-            let happening = Happening::Ended { pid, code: status.exit_status(), signal: status.terminating_signal() };
+            let happening = Happening::Ended {
+                pid,
+                code: status.exit_status(),
+                signal: status.terminating_signal(),
+            };
             if sender.send(happening).is_err() {
                 return;
             }
@@ -138,8 +148,15 @@ fn survivors() -> Vec<String> {
     loop {
         let alive = descendants();
         if alive.is_empty() || Instant::now() > deadline {
-            let name = |name: &str| name.chars().map(|c| if c == ',' || c.is_control() { '_' } else { c }).collect::<String>();
-            return alive.iter().map(|(pid, comm)| format!("{}:{}", pid.as_raw_nonzero(), name(comm))).collect();
+            let name = |name: &str| {
+                name.chars()
+                    .map(|c| if c == ',' || c.is_control() { '_' } else { c })
+                    .collect::<String>()
+            };
+            return alive
+                .iter()
+                .map(|(pid, comm)| format!("{}:{}", pid.as_raw_nonzero(), name(comm)))
+                .collect();
         }
         std::thread::sleep(LOOK);
     }
@@ -165,15 +182,24 @@ fn end_everything(server: Pid) {
 fn descendants() -> Vec<(Pid, String)> {
     let mut children: BTreeMap<i32, Vec<(i32, String)>> = BTreeMap::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
         // The name stands in parentheses and may hold anything, so the fields after it are counted from its end.
-        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
-        let (Some(open), Some(close)) = (stat.find('('), stat.rfind(')')) else { continue };
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else {
+            continue;
+        };
+        let (Some(open), Some(close)) = (stat.find('('), stat.rfind(')')) else {
+            continue;
+        };
         let mut fields = stat[close + 1..].split_whitespace();
         let state = fields.next().unwrap_or_default();
         let parent = fields.next().and_then(|field| field.parse::<i32>().ok());
         if let (Some(parent), false) = (parent, matches!(state, "Z" | "X")) {
-            children.entry(parent).or_default().push((pid, stat[open + 1..close].to_owned()));
+            children
+                .entry(parent)
+                .or_default()
+                .push((pid, stat[open + 1..close].to_owned()));
         }
     }
     let mut found = Vec::new();

@@ -34,7 +34,11 @@ pub struct Ladder {
 
 impl Default for Ladder {
     fn default() -> Self {
-        Self { stdin: Duration::from_secs(5), term: Duration::from_secs(2), kill: Duration::from_secs(2) }
+        Self {
+            stdin: Duration::from_secs(5),
+            term: Duration::from_secs(2),
+            kill: Duration::from_secs(2),
+        }
     }
 }
 
@@ -72,7 +76,11 @@ impl ServerProcess {
     ///
     /// # Errors
     /// When the program is not there or the system refuses to start it.
-    pub async fn start(target: &CommandTarget, options: &ProcessOptions, tap: &Tap) -> Result<(Self, Streams), SpawnError> {
+    pub async fn start(
+        target: &CommandTarget,
+        options: &ProcessOptions,
+        tap: &Tap,
+    ) -> Result<(Self, Streams), SpawnError> {
         let program = resolve(target)?;
         let guard = match &options.guard {
             GuardProgram::None => None,
@@ -81,7 +89,10 @@ impl ServerProcess {
             }
             GuardProgram::Path(path) => Some(path.clone()),
         };
-        let refused = |error: std::io::Error| SpawnError::Refused { program: program.display().to_string(), error: error.to_string() };
+        let refused = |error: std::io::Error| SpawnError::Refused {
+            program: program.display().to_string(),
+            error: error.to_string(),
+        };
         #[cfg(target_os = "linux")]
         if let Some(guard) = guard {
             return Self::start_guarded(&guard, &program, target, tap).await;
@@ -102,11 +113,23 @@ impl ServerProcess {
         let follower = tokio::task::spawn_local(async move {
             if let Ok(status) = child.wait().await {
                 let ended = exit_of(status);
-                recorder.record(EventKind::ProcessExited { code: ended.code, signal: ended.signal });
+                recorder.record(EventKind::ProcessExited {
+                    code: ended.code,
+                    signal: ended.signal,
+                });
                 sender.send_replace(Some(ended));
             }
         });
-        Ok((Self { pid, control: Control::Group(ProcessGroup(pid)), exit, follower: Some(follower), tap: tap.clone() }, streams))
+        Ok((
+            Self {
+                pid,
+                control: Control::Group(ProcessGroup(pid)),
+                exit,
+                follower: Some(follower),
+                tap: tap.clone(),
+            },
+            streams,
+        ))
     }
 
     #[cfg(target_os = "linux")]
@@ -122,18 +145,25 @@ impl ServerProcess {
         let mut secret = [0_u8; 16];
         getrandom::fill(&mut secret).map_err(|error| SpawnError::Guard(error.to_string()))?;
         let name = format!("touchstone-{}-{:032x}", std::process::id(), u128::from_le_bytes(secret));
-        let listener = std::os::unix::net::UnixListener::bind_addr(&super::guard::address(name.as_bytes()).map_err(trouble)?);
+        let listener =
+            std::os::unix::net::UnixListener::bind_addr(&super::guard::address(name.as_bytes()).map_err(trouble)?);
         let listener = listener.map_err(trouble)?;
         listener.set_nonblocking(true).map_err(trouble)?;
         let listener = tokio::net::UnixListener::from_std(listener).map_err(trouble)?;
 
         let mut command = Command::new(guard);
         prepare(&mut command, target);
-        command.arg(super::guard::ARGUMENT).arg(&name).arg(program).args(&target.arguments);
+        command
+            .arg(super::guard::ARGUMENT)
+            .arg(&name)
+            .arg(program)
+            .args(&target.arguments);
         let mut child = command.spawn().map_err(trouble)?;
         let streams = streams(&mut child)?;
         let connected = tokio::time::timeout(Duration::from_secs(10), listener.accept()).await;
-        let (socket, _) = connected.map_err(|_| SpawnError::Guard("it did not connect in time".to_owned()))?.map_err(trouble)?;
+        let (socket, _) = connected
+            .map_err(|_| SpawnError::Guard("it did not connect in time".to_owned()))?
+            .map_err(trouble)?;
         let (reader, writer) = socket.into_split();
         let mut lines = BufReader::new(reader).lines();
         let first = tokio::time::timeout(Duration::from_secs(10), lines.next_line()).await;
@@ -141,7 +171,10 @@ impl ServerProcess {
         let pid = match first.split_once(' ') {
             Some(("started", pid)) => pid.parse().unwrap_or_default(),
             Some(("failed", error)) => {
-                return Err(SpawnError::Refused { program: program.display().to_string(), error: error.to_owned() });
+                return Err(SpawnError::Refused {
+                    program: program.display().to_string(),
+                    error: error.to_owned(),
+                });
             }
             _ => return Err(SpawnError::Guard("it said nothing".to_owned())),
         };
@@ -153,16 +186,27 @@ impl ServerProcess {
                 match line.split_once(' ') {
                     Some(("exited", rest)) => {
                         let mut numbers = rest.split(' ').map(|word| word.parse::<i32>().ok());
-                        let ended = Exit { code: numbers.next().flatten(), signal: numbers.next().flatten() };
-                        recorder.record(EventKind::ProcessExited { code: ended.code, signal: ended.signal });
+                        let ended = Exit {
+                            code: numbers.next().flatten(),
+                            signal: numbers.next().flatten(),
+                        };
+                        recorder.record(EventKind::ProcessExited {
+                            code: ended.code,
+                            signal: ended.signal,
+                        });
                         sender.send_replace(Some(ended));
                     }
                     Some(("survivors", list)) if !list.is_empty() => {
                         let survivor = |entry: &str| {
                             let (pid, name) = entry.split_once(':')?;
-                            Some(Survivor { pid: pid.parse().ok()?, name: name.to_owned() })
+                            Some(Survivor {
+                                pid: pid.parse().ok()?,
+                                name: name.to_owned(),
+                            })
                         };
-                        recorder.record(EventKind::Survivors { processes: list.split(',').filter_map(survivor).collect() });
+                        recorder.record(EventKind::Survivors {
+                            processes: list.split(',').filter_map(survivor).collect(),
+                        });
                     }
                     _ => {}
                 }
@@ -170,7 +214,16 @@ impl ServerProcess {
             // The guard itself is reaped here, so that no zombie is left.
             let _ = child.wait().await;
         });
-        Ok((Self { pid, control: Control::Guard(writer), exit, follower: Some(follower), tap: tap.clone() }, streams))
+        Ok((
+            Self {
+                pid,
+                control: Control::Guard(writer),
+                exit,
+                follower: Some(follower),
+                tap: tap.clone(),
+            },
+            streams,
+        ))
     }
 
     /// The server's process id.
@@ -211,12 +264,17 @@ impl ServerProcess {
         if !["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL"].contains(&name) {
             return Err(format!("{name} is not one of SIGTERM, SIGINT, SIGHUP, SIGKILL"));
         }
-        self.tap.record(EventKind::Signalled { signal: name.to_owned() });
+        self.tap.record(EventKind::Signalled {
+            signal: name.to_owned(),
+        });
         match &mut self.control {
             #[cfg(target_os = "linux")]
             Control::Guard(writer) => {
                 let line = format!("signal {name}\n");
-                writer.try_write(line.as_bytes()).map(|_| ()).map_err(|error| format!("the guard is gone: {error}"))
+                writer
+                    .try_write(line.as_bytes())
+                    .map(|_| ())
+                    .map_err(|error| format!("the guard is gone: {error}"))
             }
             Control::Group(group) => group.signal(name),
         }
@@ -241,7 +299,10 @@ impl ServerProcess {
 
 /// Environment, directory and pipes of a command.
 fn prepare(command: &mut Command, target: &CommandTarget) {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.env_clear().envs(environment(target));
     if let Some(directory) = &target.directory {
         command.current_dir(directory);
@@ -260,7 +321,10 @@ fn exit_of(status: std::process::ExitStatus) -> Exit {
     let signal = std::os::unix::process::ExitStatusExt::signal(&status);
     #[cfg(not(unix))]
     let signal = None;
-    Exit { code: status.code(), signal }
+    Exit {
+        code: status.code(),
+        signal,
+    }
 }
 
 /// A process group that is killed when it is dropped.
@@ -277,7 +341,11 @@ impl ProcessGroup {
             _ => Signal::KILL,
         };
         // Group 0 and 1 would be ourselves and everything.
-        let group = i32::try_from(self.0).ok().filter(|pid| *pid > 1).and_then(Pid::from_raw).ok_or("no process group")?;
+        let group = i32::try_from(self.0)
+            .ok()
+            .filter(|pid| *pid > 1)
+            .and_then(Pid::from_raw)
+            .ok_or("no process group")?;
         kill_process_group(group, signal).map_err(|error| error.to_string())
     }
 

@@ -61,7 +61,14 @@ impl Answer {
         } else {
             Outcome::Result
         };
-        Self { outcome, message: Some(message), event, status, reason: None, exact: true }
+        Self {
+            outcome,
+            message: Some(message),
+            event,
+            status,
+            reason: None,
+            exact: true,
+        }
     }
 
     /// The answer that the first of some unasked-for responses is, if there is one.
@@ -70,16 +77,41 @@ impl Answer {
     }
 
     pub(crate) fn silence(status: Option<u16>) -> Self {
-        Self { outcome: Outcome::Silence, message: None, event: None, status, reason: None, exact: true }
+        Self {
+            outcome: Outcome::Silence,
+            message: None,
+            event: None,
+            status,
+            reason: None,
+            exact: true,
+        }
     }
 
     pub(crate) fn closed(reason: &str, status: Option<u16>) -> Self {
-        Self { outcome: Outcome::Closed, message: None, event: None, status, reason: Some(reason.to_owned()), exact: true }
+        Self {
+            outcome: Outcome::Closed,
+            message: None,
+            event: None,
+            status,
+            reason: Some(reason.to_owned()),
+            exact: true,
+        }
     }
 
     pub(crate) fn refused(status: Option<u16>, failure: Option<String>) -> Self {
-        let outcome = if status.is_some() { Outcome::Refused } else { Outcome::Closed };
-        Self { outcome, message: None, event: None, status, reason: failure, exact: true }
+        let outcome = if status.is_some() {
+            Outcome::Refused
+        } else {
+            Outcome::Closed
+        };
+        Self {
+            outcome,
+            message: None,
+            event: None,
+            status,
+            reason: failure,
+            exact: true,
+        }
     }
 
     /// The result, if there is one.

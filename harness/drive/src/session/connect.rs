@@ -15,8 +15,8 @@ use crate::process::{ProcessOptions, SpawnError};
 use crate::tap::{DEFAULT_TRACE_BYTES, Tap};
 use crate::target::Target;
 use crate::transport::{
-    Connection, DetectError, HttpError, HttpSseConnection, HttpSseError, StdioConnection, StdioOptions, StreamableHttpConnection,
-    TransportLimits, detect,
+    Connection, DetectError, HttpError, HttpSseConnection, HttpSseError, StdioConnection, StdioOptions,
+    StreamableHttpConnection, TransportLimits, detect,
 };
 
 /// How connections are made.
@@ -113,7 +113,9 @@ impl Connector {
             Target::Command(_) => TransportKind::Stdio,
             Target::Url(url) => match url.transport {
                 Some(TransportKind::Stdio) => {
-                    return Err(ConnectError::Mismatch("a URL cannot be reached over stdio; give a command after `--` instead".to_owned()));
+                    return Err(ConnectError::Mismatch(
+                        "a URL cannot be reached over stdio; give a command after `--` instead".to_owned(),
+                    ));
                 }
                 Some(transport) => transport,
                 None => {
@@ -124,7 +126,13 @@ impl Connector {
                 }
             },
         };
-        Ok(Self { target, transport, options, sessions: Cell::new(0), slow_exit: Cell::new(false) })
+        Ok(Self {
+            target,
+            transport,
+            options,
+            sessions: Cell::new(0),
+            slow_exit: Cell::new(false),
+        })
     }
 
     /// The transport.
@@ -149,7 +157,12 @@ impl Connector {
     ///
     /// # Errors
     /// When the server cannot be started or reached.
-    pub async fn session(&self, name: &str, revision: Revision, client: ClientIdentity) -> Result<Session, ConnectError> {
+    pub async fn session(
+        &self,
+        name: &str,
+        revision: Revision,
+        client: ClientIdentity,
+    ) -> Result<Session, ConnectError> {
         let protocol = protocol_for(revision, client).ok_or(ConnectError::Unspoken(revision))?;
         let tap = Tap::new(name, self.transport, self.options.trace_bytes);
         let connection = self.connection(&tap).await?;
@@ -163,8 +176,12 @@ impl Connector {
             session.connection().shorten_grace(SHORT_GRACE);
         }
         session.close().await;
-        let had_to_be_ended =
-            session.tap().read(|trace| trace.events.iter().any(|event| matches!(&event.kind, EventKind::Signalled { .. })));
+        let had_to_be_ended = session.tap().read(|trace| {
+            trace
+                .events
+                .iter()
+                .any(|event| matches!(&event.kind, EventKind::Signalled { .. }))
+        });
         if had_to_be_ended {
             self.slow_exit.set(true);
         }
@@ -176,8 +193,12 @@ impl Connector {
         self.end(&mut session).await;
         let stdout = session.tap().read(|trace| {
             trace.events.iter().find_map(|event| match &event.kind {
-                EventKind::Received { payload, channel: Channel::Stdout, .. }
-                    if !payload.bytes().trim_ascii().is_empty() && !payload.bytes().trim_ascii_start().starts_with(b"{") =>
+                EventKind::Received {
+                    payload,
+                    channel: Channel::Stdout,
+                    ..
+                } if !payload.bytes().trim_ascii().is_empty()
+                    && !payload.bytes().trim_ascii_start().starts_with(b"{") =>
                 {
                     Some(payload.text().into_owned())
                 }
@@ -185,18 +206,31 @@ impl Connector {
             })
         });
         let hint = hint::for_start_failure(&problem.reason, &stderr, stdout.as_deref());
-        ConnectError::Handshake(HandshakeFailure { refused: problem.refused, reason: problem.reason, stderr, stdout, hint })
+        ConnectError::Handshake(HandshakeFailure {
+            refused: problem.refused,
+            reason: problem.reason,
+            stderr,
+            stdout,
+            hint,
+        })
     }
 
     async fn connection(&self, tap: &Tap) -> Result<Connection, ConnectError> {
         let limits = &self.options.transport;
         Ok(match (&self.target, self.transport) {
             (Target::Command(command), _) => {
-                let options = StdioOptions { limits: limits.clone(), process: self.options.process.clone() };
+                let options = StdioOptions {
+                    limits: limits.clone(),
+                    process: self.options.process.clone(),
+                };
                 Connection::Stdio(StdioConnection::open(command, &options, tap.clone()).await?)
             }
-            (Target::Url(url), TransportKind::HttpSse) => Connection::HttpSse(HttpSseConnection::open(url, limits, tap.clone()).await?),
-            (Target::Url(url), _) => Connection::StreamableHttp(StreamableHttpConnection::open(url, limits, tap.clone())?),
+            (Target::Url(url), TransportKind::HttpSse) => {
+                Connection::HttpSse(HttpSseConnection::open(url, limits, tap.clone()).await?)
+            }
+            (Target::Url(url), _) => {
+                Connection::StreamableHttp(StreamableHttpConnection::open(url, limits, tap.clone())?)
+            }
         })
     }
 }

@@ -106,7 +106,13 @@ pub struct Session {
 impl Session {
     /// A session over a connection on which nothing was said yet.
     #[must_use]
-    pub fn new(connection: Connection, tap: Tap, revision: Revision, protocol: Box<dyn Protocol>, limits: SessionLimits) -> Self {
+    pub fn new(
+        connection: Connection,
+        tap: Tap,
+        revision: Revision,
+        protocol: Box<dyn Protocol>,
+        limits: SessionLimits,
+    ) -> Self {
         let replies = ReplyPolicy::new(protocol.client_capabilities());
         Self {
             connection,
@@ -148,7 +154,10 @@ impl Session {
         }
         if let Some(method) = self.protocol.opening_notification() {
             // Over HTTP every message is a request of its own: the next one must not overtake this one.
-            let sent = self.notify(&method, None).await.map_err(|error| OpeningProblem { refused: false, reason: error.to_string() })?;
+            let sent = self.notify(&method, None).await.map_err(|error| OpeningProblem {
+                refused: false,
+                reason: error.to_string(),
+            })?;
             let deadline = Instant::now() + self.limits.request;
             while let Some(exchange) = sent.exchange.filter(|exchange| !self.ended.contains_key(exchange)) {
                 if self.closed.is_some() || !self.pump(deadline).await {
@@ -221,7 +230,12 @@ impl Session {
     ///
     /// # Errors
     /// When it cannot be handed over.
-    pub async fn start(&mut self, id: &IdToken, method: &str, params: Option<Value>) -> Result<Pending, TransportError> {
+    pub async fn start(
+        &mut self,
+        id: &IdToken,
+        method: &str,
+        params: Option<Value>,
+    ) -> Result<Pending, TransportError> {
         self.start_with(id, method, params, Intent::Proper).await
     }
 
@@ -241,7 +255,11 @@ impl Session {
         let sent = self.send_bytes(&bytes, intent).await?;
         self.answered.remove(id.as_str());
         self.outstanding.push(id.clone());
-        Ok(Pending { id: id.clone(), sent, since: Instant::now() })
+        Ok(Pending {
+            id: id.clone(),
+            sent,
+            since: Instant::now(),
+        })
     }
 
     /// Waits for the answer of a request.
@@ -254,15 +272,23 @@ impl Session {
     }
 
     async fn answer_to(&mut self, pending: &Pending, within: Option<Duration>) -> Answer {
-        let limit = within.unwrap_or(if self.answered_once { self.limits.request } else { self.limits.start });
+        let limit = within.unwrap_or(if self.answered_once {
+            self.limits.request
+        } else {
+            self.limits.start
+        });
         let deadline = pending.since + limit;
         loop {
             if let Some(position) = self.position_of_answer(pending) {
                 let arrival = self.answers.remove(position);
                 self.answered_once = true;
                 let exact = arrival.id.as_ref().is_none_or(|id| id.same_value(&pending.id));
-                self.answered.insert(arrival.id.map_or_else(String::new, |id| id.to_string()));
-                return Answer { exact, ..Answer::of_message(arrival.value, Some(arrival.event), self.status(pending)) };
+                self.answered
+                    .insert(arrival.id.map_or_else(String::new, |id| id.to_string()));
+                return Answer {
+                    exact,
+                    ..Answer::of_message(arrival.value, Some(arrival.event), self.status(pending))
+                };
             }
             if let Some(reason) = self.closed.clone() {
                 return Answer::closed(&reason, self.status(pending));
@@ -273,7 +299,10 @@ impl Session {
             }
             if !self.pump(deadline).await {
                 let waited_ms = u64::try_from(pending.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-                self.tap.record(EventKind::GaveUp { id: pending.id.to_string(), waited_ms });
+                self.tap.record(EventKind::GaveUp {
+                    id: pending.id.to_string(),
+                    waited_ms,
+                });
                 if let Some(exchange) = pending.sent.exchange {
                     self.connection.abandon(exchange);
                 }
@@ -294,7 +323,12 @@ impl Session {
     ///
     /// # Errors
     /// When it cannot be handed over.
-    pub async fn notify_with(&mut self, method: &str, params: Option<Value>, intent: Intent) -> Result<Sent, TransportError> {
+    pub async fn notify_with(
+        &mut self,
+        method: &str,
+        params: Option<Value>,
+        intent: Intent,
+    ) -> Result<Sent, TransportError> {
         let params = self.protocol.dress(method, params);
         let bytes = jsonrpc::notification_bytes(method, params.as_ref());
         self.send_bytes(&bytes, intent).await
@@ -343,7 +377,11 @@ impl Session {
     pub async fn wait_for(&mut self, method: &str, within: Duration) -> Option<Arrival> {
         let deadline = Instant::now() + within;
         loop {
-            if let Some(position) = self.inbox.iter().position(|arrival| arrival.method.as_deref() == Some(method)) {
+            if let Some(position) = self
+                .inbox
+                .iter()
+                .position(|arrival| arrival.method.as_deref() == Some(method))
+            {
                 return Some(self.inbox.remove(position));
             }
             if self.closed.is_some() || !self.pump(deadline).await {
@@ -377,7 +415,10 @@ impl Session {
 
     /// Marks in the trace that a case begins to use the session.
     pub fn begin_case(&mut self, case: &str, illegal: bool) {
-        self.tap.record(EventKind::CaseStarted { case: case.to_owned(), illegal });
+        self.tap.record(EventKind::CaseStarted {
+            case: case.to_owned(),
+            illegal,
+        });
     }
 
     /// Marks in the trace that the case is done.
@@ -389,16 +430,26 @@ impl Session {
     #[must_use]
     pub fn ending(&self) -> bool {
         self.tap.read(|trace| {
-            trace.events.iter().any(|event| matches!(event.kind, EventKind::StdinClosed | EventKind::Signalled { .. }))
+            trace
+                .events
+                .iter()
+                .any(|event| matches!(event.kind, EventKind::StdinClosed | EventKind::Signalled { .. }))
         })
     }
 
     /// Waits until an HTTP exchange is over, or gave a message, and tells how it went.
-    pub async fn wait_for_exchange(&mut self, exchange: u32, within: Option<Duration>) -> (Answer, Vec<(String, String)>) {
+    pub async fn wait_for_exchange(
+        &mut self,
+        exchange: u32,
+        within: Option<Duration>,
+    ) -> (Answer, Vec<(String, String)>) {
         let deadline = Instant::now() + within.unwrap_or(self.limits.request);
         while self.closed.is_none() && !self.ended.contains_key(&exchange) && self.pump(deadline).await {}
         let status = self.statuses.get(&exchange).copied();
-        let position = self.answers.iter().position(|arrival| self.exchange_of(arrival.event) == Some(exchange));
+        let position = self
+            .answers
+            .iter()
+            .position(|arrival| self.exchange_of(arrival.event) == Some(exchange));
         let answer = match (position, self.ended.get(&exchange)) {
             (Some(position), _) => {
                 let arrival = self.answers.remove(position);
@@ -409,7 +460,11 @@ impl Session {
         };
         let headers = self.tap.read(|trace| {
             trace.events.iter().find_map(|event| match &event.kind {
-                EventKind::HttpResponse { exchange: found, headers, .. } if *found == exchange => Some(headers.clone()),
+                EventKind::HttpResponse {
+                    exchange: found,
+                    headers,
+                    ..
+                } if *found == exchange => Some(headers.clone()),
                 _ => None,
             })
         });
@@ -424,7 +479,9 @@ impl Session {
 
     /// Takes in the next thing that the connection gives. False when nothing came before the deadline.
     async fn pump(&mut self, deadline: Instant) -> bool {
-        let Ok(incoming) = tokio::time::timeout_at(deadline, self.connection.receive()).await else { return false };
+        let Ok(incoming) = tokio::time::timeout_at(deadline, self.connection.receive()).await else {
+            return false;
+        };
         match incoming {
             None => {
                 self.closed.get_or_insert_with(|| "the connection is closed".to_owned());
@@ -443,7 +500,12 @@ impl Session {
 
     /// Sorts a frame: answers, requests to be answered, and the rest.
     async fn take_in(&mut self, bytes: &[u8], event: usize) {
-        let Reading::Complete(Document { shape, value: Some(value), .. }) = jsonrpc::read(bytes, &jsonrpc::Limits::default()) else {
+        let Reading::Complete(Document {
+            shape,
+            value: Some(value),
+            ..
+        }) = jsonrpc::read(bytes, &jsonrpc::Limits::default())
+        else {
             return; // In the trace; monitors judge it.
         };
         match (shape, value) {
@@ -462,7 +524,12 @@ impl Session {
                 // In the trace; the monitors judge it.
             }
             Shape::Response { id } | Shape::ErrorResponse { id } => {
-                self.answers.push(Arrival { event, value, method: None, id });
+                self.answers.push(Arrival {
+                    event,
+                    value,
+                    method: None,
+                    id,
+                });
                 self.trim();
             }
             Shape::Request { id, method, .. } => {
@@ -470,11 +537,21 @@ impl Session {
                     // A server that does not take the reply is noticed by the request that waits.
                     let _ = self.connection.send(&reply, Intent::Proper).await;
                 }
-                self.inbox.push(Arrival { event, value, method: Some(method), id: Some(id) });
+                self.inbox.push(Arrival {
+                    event,
+                    value,
+                    method: Some(method),
+                    id: Some(id),
+                });
                 self.trim();
             }
             Shape::Notification { method, .. } => {
-                self.inbox.push(Arrival { event, value, method: Some(method), id: None });
+                self.inbox.push(Arrival {
+                    event,
+                    value,
+                    method: Some(method),
+                    id: None,
+                });
                 self.trim();
             }
             _ => {}
@@ -483,7 +560,11 @@ impl Session {
 
     /// Whether a response with this id came before, and no request waits for another.
     fn is_repeated(&self, id: &IdToken) -> bool {
-        self.answered.contains(id.as_str()) && !self.outstanding.iter().any(|other| other.same_value(id) || answer::similar(other, id))
+        self.answered.contains(id.as_str())
+            && !self
+                .outstanding
+                .iter()
+                .any(|other| other.same_value(id) || answer::similar(other, id))
     }
 
     /// Keeps what waits unread within bounds; the trace has it all.
@@ -498,29 +579,39 @@ impl Session {
     /// id in the same exchange.
     fn position_of_answer(&self, pending: &Pending) -> Option<usize> {
         let by = |wanted: &dyn Fn(&IdToken) -> bool| {
-            self.answers.iter().position(|arrival| arrival.event > pending.sent.event && arrival.id.as_ref().is_some_and(wanted))
+            self.answers
+                .iter()
+                .position(|arrival| arrival.event > pending.sent.event && arrival.id.as_ref().is_some_and(wanted))
         };
         // An id of another type is taken for this request's only if it is not the very id of another one.
         let nobodys = |id: &IdToken| {
             let owners = self.outstanding.iter().filter(|other| other.same_value(id)).count();
-            let copies = self.answers.iter().filter(|arrival| arrival.id.as_ref().is_some_and(|other| other.same_value(id))).count();
+            let copies = self
+                .answers
+                .iter()
+                .filter(|arrival| arrival.id.as_ref().is_some_and(|other| other.same_value(id)))
+                .count();
             copies > owners
         };
-        by(&|id| id.same_value(&pending.id)).or_else(|| by(&|id| answer::similar(id, &pending.id) && nobodys(id))).or_else(|| {
-            let exchange = pending.sent.exchange?;
-            self.ended.get(&exchange)?;
-            self.answers.iter().position(|arrival| {
-                let unreadable = arrival.value.get("id").is_none_or(Value::is_null) || arrival.value.get("error").is_some();
-                unreadable && self.exchange_of(arrival.event) == Some(exchange)
+        by(&|id| id.same_value(&pending.id))
+            .or_else(|| by(&|id| answer::similar(id, &pending.id) && nobodys(id)))
+            .or_else(|| {
+                let exchange = pending.sent.exchange?;
+                self.ended.get(&exchange)?;
+                self.answers.iter().position(|arrival| {
+                    let unreadable =
+                        arrival.value.get("id").is_none_or(Value::is_null) || arrival.value.get("error").is_some();
+                    unreadable && self.exchange_of(arrival.event) == Some(exchange)
+                })
             })
-        })
     }
 
     fn exchange_of(&self, event: usize) -> Option<u32> {
-        self.tap.read(|trace| match trace.events.get(event).map(|event| &event.kind) {
-            Some(EventKind::Received { exchange, .. }) => *exchange,
-            _ => None,
-        })
+        self.tap
+            .read(|trace| match trace.events.get(event).map(|event| &event.kind) {
+                Some(EventKind::Received { exchange, .. }) => *exchange,
+                _ => None,
+            })
     }
 
     /// Whether the HTTP exchange of a request is over without an answer in sight, and why it failed. An exchange that ends with a 2xx status
@@ -546,5 +637,7 @@ impl Session {
 
 /// Leaves a mark in the trace that an exchange never ended.
 fn exchange_never_ended(tap: &Tap, exchange: u32) {
-    tap.record(EventKind::LimitReached { limit: format!("time for the HTTP exchange {exchange} to end") });
+    tap.record(EventKind::LimitReached {
+        limit: format!("time for the HTTP exchange {exchange} to end"),
+    });
 }

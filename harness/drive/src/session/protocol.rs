@@ -22,7 +22,10 @@ impl ClientIdentity {
         if revision >= Revision::V2025_06_18 {
             capabilities["elicitation"] = json!({});
         }
-        Self { info: json!({ "name": "touchstone", "version": env!("CARGO_PKG_VERSION") }), capabilities }
+        Self {
+            info: json!({ "name": "touchstone", "version": env!("CARGO_PKG_VERSION") }),
+            capabilities,
+        }
     }
 }
 
@@ -114,14 +117,21 @@ impl Protocol for Stateful {
     }
 
     fn opening_request(&self, revision: Revision) -> Option<(String, Value)> {
-        Some(("initialize".to_owned(), Self::initialize_params(&self.client, revision.as_str())))
+        Some((
+            "initialize".to_owned(),
+            Self::initialize_params(&self.client, revision.as_str()),
+        ))
     }
 
     fn opened(&self, _revision: Revision, answer: &Answer) -> Result<Opening, OpeningProblem> {
         let problem = |refused: bool, reason: String| Err(OpeningProblem { refused, reason });
         match (answer.outcome, answer.result()) {
             (Outcome::Result, Some(result)) => {
-                let version = result.get("protocolVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
+                let version = result
+                    .get("protocolVersion")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned();
                 Ok(Opening {
                     revision: version.parse().ok(),
                     version,
@@ -130,15 +140,28 @@ impl Protocol for Stateful {
                 })
             }
             (Outcome::Error, _) => {
-                let error = answer.message.as_ref().and_then(|message| message.get("error")).map(Value::to_string);
-                problem(true, format!("initialize was answered with the error {}", error.unwrap_or_default()))
+                let error = answer
+                    .message
+                    .as_ref()
+                    .and_then(|message| message.get("error"))
+                    .map(Value::to_string);
+                problem(
+                    true,
+                    format!("initialize was answered with the error {}", error.unwrap_or_default()),
+                )
             }
             (Outcome::Refused, _) => {
                 let status = answer.status.map(|status| status.to_string()).unwrap_or_default();
                 problem(true, format!("initialize was answered with HTTP status {status}"))
             }
             (Outcome::Silence, _) => problem(false, "initialize was not answered in time".to_owned()),
-            _ => problem(false, answer.reason.clone().unwrap_or_else(|| "the server went away during initialize".to_owned())),
+            _ => problem(
+                false,
+                answer
+                    .reason
+                    .clone()
+                    .unwrap_or_else(|| "the server went away during initialize".to_owned()),
+            ),
         }
     }
 

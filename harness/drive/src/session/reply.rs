@@ -19,7 +19,11 @@ impl ReplyPolicy {
     /// Answers for a client that declares these capabilities.
     #[must_use]
     pub fn new(capabilities: Value) -> Self {
-        Self { capabilities, overrides: Map::new(), answered: 0 }
+        Self {
+            capabilities,
+            overrides: Map::new(),
+            answered: 0,
+        }
     }
 
     /// Answers a method in a special way until [`ReplyPolicy::reset`]: `{"result": ...}`, `{"error": {...}}`, or null for no answer at all.
@@ -55,7 +59,9 @@ impl ReplyPolicy {
         let declared = |capability: &str| self.capabilities.get(capability).is_some();
         match method {
             "ping" => json!({ "result": {} }),
-            "roots/list" if declared("roots") => json!({ "result": { "roots": [{ "uri": "file:///touchstone", "name": "touchstone" }] } }),
+            "roots/list" if declared("roots") => {
+                json!({ "result": { "roots": [{ "uri": "file:///touchstone", "name": "touchstone" }] } })
+            }
             "sampling/createMessage" if declared("sampling") => json!({ "result": {
                 "role": "assistant",
                 "content": { "type": "text", "text": "This is a canned answer." },
@@ -71,7 +77,10 @@ impl ReplyPolicy {
 /// Fills in a form with the simplest valid content; a form that cannot be filled in, or a URL, is declined.
 fn elicited(params: Option<&Value>) -> Value {
     let schema = params.and_then(|params| params.get("requestedSchema"));
-    match schema.and_then(|schema| Generator::new(schema).ok()).and_then(|generator| generator.simplest().ok()) {
+    match schema
+        .and_then(|schema| Generator::new(schema).ok())
+        .and_then(|generator| generator.simplest().ok())
+    {
         Some(content) => json!({ "action": "accept", "content": content }),
         None => json!({ "action": "decline" }),
     }
@@ -89,16 +98,29 @@ mod tests {
     #[test]
     fn ping_is_always_answered_and_the_rest_as_declared() {
         let mut policy = ReplyPolicy::new(json!({ "roots": {} }));
-        assert_eq!(reply(&mut policy, "ping"), json!({"jsonrpc": "2.0", "id": 7, "result": {}}));
-        assert!(reply(&mut policy, "roots/list").pointer("/result/roots/0/uri").is_some());
-        assert_eq!(reply(&mut policy, "sampling/createMessage").pointer("/error/code"), Some(&json!(-32601)));
+        assert_eq!(
+            reply(&mut policy, "ping"),
+            json!({"jsonrpc": "2.0", "id": 7, "result": {}})
+        );
+        assert!(
+            reply(&mut policy, "roots/list")
+                .pointer("/result/roots/0/uri")
+                .is_some()
+        );
+        assert_eq!(
+            reply(&mut policy, "sampling/createMessage").pointer("/error/code"),
+            Some(&json!(-32601))
+        );
     }
 
     #[test]
     fn a_case_may_answer_in_its_own_way() {
         let mut policy = ReplyPolicy::new(json!({}));
         policy.set("roots/list", json!({ "error": { "code": -1, "message": "no" } }));
-        assert_eq!(reply(&mut policy, "roots/list").pointer("/error/code"), Some(&json!(-1)));
+        assert_eq!(
+            reply(&mut policy, "roots/list").pointer("/error/code"),
+            Some(&json!(-1))
+        );
         policy.set("ping", Value::Null);
         assert!(policy.reply(&IdToken::integer(1), "ping", None).is_none());
         policy.reset();
@@ -108,7 +130,9 @@ mod tests {
     #[test]
     fn a_flood_is_not_answered_for_ever() {
         let mut policy = ReplyPolicy::new(json!({}));
-        let answered = (0..MOST + 10).filter(|_| policy.reply(&IdToken::integer(1), "ping", None).is_some()).count();
+        let answered = (0..MOST + 10)
+            .filter(|_| policy.reply(&IdToken::integer(1), "ping", None).is_some())
+            .count();
         assert_eq!(answered, MOST);
     }
 }

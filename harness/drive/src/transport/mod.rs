@@ -236,7 +236,12 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Connection::send`].
-    pub async fn send_chunks(&mut self, chunks: &[Vec<u8>], newline: bool, intent: Intent) -> Result<Sent, TransportError> {
+    pub async fn send_chunks(
+        &mut self,
+        chunks: &[Vec<u8>],
+        newline: bool,
+        intent: Intent,
+    ) -> Result<Sent, TransportError> {
         match self {
             Self::Stdio(connection) => connection.send_chunks(chunks, newline, intent).await,
             other => other.send(&chunks.concat(), intent).await,
@@ -256,7 +261,9 @@ impl Connection {
     /// # Errors
     /// Over HTTP, and when the signal is unknown or cannot be sent.
     pub fn signal(&mut self, name: &str) -> Result<(), TransportError> {
-        self.stdio("a signal")?.signal(name).map_err(TransportError::InvalidRequest)
+        self.stdio("a signal")?
+            .signal(name)
+            .map_err(TransportError::InvalidRequest)
     }
 
     /// Waits for the server process to end.

@@ -60,7 +60,13 @@ impl StdioConnection {
     pub async fn open(target: &CommandTarget, options: &StdioOptions, tap: Tap) -> Result<Self, SpawnError> {
         let (process, streams) = ServerProcess::start(target, &options.process, &tap).await?;
         let (sender, incoming) = mpsc::channel(options.limits.queue_messages);
-        let reader = read_stdout(streams.stdout, sender, process.exit_watch(), options.limits.message_bytes, tap.clone());
+        let reader = read_stdout(
+            streams.stdout,
+            sender,
+            process.exit_watch(),
+            options.limits.message_bytes,
+            tap.clone(),
+        );
         let stderr = Rc::new(RefCell::new(VecDeque::new()));
         let drain = drain_stderr(streams.stderr, Rc::clone(&stderr), tap.clone());
         Ok(Self {
@@ -88,12 +94,23 @@ impl StdioConnection {
     ///
     /// # Errors
     /// When stdin is closed, or the server does not read it in time.
-    pub async fn send_chunks(&mut self, chunks: &[Vec<u8>], newline: bool, intent: Intent) -> Result<Sent, TransportError> {
+    pub async fn send_chunks(
+        &mut self,
+        chunks: &[Vec<u8>],
+        newline: bool,
+        intent: Intent,
+    ) -> Result<Sent, TransportError> {
         let mut event = self.tap.position();
         for line in chunks.concat().split(|byte| *byte == b'\n') {
-            event = self.tap.record(EventKind::Sent { payload: Payload::from(line), exchange: None, intent });
+            event = self.tap.record(EventKind::Sent {
+                payload: Payload::from(line),
+                exchange: None,
+                intent,
+            });
         }
-        let Some(stdin) = &mut self.stdin else { return Err(TransportError::Closed("its input was closed already".to_owned())) };
+        let Some(stdin) = &mut self.stdin else {
+            return Err(TransportError::Closed("its input was closed already".to_owned()));
+        };
         let write = async {
             for (index, chunk) in chunks.iter().enumerate() {
                 if index > 0 {
@@ -110,7 +127,9 @@ impl StdioConnection {
         };
         match tokio::time::timeout(self.write_limit, write).await {
             Ok(Ok(())) => Ok(Sent { event, exchange: None }),
-            Ok(Err(error)) => Err(TransportError::Closed(format!("it no longer reads its input ({error})"))),
+            Ok(Err(error)) => Err(TransportError::Closed(format!(
+                "it no longer reads its input ({error})"
+            ))),
             Err(_) => Err(TransportError::Stalled(self.write_limit)),
         }
     }
@@ -205,7 +224,9 @@ async fn read_stdout(
             let bytes = match line {
                 Line::Complete(bytes) => bytes,
                 Line::TooLong { kept, total } => {
-                    tap.record(EventKind::LimitReached { limit: format!("bytes of one line: it had {total}, {} were kept", kept.len()) });
+                    tap.record(EventKind::LimitReached {
+                        limit: format!("bytes of one line: it had {total}, {} were kept", kept.len()),
+                    });
                     kept
                 }
             };
@@ -223,7 +244,9 @@ async fn read_stdout(
     let ended = tokio::time::timeout(AFTER_EXIT, exit.wait_for(Option::is_some)).await;
     let reason = match ended.ok().and_then(Result::ok).and_then(|exit| *exit) {
         Some(Exit { code: Some(code), .. }) => format!("the server exited with code {code}"),
-        Some(Exit { signal: Some(signal), .. }) => format!("the server was ended by signal {signal}"),
+        Some(Exit {
+            signal: Some(signal), ..
+        }) => format!("the server was ended by signal {signal}"),
         Some(_) => "the server exited".to_owned(),
         None => "the server closed its standard output".to_owned(),
     };
@@ -233,8 +256,21 @@ async fn read_stdout(
 
 async fn deliver(sender: &mpsc::Sender<Incoming>, tap: &Tap, bytes: Vec<u8>, terminated: bool) -> Result<(), ()> {
     let payload = Payload::from(bytes.clone());
-    let event = tap.record(EventKind::Received { payload, channel: Channel::Stdout, exchange: None, terminated });
-    sender.send(Incoming::Message { bytes, event, channel: Channel::Stdout, exchange: None }).await.map_err(|_| ())
+    let event = tap.record(EventKind::Received {
+        payload,
+        channel: Channel::Stdout,
+        exchange: None,
+        terminated,
+    });
+    sender
+        .send(Incoming::Message {
+            bytes,
+            event,
+            channel: Channel::Stdout,
+            exchange: None,
+        })
+        .await
+        .map_err(|_| ())
 }
 
 /// Ends a while after the process has ended.
@@ -266,11 +302,15 @@ async fn drain_stderr(mut stderr: ChildStderr, tail: Rc<RefCell<VecDeque<u8>>>, 
             last_kept += bytes.len() + 64;
             // A flood on stderr is drained, but not kept.
             if last_kept <= STDERR_TAIL * 4 {
-                tap.record(EventKind::Stderr { payload: Payload::from(bytes) });
+                tap.record(EventKind::Stderr {
+                    payload: Payload::from(bytes),
+                });
             }
         }
     }
     if let Some(rest) = lines.finish() {
-        tap.record(EventKind::Stderr { payload: Payload::from(rest) });
+        tap.record(EventKind::Stderr {
+            payload: Payload::from(rest),
+        });
     }
 }

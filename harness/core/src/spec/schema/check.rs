@@ -42,7 +42,10 @@ struct Check<'a> {
 }
 
 pub(super) fn check(definitions: &Map<String, Value>, definition: &str, value: &Value) -> Checked {
-    let mut check = Check { definitions, checked: Checked::default() };
+    let mut check = Check {
+        definitions,
+        checked: Checked::default(),
+    };
     if let Some(schema) = definitions.get(definition) {
         check.node(schema, value, "", None, 0);
     }
@@ -68,7 +71,12 @@ impl<'a> Check<'a> {
             && !has_type(value, wanted)
         {
             let wanted = wanted.as_str().map_or_else(|| wanted.to_string(), str::to_owned);
-            self.fault(pointer, "type", format!("expected {} {wanted}, got {}", article(&wanted), shown(value)), requirement);
+            self.fault(
+                pointer,
+                "type",
+                format!("expected {} {wanted}, got {}", article(&wanted), shown(value)),
+                requirement,
+            );
             return;
         }
         self.literals(schema, value, pointer, requirement);
@@ -84,12 +92,20 @@ impl<'a> Check<'a> {
         }
         if let Some(parts) = schema.get("anyOf").and_then(Value::as_array) {
             let holds = |part: &Value| {
-                let mut trial = Check { definitions: self.definitions, checked: Checked::default() };
+                let mut trial = Check {
+                    definitions: self.definitions,
+                    checked: Checked::default(),
+                };
                 trial.node(part, value, pointer, None, depth + 1);
                 trial.checked.faults.is_empty()
             };
             if !parts.iter().any(holds) {
-                self.fault(pointer, "anyOf", format!("none of the allowed forms fits {}", shown(value)), requirement);
+                self.fault(
+                    pointer,
+                    "anyOf",
+                    format!("none of the allowed forms fits {}", shown(value)),
+                    requirement,
+                );
             }
         }
         if let Some(choose) = schema.get("x-choose") {
@@ -101,30 +117,60 @@ impl<'a> Check<'a> {
         if let Some(wanted) = schema.get("const")
             && wanted != value
         {
-            self.fault(pointer, "const", format!("expected {wanted}, got {}", shown(value)), requirement);
+            self.fault(
+                pointer,
+                "const",
+                format!("expected {wanted}, got {}", shown(value)),
+                requirement,
+            );
         }
         if let Some(allowed) = schema.get("enum").and_then(Value::as_array)
             && !allowed.contains(value)
         {
             let allowed: Vec<String> = allowed.iter().map(Value::to_string).collect();
-            self.fault(pointer, "enum", format!("{} is none of {}", shown(value), allowed.join(", ")), requirement);
+            self.fault(
+                pointer,
+                "enum",
+                format!("{} is none of {}", shown(value), allowed.join(", ")),
+                requirement,
+            );
         }
     }
 
-    fn object(&mut self, schema: &'a Value, members: &Map<String, Value>, pointer: &str, requirement: Option<&'a str>, depth: usize) {
+    fn object(
+        &mut self,
+        schema: &'a Value,
+        members: &Map<String, Value>,
+        pointer: &str,
+        requirement: Option<&'a str>,
+        depth: usize,
+    ) {
         let properties = schema.get("properties").and_then(Value::as_object);
-        let required: Vec<&str> =
-            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         for name in required.iter().filter(|name| !members.contains_key(**name)) {
             let own = properties.and_then(|properties| properties.get(*name)?.get("x-requirement")?.as_str());
             if let Some(own) = own {
                 self.checked.exercised.insert(own.to_owned());
             }
-            self.fault(pointer, "required", format!("the member {name:?} is missing"), own.or(requirement));
+            self.fault(
+                pointer,
+                "required",
+                format!("the member {name:?} is missing"),
+                own.or(requirement),
+            );
         }
         for (name, value) in members {
             let here = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
-            match (properties.and_then(|properties| properties.get(name)), schema.get("additionalProperties")) {
+            match (
+                properties.and_then(|properties| properties.get(name)),
+                schema.get("additionalProperties"),
+            ) {
                 (Some(property), _) => {
                     if value.is_null() && !required.contains(&name.as_str()) && !self.allows_null(property) {
                         let message = format!("the optional member {name:?} is null; leave it out instead");
@@ -133,7 +179,9 @@ impl<'a> Check<'a> {
                         self.node(property, value, &here, requirement, depth + 1);
                     }
                 }
-                (None, Some(additional)) if additional.is_object() => self.node(additional, value, &here, requirement, depth + 1),
+                (None, Some(additional)) if additional.is_object() => {
+                    self.node(additional, value, &here, requirement, depth + 1)
+                }
                 _ => {}
             }
         }
@@ -141,19 +189,40 @@ impl<'a> Check<'a> {
 
     /// Whether null is a legal value of a property.
     fn allows_null(&self, property: &Value) -> bool {
-        let target = property.get("$ref").and_then(Value::as_str).and_then(|target| self.definitions.get(target.trim_start_matches("#/$defs/")));
+        let target = property
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|target| self.definitions.get(target.trim_start_matches("#/$defs/")));
         let schema = target.unwrap_or(property);
-        let typed = schema.get("type").is_some() || schema.get("enum").is_some() || schema.get("x-choose").is_some() || schema.get("anyOf").is_some();
+        let typed = schema.get("type").is_some()
+            || schema.get("enum").is_some()
+            || schema.get("x-choose").is_some()
+            || schema.get("anyOf").is_some();
         !typed || schema.get("type").is_some_and(|wanted| has_type(&Value::Null, wanted))
     }
 
     fn array(&mut self, schema: &'a Value, items: &[Value], pointer: &str, requirement: Option<&'a str>, depth: usize) {
-        let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_u64).and_then(|bound| usize::try_from(bound).ok());
+        let bound = |keyword: &str| {
+            schema
+                .get(keyword)
+                .and_then(Value::as_u64)
+                .and_then(|bound| usize::try_from(bound).ok())
+        };
         if let Some(least) = bound("minItems").filter(|least| items.len() < *least) {
-            self.fault(pointer, "minItems", format!("{} items, at least {least} are needed", items.len()), requirement);
+            self.fault(
+                pointer,
+                "minItems",
+                format!("{} items, at least {least} are needed", items.len()),
+                requirement,
+            );
         }
         if let Some(most) = bound("maxItems").filter(|most| items.len() > *most) {
-            self.fault(pointer, "maxItems", format!("{} items, at most {most} are allowed", items.len()), requirement);
+            self.fault(
+                pointer,
+                "maxItems",
+                format!("{} items, at most {most} are allowed", items.len()),
+                requirement,
+            );
         }
         if let Some(schema) = schema.get("items") {
             for (index, item) in items.iter().enumerate() {
@@ -163,23 +232,48 @@ impl<'a> Check<'a> {
     }
 
     fn string(&mut self, schema: &Value, text: &str, pointer: &str, requirement: Option<&str>) {
-        let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_u64).and_then(|bound| usize::try_from(bound).ok());
+        let bound = |keyword: &str| {
+            schema
+                .get(keyword)
+                .and_then(Value::as_u64)
+                .and_then(|bound| usize::try_from(bound).ok())
+        };
         let length = text.chars().count();
         if bound("minLength").is_some_and(|least| length < least) {
-            self.fault(pointer, "minLength", format!("the string has only {length} characters"), requirement);
+            self.fault(
+                pointer,
+                "minLength",
+                format!("the string has only {length} characters"),
+                requirement,
+            );
         }
         if bound("maxLength").is_some_and(|most| length > most) {
-            self.fault(pointer, "maxLength", format!("the string has {length} characters"), requirement);
+            self.fault(
+                pointer,
+                "maxLength",
+                format!("the string has {length} characters"),
+                requirement,
+            );
         }
         if let Some(wanted) = schema.get("pattern").and_then(Value::as_str)
             && !pattern::matches(wanted, text)
         {
-            self.fault(pointer, "pattern", format!("{} does not match {wanted}", shown(&Value::from(text))), requirement);
+            self.fault(
+                pointer,
+                "pattern",
+                format!("{} does not match {wanted}", shown(&Value::from(text))),
+                requirement,
+            );
         }
         if let Some(name) = schema.get("format").and_then(Value::as_str)
             && let Err(problem) = format::check(name, text)
         {
-            self.fault(pointer, "format", format!("{} is no valid {name}: {problem}", shown(&Value::from(text))), requirement);
+            self.fault(
+                pointer,
+                "format",
+                format!("{} is no valid {name}: {problem}", shown(&Value::from(text))),
+                requirement,
+            );
         }
     }
 
@@ -203,16 +297,36 @@ impl<'a> Check<'a> {
                 Some(schema) => self.node(schema, value, pointer, requirement, depth + 1),
                 None => {
                     let known: Vec<&str> = map.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-                    self.fault(&here, "enum", format!("{choice:?} is none of {}", known.join(", ")), requirement);
+                    self.fault(
+                        &here,
+                        "enum",
+                        format!("{choice:?} is none of {}", known.join(", ")),
+                        requirement,
+                    );
                 }
             },
-            Some(other) => self.fault(&here, "type", format!("expected a string, got {}", shown(other)), requirement),
-            None => self.fault(pointer, "required", format!("the member {by:?} is missing"), requirement),
+            Some(other) => self.fault(
+                &here,
+                "type",
+                format!("expected a string, got {}", shown(other)),
+                requirement,
+            ),
+            None => self.fault(
+                pointer,
+                "required",
+                format!("the member {by:?} is missing"),
+                requirement,
+            ),
         }
     }
 
     fn fault(&mut self, pointer: &str, rule: &'static str, message: String, requirement: Option<&str>) {
-        self.checked.faults.push(SchemaFault { pointer: pointer.to_owned(), rule, message, requirement: requirement.map(str::to_owned) });
+        self.checked.faults.push(SchemaFault {
+            pointer: pointer.to_owned(),
+            rule,
+            message,
+            requirement: requirement.map(str::to_owned),
+        });
     }
 }
 
@@ -249,5 +363,9 @@ fn shown(value: &Value) -> String {
         Value::Object(_) => "object",
     };
     let text = value.to_string();
-    if text.chars().count() > LONGEST { format!("{kind} of {} bytes", text.len()) } else { format!("{kind} {text}") }
+    if text.chars().count() > LONGEST {
+        format!("{kind} of {} bytes", text.len())
+    } else {
+        format!("{kind} {text}")
+    }
 }

@@ -16,8 +16,29 @@ pub(super) struct Document {
 
 /// Keywords that documents may use in a schema.
 const KEYWORDS: [&str; 23] = [
-    "type", "properties", "required", "items", "enum", "const", "additionalProperties", "minimum", "maximum", "minItems", "maxItems",
-    "minLength", "pattern", "$ref", "allOf", "format", "description", "x-since", "x-until", "x-requirement", "x-choose", "anyOf", "maxLength",
+    "type",
+    "properties",
+    "required",
+    "items",
+    "enum",
+    "const",
+    "additionalProperties",
+    "minimum",
+    "maximum",
+    "minItems",
+    "maxItems",
+    "minLength",
+    "pattern",
+    "$ref",
+    "allOf",
+    "format",
+    "description",
+    "x-since",
+    "x-until",
+    "x-requirement",
+    "x-choose",
+    "anyOf",
+    "maxLength",
 ];
 
 pub(super) fn read<'a>(documents: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Vec<Document>, LoadError> {
@@ -25,13 +46,25 @@ pub(super) fn read<'a>(documents: impl IntoIterator<Item = (&'a str, &'a str)>) 
         .into_iter()
         .map(|(name, text)| {
             let content = serde_json::from_str(text).map_err(|error| problem(name, "", &error.to_string()))?;
-            Ok(Document { name: name.to_owned(), content })
+            Ok(Document {
+                name: name.to_owned(),
+                content,
+            })
         })
         .collect()
 }
 
-pub(super) fn derive(documents: &[Document], revision: Revision, catalog: &Catalog) -> Result<RevisionSchemas, LoadError> {
-    let mut derivation = Derivation { revision, catalog, document: "", requirements: BTreeSet::new() };
+pub(super) fn derive(
+    documents: &[Document],
+    revision: Revision,
+    catalog: &Catalog,
+) -> Result<RevisionSchemas, LoadError> {
+    let mut derivation = Derivation {
+        revision,
+        catalog,
+        document: "",
+        requirements: BTreeSet::new(),
+    };
     let mut definitions = Map::new();
     let mut methods: BTreeMap<MethodKind, BTreeMap<String, Method>> = BTreeMap::new();
     for document in documents {
@@ -40,7 +73,11 @@ pub(super) fn derive(documents: &[Document], revision: Revision, catalog: &Catal
             let pointer = format!("/$defs/{name}");
             if derivation.exists(schema, &pointer)? {
                 if definitions.contains_key(name) {
-                    return Err(problem(&document.name, &pointer, "a definition of this name exists already"));
+                    return Err(problem(
+                        &document.name,
+                        &pointer,
+                        "a definition of this name exists already",
+                    ));
                 }
                 definitions.insert(name.clone(), derivation.schema(schema, &pointer)?);
             }
@@ -51,11 +88,18 @@ pub(super) fn derive(documents: &[Document], revision: Revision, catalog: &Catal
             (MethodKind::ServerRequest, "server-requests"),
             (MethodKind::ServerNotification, "server-notifications"),
         ] {
-            let table = document.content.get("x-methods").and_then(|methods| methods.get(key)).and_then(Value::as_object);
+            let table = document
+                .content
+                .get("x-methods")
+                .and_then(|methods| methods.get(key))
+                .and_then(Value::as_object);
             for (method, entry) in table.into_iter().flatten() {
                 if derivation.exists(entry, &format!("/x-methods/{key}/{method}"))? {
                     let name = |member: &str| entry.get(member).and_then(Value::as_str).map(str::to_owned);
-                    let described = Method { params: name("params").unwrap_or_else(|| "Params".to_owned()), result: name("result") };
+                    let described = Method {
+                        params: name("params").unwrap_or_else(|| "Params".to_owned()),
+                        result: name("result"),
+                    };
                     methods.entry(kind).or_default().insert(method.clone(), described);
                 }
             }
@@ -63,8 +107,18 @@ pub(super) fn derive(documents: &[Document], revision: Revision, catalog: &Catal
     }
     for document in documents {
         references(&document.content, &mut |reference| {
-            let known = documents.iter().any(|other| object(&other.content, "$defs").is_some_and(|defs| defs.contains_key(reference)));
-            if known { Ok(()) } else { Err(problem(&document.name, "", &format!("there is no definition {reference:?}"))) }
+            let known = documents
+                .iter()
+                .any(|other| object(&other.content, "$defs").is_some_and(|defs| defs.contains_key(reference)));
+            if known {
+                Ok(())
+            } else {
+                Err(problem(
+                    &document.name,
+                    "",
+                    &format!("there is no definition {reference:?}"),
+                ))
+            }
         })?;
     }
     for method in methods.values().flat_map(BTreeMap::values) {
@@ -74,7 +128,11 @@ pub(super) fn derive(documents: &[Document], revision: Revision, catalog: &Catal
             }
         }
     }
-    Ok(RevisionSchemas { definitions, methods, requirements: derivation.requirements })
+    Ok(RevisionSchemas {
+        definitions,
+        methods,
+        requirements: derivation.requirements,
+    })
 }
 
 struct Derivation<'a> {
@@ -88,9 +146,13 @@ impl Derivation<'_> {
     /// Whether something that carries `x-since` or `x-until` exists in the revision.
     fn exists(&self, annotated: &Value, pointer: &str) -> Result<bool, LoadError> {
         let bound = |key: &str| -> Result<Option<Revision>, LoadError> {
-            let Some(text) = annotated.get(key) else { return Ok(None) };
+            let Some(text) = annotated.get(key) else {
+                return Ok(None);
+            };
             let parsed = text.as_str().and_then(|text| text.parse().ok());
-            parsed.map(Some).ok_or_else(|| problem(self.document, pointer, &format!("{key} is no revision: {text}")))
+            parsed
+                .map(Some)
+                .ok_or_else(|| problem(self.document, pointer, &format!("{key} is no revision: {text}")))
         };
         let since = bound("x-since")?.is_none_or(|since| since <= self.revision);
         let until = bound("x-until")?.is_none_or(|until| self.revision <= until);
@@ -128,7 +190,9 @@ impl Derivation<'_> {
                 }
                 "allOf" | "anyOf" => {
                     let parts = value.as_array().into_iter().flatten().enumerate();
-                    let parts = parts.map(|(index, part)| self.schema(part, &format!("{here}/{index}"))).collect::<Result<_, _>>()?;
+                    let parts = parts
+                        .map(|(index, part)| self.schema(part, &format!("{here}/{index}")))
+                        .collect::<Result<_, _>>()?;
                     derived.insert(keyword.clone(), Value::Array(parts));
                 }
                 "x-choose" => {
@@ -159,7 +223,11 @@ impl Derivation<'_> {
             }
         }
         if let Some(required) = members.get("required").and_then(Value::as_array) {
-            let left = required.iter().filter(|name| name.as_str().is_none_or(|name| !gone.contains(name))).cloned().collect();
+            let left = required
+                .iter()
+                .filter(|name| name.as_str().is_none_or(|name| !gone.contains(name)))
+                .cloned()
+                .collect();
             derived.insert("required".to_owned(), Value::Array(left));
         }
         Ok(Value::Object(derived))
@@ -170,7 +238,13 @@ impl Derivation<'_> {
         let ids: Vec<&str> = match value {
             Value::String(id) => vec![id],
             Value::Array(ids) => ids.iter().filter_map(Value::as_str).collect(),
-            _ => return Err(problem(self.document, pointer, "a requirement is an id or a list of ids")),
+            _ => {
+                return Err(problem(
+                    self.document,
+                    pointer,
+                    "a requirement is an id or a list of ids",
+                ));
+            }
         };
         for id in ids {
             let Some(requirement) = self.catalog.get(id) else {
@@ -198,7 +272,9 @@ pub(super) fn plain(schema: &Value) -> Value {
                         let names: Vec<&String> = map.into_iter().flatten().map(|(name, _)| name).collect();
                         let mut parts = vec![json!({ "required": [by], "properties": { by: { "enum": names } } })];
                         for (name, target) in map.into_iter().flatten() {
-                            parts.push(json!({ "if": { "properties": { by: { "const": name } } }, "then": plain(target) }));
+                            parts.push(
+                                json!({ "if": { "properties": { by: { "const": name } } }, "then": plain(target) }),
+                            );
                         }
                         out.insert("allOf".to_owned(), Value::Array(parts));
                     }
@@ -216,10 +292,12 @@ pub(super) fn plain(schema: &Value) -> Value {
 
 fn references<E>(value: &Value, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     match value {
-        Value::Object(members) => members.iter().try_for_each(|(name, member)| match (name.as_str(), member) {
-            ("$ref", Value::String(target)) => visit(target.trim_start_matches("#/$defs/")),
-            _ => references(member, visit),
-        }),
+        Value::Object(members) => members
+            .iter()
+            .try_for_each(|(name, member)| match (name.as_str(), member) {
+                ("$ref", Value::String(target)) => visit(target.trim_start_matches("#/$defs/")),
+                _ => references(member, visit),
+            }),
         Value::Array(items) => items.iter().try_for_each(|item| references(item, visit)),
         _ => Ok(()),
     }
@@ -230,5 +308,9 @@ fn object<'a>(value: &'a Value, member: &str) -> Option<&'a Map<String, Value>> 
 }
 
 fn problem(document: &str, pointer: &str, problem: &str) -> LoadError {
-    LoadError { document: document.to_owned(), pointer: pointer.to_owned(), problem: problem.to_owned() }
+    LoadError {
+        document: document.to_owned(),
+        pointer: pointer.to_owned(),
+        problem: problem.to_owned(),
+    }
 }

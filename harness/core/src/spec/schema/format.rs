@@ -30,7 +30,10 @@ fn uri(text: &str) -> Result<(), String> {
     if !first.is_ascii_alphabetic() || !letters.all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) {
         return Err(format!("{scheme:?} is no scheme"));
     }
-    match rest.chars().find(|c| c.is_ascii_control() || " <>\"{}|\\^`".contains(*c)) {
+    match rest
+        .chars()
+        .find(|c| c.is_ascii_control() || " <>\"{}|\\^`".contains(*c))
+    {
         Some(stranger) => Err(format!("it holds {stranger:?}")),
         None => Ok(()),
     }
@@ -43,7 +46,9 @@ fn uri_template(text: &str) -> Result<(), String> {
         if rest[start..].starts_with('}') {
             return Err("a closing brace without an opening one".to_owned());
         }
-        let length = rest[start..].find('}').ok_or("an opening brace without a closing one")?;
+        let length = rest[start..]
+            .find('}')
+            .ok_or("an opening brace without a closing one")?;
         let expression = rest[start + 1..start + length].trim_start_matches(['+', '#', '.', '/', ';', '?', '&']);
         let named = |variable: &str| {
             let name = variable.trim_end_matches('*').split(':').next().unwrap_or_default();
@@ -60,7 +65,12 @@ fn uri_template(text: &str) -> Result<(), String> {
 /// `type/subtype` with optional parameters (RFC 2045).
 fn mime_type(text: &str) -> Result<(), String> {
     let essence = text.split(';').next().unwrap_or_default().trim();
-    let token = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?=".contains(c));
+    let token = |part: &str| {
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|c| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?=".contains(c))
+    };
     match essence.split_once('/') {
         Some((kind, subtype)) if token(kind) && token(subtype) => Ok(()),
         _ => Err("it is not of the form type/subtype".to_owned()),
@@ -74,10 +84,26 @@ mod tests {
     #[test]
     fn formats_tell_right_from_wrong() {
         for (name, right, wrong) in [
-            ("uri", &["file:///a b".replace(' ', "%20"), "config://app/x".into(), "urn:x:y".into()][..], &["/a", "a b:c", "1a:b", "http://a b"][..]),
-            ("uri-template", &["config://app/{key}".into(), "a{?x,y*}".into(), "plain:x".into()], &["a{", "a}", "a{}", "{a b}"]),
+            (
+                "uri",
+                &[
+                    "file:///a b".replace(' ', "%20"),
+                    "config://app/x".into(),
+                    "urn:x:y".into(),
+                ][..],
+                &["/a", "a b:c", "1a:b", "http://a b"][..],
+            ),
+            (
+                "uri-template",
+                &["config://app/{key}".into(), "a{?x,y*}".into(), "plain:x".into()],
+                &["a{", "a}", "a{}", "{a b}"],
+            ),
             ("byte", &["".into(), "aGk=".into()], &["aGk", "a_k=", "a b="]),
-            ("mime-type", &["text/plain".into(), "text/html; charset=utf-8".into()], &["text", "/x", "a/b/c"]),
+            (
+                "mime-type",
+                &["text/plain".into(), "text/html; charset=utf-8".into()],
+                &["text", "/x", "a/b/c"],
+            ),
         ] {
             for text in right {
                 assert_eq!(check(name, text), Ok(()), "{name} {text}");

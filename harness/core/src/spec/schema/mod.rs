@@ -73,10 +73,17 @@ impl SchemaLibrary {
     /// # Errors
     /// When a document is no JSON, uses a keyword that is not understood, or refers to something that does not exist; document and place are
     /// named.
-    pub fn load<'a>(documents: impl IntoIterator<Item = (&'a str, &'a str)>, catalog: &Catalog) -> Result<Self, LoadError> {
+    pub fn load<'a>(
+        documents: impl IntoIterator<Item = (&'a str, &'a str)>,
+        catalog: &Catalog,
+    ) -> Result<Self, LoadError> {
         let documents = derive::read(documents)?;
-        let revisions = Revision::ALL.into_iter().map(|revision| Ok((revision, derive::derive(&documents, revision, catalog)?)));
-        Ok(Self { revisions: revisions.collect::<Result<_, _>>()? })
+        let revisions = Revision::ALL
+            .into_iter()
+            .map(|revision| Ok((revision, derive::derive(&documents, revision, catalog)?)));
+        Ok(Self {
+            revisions: revisions.collect::<Result<_, _>>()?,
+        })
     }
 
     /// The schemas of a revision.
@@ -85,7 +92,9 @@ impl SchemaLibrary {
     /// Never: every revision is derived when the library is loaded.
     #[must_use]
     pub fn for_revision(&self, revision: Revision) -> &RevisionSchemas {
-        self.revisions.get(&revision).expect("every revision is derived when the library is loaded")
+        self.revisions
+            .get(&revision)
+            .expect("every revision is derived when the library is loaded")
     }
 }
 
@@ -93,8 +102,11 @@ impl RevisionSchemas {
     /// The plain JSON Schema (2020-12) of the revision: no keyword of our own, choices written as conditions.
     #[must_use]
     pub fn plain(&self) -> Value {
-        let definitions: Map<String, Value> =
-            self.definitions.iter().map(|(name, schema)| (name.clone(), derive::plain(schema))).collect();
+        let definitions: Map<String, Value> = self
+            .definitions
+            .iter()
+            .map(|(name, schema)| (name.clone(), derive::plain(schema)))
+            .collect();
         json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": definitions })
     }
 
