@@ -234,3 +234,6 @@ pub(crate) fn quoted(text: &str) -> String {
     }
     format!("`{line}`")
 }
+
+#[cfg(test)]
+mod tests;

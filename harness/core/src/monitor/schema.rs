@@ -41,8 +41,12 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         .iter()
         .filter(|message| message.direction == Direction::FromServer)
     {
+        // A notification with an id is still a notification; the envelope monitor reports the id.
         let (method, definition, kind) = match message.shape {
             Shape::Notification { method, .. } => {
+                (method, context.schemas.notification_definition(method), "notification")
+            }
+            Shape::Request { method, .. } if method.starts_with("notifications/") => {
                 (method, context.schemas.notification_definition(method), "notification")
             }
             Shape::Request { method, .. } => (method, context.schemas.server_request_definition(method), "request"),
