@@ -448,3 +448,24 @@ impl Run {
             .count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_schema_is_the_one_of_the_types() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("record.schema.json");
+        let mut schema = serde_json::to_string_pretty(&RunRecord::json_schema()).unwrap();
+        schema.push('\n');
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(&path, &schema).unwrap();
+        }
+        let published = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            published == schema,
+            "run `UPDATE_SCHEMA=1 cargo test -p touchstone-reports` to write {}",
+            path.display()
+        );
+    }
+}

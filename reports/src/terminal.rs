@@ -362,3 +362,142 @@ fn wrapped(out: &mut String, style: &Style, indent: usize, text: &str) {
         line(out, style, &format!("{margin}{current}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{RecordInput, Start};
+    use std::time::{Duration, SystemTime};
+    use touchstone_core::revision::Revision;
+    use touchstone_core::spec::requirement::{Catalog, Level, Severity};
+    use touchstone_core::trace::{Channel, EventKind, Trace, TransportKind};
+    use touchstone_core::verdict::{
+        CaseResult, Evidence, Finding, RequirementVerdict, RevisionRun, Score, ToolCoverage,
+    };
+
+    const CATALOG: &str = r#"[{"id": "transport-stdio/stdout-pure", "levels": {"2025-06-18": "MUST NOT"},
+        "statement": "stdout holds MCP messages only.", "ref": "basic/transports#stdio", "needs": "stdio", "test": "t", "kind": "wire",
+        "tier": "A", "oracle": "monitor"}]"#;
+
+    fn record(failure: Option<Failure>) -> RunRecord {
+        let catalog = Catalog::from_json([("transport-stdio", CATALOG)]).unwrap();
+        let mut trace = Trace::new("2025-06-18/shared", TransportKind::Stdio);
+        let payload = "\x1b[31mStarting...".into();
+        trace.push(
+            0,
+            EventKind::Received {
+                payload,
+                channel: Channel::Stdout,
+                exchange: None,
+                terminated: true,
+            },
+        );
+        let requirement = "transport-stdio/stdout-pure".to_owned();
+        let run = RevisionRun {
+            revision: Revision::V2025_06_18,
+            transport: TransportKind::Stdio,
+            server: serde_json::json!({ "name": "guide", "version": "1.0" }),
+            requirements: vec![RequirementVerdict {
+                id: requirement.clone(),
+                level: Level::MustNot,
+                verdict: Verdict::Failed,
+                observed: 3,
+                reason: None,
+            }],
+            cases: vec![CaseResult {
+                id: "ping/answered".to_owned(),
+                title: "Ping is answered".to_owned(),
+                verdict: Verdict::Failed,
+                reason: None,
+                messages: vec![],
+                duration_us: 5,
+                trace: None,
+            }],
+            findings: vec![Finding {
+                signature: "transport-stdio/stdout-pure#1".to_owned(),
+                requirement,
+                level: Level::MustNot,
+                severity: Severity::Fail,
+                score: Score::Conformance,
+                message: "`\x1b[31mStarting...` is no message".to_owned(),
+                about: vec![],
+                case: Some("ping/answered".to_owned()),
+                occurrences: 3,
+                evidence: vec![Evidence {
+                    trace: "2025-06-18/shared".to_owned(),
+                    event: 0,
+                }],
+            }],
+            traces: vec![trace],
+            tools: ToolCoverage { listed: 3, callable: 1 },
+        };
+        let runs = if failure.is_some() { vec![] } else { vec![run] };
+        let start = Start {
+            target: "python server.py".to_owned(),
+            at: SystemTime::UNIX_EPOCH,
+            duration: Duration::from_millis(1234),
+        };
+        RunRecord::build(
+            &catalog,
+            RecordInput {
+                start,
+                transport: Some(TransportKind::Stdio),
+                sessions: 1,
+                interrupted: false,
+                failure,
+                runs: &runs,
+            },
+        )
+    }
+
+    #[test]
+    fn a_failure_shows_the_rule_the_bytes_and_what_to_do_and_escapes_what_the_server_said() {
+        insta::assert_snapshot!(render(&record(None), &Style::default()));
+    }
+
+    #[test]
+    fn a_server_that_did_not_start_is_explained() {
+        let failure = Failure {
+            reason: "no session could be opened: the server exited with code 1".to_owned(),
+            stderr: "Traceback\nKeyError: 'DATABASE_URL'\n".to_owned(),
+            stdout: None,
+            hint: Some("pass it with --env DATABASE_URL=VALUE".to_owned()),
+        };
+        insta::assert_snapshot!(render(&record(Some(failure)), &Style::default()));
+    }
+
+    #[test]
+    fn quiet_is_one_line() {
+        let text = render(
+            &record(None),
+            &Style {
+                quiet: true,
+                ..Style::default()
+            },
+        );
+        assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
+    fn colours_are_added_only_when_asked_for() {
+        assert!(!render(&record(None), &Style::default()).contains('\x1b'));
+        assert!(
+            render(
+                &record(None),
+                &Style {
+                    colour: true,
+                    ..Style::default()
+                }
+            )
+            .contains("\x1b[1;31mFAILED\x1b[0m")
+        );
+    }
+
+    #[test]
+    fn the_record_survives_its_json_and_matches_its_schema() {
+        let record = record(None);
+        let json = serde_json::to_value(&record).unwrap();
+        assert_eq!(serde_json::from_value::<RunRecord>(json).unwrap(), record);
+        assert_eq!(RunRecord::json_schema()["properties"]["format"]["type"], "integer");
+    }
+}

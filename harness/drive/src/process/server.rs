@@ -158,6 +158,8 @@ impl ServerProcess {
             .arg(&name)
             .arg(program)
             .args(&target.arguments);
+        // A signal to the harness and its whole group, from a terminal or a CI runner, must not end the guard before it has done its work.
+        command.process_group(0);
         let mut child = command.spawn().map_err(trouble)?;
         let streams = streams(&mut child)?;
         let connected = tokio::time::timeout(Duration::from_secs(10), listener.accept()).await;
