@@ -225,6 +225,17 @@ impl Connection {
         }
     }
 
+    /// Opens the stream on which a server may speak by itself. Only Streamable HTTP has one to open; a server need not offer it.
+    ///
+    /// # Errors
+    /// When the connection is closed.
+    pub fn open_stream(&mut self) -> Result<(), TransportError> {
+        match self {
+            Self::StreamableHttp(connection) => connection.open_stream(None).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
     /// Sets or removes the `MCP-Protocol-Version` field of the requests to come. Only Streamable HTTP has one.
     pub fn set_protocol_version(&mut self, version: Option<String>) {
         if let Self::StreamableHttp(connection) = self {
