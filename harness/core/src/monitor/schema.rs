@@ -25,11 +25,17 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
     for exchange in &exchanges {
-        let Some(definition) = context.schemas.result_definition(exchange.method) else {
-            continue;
-        };
+        let as_task = exchange.request.value.pointer("/params/task").is_some();
         for answer in &exchange.answers {
             if let Some(result) = answer.message.value.get("result").filter(|result| result.is_object()) {
+                // A server that takes a request as a task answers with the task instead of the result.
+                let task = context
+                    .schemas
+                    .task_result_definition(exchange.method)
+                    .filter(|_| as_task && result.get("task").is_some());
+                let Some(definition) = task.or_else(|| context.schemas.result_definition(exchange.method)) else {
+                    continue;
+                };
                 let checked = context.schemas.check(definition, result);
                 let place = format!("the result of {}", exchange.method);
                 report(observer, checked, result, &place, exchange.method, answer.message.event);
@@ -80,7 +86,11 @@ fn report(observer: &mut Observer<'_>, checked: Checked, value: &Value, place: &
         let requirement = fault.requirement.as_deref().unwrap_or(GENERAL);
         let about = owner(value, &fault.pointer).unwrap_or_else(|| method.to_owned());
         let message = format!("{place}, at {}: {}", general_pointer(&fault.pointer), fault.message);
-        observer.broken(BreachAt::new(requirement, event, message).about(&about));
+        observer.broken(
+            BreachAt::new(requirement, event, message)
+                .about(&about)
+                .at_most(fault.at_most),
+        );
     }
     if checked.faults.is_empty() {
         observer.kept(GENERAL, event);

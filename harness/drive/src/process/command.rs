@@ -1,17 +1,26 @@
-//! From a target to a command: the program found, the environment made.
+//! From a target to a command: the program found, the environment made, refusals explained.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::hint;
 use crate::target::CommandTarget;
 
-/// Why a server cannot be started.
+/// Why a server cannot be started. The messages end with what to try.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
     /// There is no such program.
-    #[error("the command {program:?} was not found{hint}")]
+    #[error("the command {program:?} was not found: {hint}")]
     NotFound {
-        /// The program.
+        /// The program, as given.
+        program: String,
+        /// What to try.
+        hint: String,
+    },
+    /// There is a file of that name, but it is no program.
+    #[error("{program:?} cannot be executed: {hint}")]
+    NotExecutable {
+        /// The program, as given.
         program: String,
         /// What to try.
         hint: String,
@@ -20,16 +29,30 @@ pub enum SpawnError {
     #[error("the working directory {0:?} does not exist")]
     Directory(PathBuf),
     /// The system refused to start it.
-    #[error("{program:?} could not be started: {error}")]
+    #[error("{program:?} could not be started: {error}{hint}")]
     Refused {
-        /// The program.
+        /// The full path of the program.
         program: String,
         /// What the system said.
         error: String,
+        /// What to try, with its own separator; empty when there is no advice.
+        hint: String,
     },
     /// The guard process does not work.
     #[error("the guard process could not be used: {0}")]
     Guard(String),
+}
+
+impl SpawnError {
+    /// What the system's refusal to execute a program that was found comes to.
+    pub(super) fn refused(program: &Path, error: &std::io::Error) -> Self {
+        let hint = error.raw_os_error().and_then(|code| hint::for_refusal(program, code));
+        Self::Refused {
+            program: program.display().to_string(),
+            error: error.to_string(),
+            hint: hint.map_or_else(String::new, |hint| format!("; {hint}")),
+        }
+    }
 }
 
 /// Search path of a desktop client's children.
@@ -38,23 +61,31 @@ const CLEAN_PATH: &str = if cfg!(windows) {
 } else {
     "/usr/local/bin:/usr/bin:/bin"
 };
-/// Variables that a desktop client hands down.
-const HANDED_DOWN: [&str; 12] = [
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "LANG",
-    "TMPDIR",
-    "SHELL",
-    "TERM",
-    "USERPROFILE",
-    "SystemRoot",
-    "APPDATA",
-    "LOCALAPPDATA",
-    "TEMP",
-];
 
-/// The full path of the target's program.
+/// Variables that a desktop client hands down when the user configured none: who the user is, where temporary files go, and on Windows what
+/// the system's own libraries need. Nothing of a shell's start-up files, no virtual environment, no keys.
+const HANDED_DOWN: &[&str] = if cfg!(windows) {
+    &[
+        "APPDATA",
+        "COMSPEC",
+        "HOMEDRIVE",
+        "HOMEPATH",
+        "LOCALAPPDATA",
+        "PATHEXT",
+        "PROCESSOR_ARCHITECTURE",
+        "PROGRAMFILES",
+        "SYSTEMDRIVE",
+        "SYSTEMROOT",
+        "TEMP",
+        "TMP",
+        "USERNAME",
+        "USERPROFILE",
+    ]
+} else {
+    &["HOME", "LANG", "LOGNAME", "SHELL", "TERM", "TMPDIR", "USER"]
+};
+
+/// The full path of the target's program, looked up as the server's environment and working directory demand.
 ///
 /// # Errors
 /// When there is none, with what may have been meant.
@@ -67,15 +98,9 @@ pub fn resolve(target: &CommandTarget) -> Result<PathBuf, SpawnError> {
     if !directory.is_dir() {
         return Err(SpawnError::Directory(directory));
     }
-    let path = environment(target)
-        .into_iter()
-        .rev()
-        .find(|(name, _)| name == "PATH")
-        .map(|(_, value)| value);
-    which::which_in(&target.program, path, &directory).map_err(|_| SpawnError::NotFound {
-        program: target.program.to_string_lossy().into_owned(),
-        hint: hint(target, &directory),
-    })
+    let path = search_path(target);
+    which::which_in(&target.program, path.as_ref(), &directory)
+        .map_err(|_| hint::for_missing(target, &directory, path.as_deref()))
 }
 
 /// The environment of the server, later entries winning.
@@ -99,56 +124,26 @@ pub(super) fn environment(target: &CommandTarget) -> Vec<(OsString, OsString)> {
     variables
 }
 
-/// What may have been meant by a program that is not there.
-fn hint(target: &CommandTarget, directory: &Path) -> String {
-    let program = target.program.to_string_lossy();
-    let file = directory.join(&target.program);
-    if file.is_file() {
-        let interpreter = match file.extension().and_then(|extension| extension.to_str()) {
-            Some("py") => Some("python3"),
-            Some("js" | "mjs" | "cjs") => Some("node"),
-            Some("sh") => Some("sh"),
-            _ => None,
-        };
-        return match interpreter {
-            Some(interpreter) => format!(": it is a script, so put its interpreter in front: {interpreter} {program}"),
-            None => ": the file is there, but it is not executable".to_owned(),
-        };
-    }
-    if program.contains(' ') && target.arguments.is_empty() {
-        return ": give the command and its arguments as separate words after --, without quotes around all of them"
-            .to_owned();
-    }
-    for (wrong, right) in [("python", "python3"), ("pip", "pip3"), ("nodejs", "node")] {
-        if program == wrong && which::which(right).is_ok() {
-            return format!(": {right} is there; or give the full path of the interpreter of your virtual environment");
+/// Where the server's own environment says programs are.
+fn search_path(target: &CommandTarget) -> Option<OsString> {
+    // Windows writes it `Path` and does not care.
+    let is_path = |name: &OsString| {
+        if cfg!(windows) {
+            name.eq_ignore_ascii_case("PATH")
+        } else {
+            name == "PATH"
         }
-    }
-    if target.clean_environment {
-        return ": with --clean-env only the system's own folders are searched, as desktop clients do; give the full path".to_owned();
-    }
-    ": is it installed, and is it in PATH? A full path always works".to_owned()
+    };
+    environment(target)
+        .into_iter()
+        .rev()
+        .find(|(name, _)| is_path(name))
+        .map(|(_, value)| value)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn problem(program: &str, arguments: &[&str], directory: Option<&Path>) -> String {
-        let mut target = CommandTarget::new(program, arguments.iter().map(Into::into));
-        target.directory = directory.map(Path::to_path_buf);
-        resolve(&target).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn what_may_have_been_meant_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("server.py"), "print()").unwrap();
-        assert!(problem("server.py", &[], Some(folder.path())).contains("python3 server.py"));
-        assert!(problem("no-such-program", &[], None).contains("is it installed"));
-        assert!(problem("python server.py", &[], None).contains("separate words"));
-        assert!(problem("sh", &[], Some(Path::new("no/such/folder"))).contains("does not exist"));
-    }
 
     #[test]
     fn a_clean_environment_has_no_variables_of_the_caller() {
@@ -161,5 +156,36 @@ mod tests {
             .collect();
         assert!(names.contains(&"A_KEY".to_owned()) && names.contains(&"PATH".to_owned()));
         assert!(!names.iter().any(|name| name.starts_with("CARGO")), "{names:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_servers_own_search_path_and_directory_count() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("my-server");
+        std::fs::write(&program, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+
+        let mut by_path = CommandTarget::new("my-server", []);
+        assert!(resolve(&by_path).is_err());
+        by_path
+            .environment
+            .push(("PATH".to_owned(), folder.path().display().to_string()));
+        assert_eq!(resolve(&by_path).unwrap(), program);
+
+        let mut by_directory = CommandTarget::new("./my-server", []);
+        by_directory.directory = Some(folder.path().to_path_buf());
+        assert_eq!(
+            resolve(&by_directory).unwrap().canonicalize().unwrap(),
+            program.canonicalize().unwrap()
+        );
+    }
+
+    #[test]
+    fn a_missing_directory_is_told_apart_from_a_missing_program() {
+        let mut target = CommandTarget::new("sh", []);
+        target.directory = Some("no/such/folder".into());
+        assert!(matches!(resolve(&target), Err(SpawnError::Directory(_))));
     }
 }

@@ -1,221 +1,352 @@
 //! The guard process (Linux): starts the server, adopts what it leaves behind, and ends everything when its control socket closes.
 //!
-//! It speaks lines over an abstract Unix socket whose random name only its harness knows. To the harness: `started PID`, `failed TEXT`,
-//! `exited CODE SIGNAL`, `survivors PID:NAME,...`. From the harness: `signal NAME`. Synchronous on purpose: it must be small and quick.
+//! It is the same program as the harness, started with [`ARGUMENT`] as its first argument and the control socket as its standard input. Over
+//! that socket it is handed the server's three streams, says [`Report`]s, and is told `signal NAME`. Environment and working directory are the
+//! server's from the start.
+//!
+//! One thread that sleeps in `poll` until the harness, a child or a signal wakes it: it must be small and quick, and cannot miss anything
+//! between two looks. As a "child subreaper" it becomes the parent of every orphan below it, so having no children means that nothing of the
+//! server's tree is left.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixStream};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{Error, ErrorKind, IoSliceMut, Read as _, Result, Write as _};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::process::{Pid, Signal, WaitOptions};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use touchstone_core::trace::Survivor;
+
+use super::control::Report;
+use super::{Exit, LEAVING};
 
 /// The first argument of a program that is to act as the guard.
 pub(super) const ARGUMENT: &str = "__touchstone-guard";
-/// How long descendants may take to end by themselves after the server.
-const LEAVING: Duration = Duration::from_millis(250);
-/// How often the process table is read while waiting for them.
-const LOOK: Duration = Duration::from_millis(5);
+/// How long killed processes may take to go.
+const DYING: Duration = Duration::from_secs(5);
+/// How often the tree is looked through while killed processes go; something may have been started between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+/// How many times new processes are looked for while a tree is being stopped.
+const STOP_ROUNDS: usize = 100;
+/// Processes that are told by name.
+const TOLD: usize = 50;
 
 /// Acts as the guard, and never returns, when the program was started as one. Every `main` that opens connections calls this first.
 pub fn run_if_requested() {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_none_or(|first| first != ARGUMENT) {
-        return;
+    if arguments.next().is_some_and(|first| first == ARGUMENT) {
+        std::process::exit(i32::from(run(arguments).is_err()));
     }
-    let name = arguments.next().unwrap_or_default();
-    let program = arguments.next().unwrap_or_default();
-    let mut command = Command::new(&program);
-    command.args(arguments).process_group(0);
-    let code = match connect(name.as_encoded_bytes()) {
-        Some(control) => run(&control, command),
-        None => 1,
-    };
-    std::process::exit(code);
 }
 
-/// The name of a control socket as an abstract address.
-pub(super) fn address(name: &[u8]) -> std::io::Result<SocketAddr> {
-    SocketAddr::from_abstract_name(name)
+/// Whether this process was started as a guard, but does not act as one.
+pub(super) fn was_requested() -> bool {
+    std::env::args_os().nth(1).is_some_and(|first| first == ARGUMENT)
 }
 
-fn connect(name: &[u8]) -> Option<UnixStream> {
-    UnixStream::connect_addr(&address(name).ok()?).ok()
-}
+/// Starts the program (path, name to give it, arguments) and watches over it until the harness is gone or it has ended.
+fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<()> {
+    // Without a terminal, Ctrl-C and a hang-up reach the harness only, and the server cannot prompt on it.
+    let _ = rustix::process::setsid();
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    let mut control = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
+    let [stdin, stdout, stderr] = receive_streams(&control)?;
+    let children = wake_on(&[SIGCHLD])?;
+    let farewell = wake_on(&[SIGTERM, SIGINT, SIGHUP])?;
 
-/// What the guard waits for.
-enum Happening {
-    /// The harness wants a signal sent.
-    Signal(Signal),
-    /// The harness is gone.
-    HarnessGone,
-    /// A child ended; the server, or something that was adopted.
-    Ended {
-        pid: Pid,
-        code: Option<i32>,
-        signal: Option<i32>,
-    },
-}
-
-fn run(control: &UnixStream, mut command: Command) -> i32 {
-    // From now on orphans of the server become children of the guard.
-    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
-    let child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => {
-            say(control, &format!("failed {error}"));
-            return 1;
-        }
-    };
-    let Some(server) = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default()) else {
-        return 1;
-    };
-    // The server has these now; a copy here would keep its pipes open.
-    if let Ok(null) = std::fs::File::options().read(true).write(true).open("/dev/null") {
-        let _ = rustix::stdio::dup2_stdin(&null);
-        let _ = rustix::stdio::dup2_stdout(&null);
-        let _ = rustix::stdio::dup2_stderr(&null);
-    }
-    say(control, &format!("started {}", server.as_raw_nonzero()));
-
-    let (sender, happenings) = mpsc::channel();
-    let listener = sender.clone();
-    if let Ok(control) = control.try_clone() {
-        std::thread::spawn(move || listen(control, &listener));
-    }
-    std::thread::spawn(move || reap(&sender));
-    for happening in happenings {
-        match happening {
-            Happening::Signal(signal) => {
-                let _ = rustix::process::kill_process_group(server, signal);
+    let mut command = Command::new(arguments.next().unwrap_or_default());
+    command.arg0(arguments.next().unwrap_or_default()).args(arguments);
+    command.stdin(stdin).stdout(stdout).stderr(stderr).process_group(0);
+    let spawned = command.spawn();
+    // The server has its streams now; a copy here would keep them open.
+    drop(command);
+    match spawned {
+        Ok(child) => {
+            let server = i32::try_from(child.id())
+                .ok()
+                .and_then(Pid::from_raw)
+                .ok_or(ErrorKind::InvalidData)?;
+            // When this fails the harness is gone, and the first look at the socket shows it.
+            let _ = control.write_all(Report::Started { pid: child.id() }.line().as_bytes());
+            control.set_nonblocking(true)?;
+            Guard {
+                control,
+                children,
+                farewell,
+                server: Some(server),
+                childless: false,
+                orders: Vec::new(),
             }
-            Happening::Ended { pid, code, signal } if pid == server => {
-                let shown = |number: Option<i32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-                say(control, &format!("exited {} {}", shown(code), shown(signal)));
-                let survivors = survivors();
-                say(control, &format!("survivors {}", survivors.join(",")));
-                break;
+            .watch();
+            Ok(())
+        }
+        Err(error) => control.write_all(
+            Report::Failed {
+                code: error.raw_os_error().unwrap_or(0),
             }
-            Happening::Ended { .. } => {}
-            Happening::HarnessGone => break,
-        }
+            .line()
+            .as_bytes(),
+        ),
     }
-    end_everything(server);
-    0
 }
 
-/// Reads what the harness wants until it is gone.
-fn listen(control: UnixStream, sender: &mpsc::Sender<Happening>) {
-    for line in BufReader::new(control).lines() {
-        let Ok(line) = line else { break };
-        let signal = match line.strip_prefix("signal ") {
-            Some("SIGTERM") => Signal::TERM,
-            Some("SIGINT") => Signal::INT,
-            Some("SIGHUP") => Signal::HUP,
-            Some("SIGKILL") => Signal::KILL,
-            _ => continue,
-        };
-        if sender.send(Happening::Signal(signal)).is_err() {
-            return;
+/// The server's stdin, stdout and stderr, which the harness has put into the socket before it started the guard.
+fn receive_streams(control: &UnixStream) -> Result<[OwnedFd; 3]> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    rustix::net::recvmsg(
+        control,
+        &mut [IoSliceMut::new(&mut byte)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    let mut streams = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            streams.extend(received);
         }
     }
-    let _ = sender.send(Happening::HarnessGone);
+    streams.try_into().map_err(|_| Error::from(ErrorKind::InvalidData))
 }
 
-/// Collects children as they end.
-fn reap(sender: &mpsc::Sender<Happening>) {
-    while let Ok(ended) = rustix::process::wait(WaitOptions::empty()) {
-        if let Some((pid, status)) = ended {
-            let happening = Happening::Ended {
-                pid,
-                code: status.exit_status(),
-                signal: status.terminating_signal(),
-            };
-            if sender.send(happening).is_err() {
+/// A stream that becomes readable when one of the signals arrives.
+fn wake_on(signals: &[i32]) -> Result<UnixStream> {
+    let (reader, writer) = UnixStream::pair()?;
+    reader.set_nonblocking(true)?;
+    for signal in signals {
+        signal_hook::low_level::pipe::register(*signal, writer.try_clone()?)?;
+    }
+    Ok(reader)
+}
+
+struct Guard {
+    control: UnixStream,
+    /// Readable when a child has ended.
+    children: UnixStream,
+    /// Readable when somebody wants the guard itself to end.
+    farewell: UnixStream,
+    /// The server, until it is reaped: afterwards its number may belong to somebody else.
+    server: Option<Pid>,
+    /// Whether nothing is left below this process.
+    childless: bool,
+    /// The beginning of a line from the harness.
+    orders: Vec<u8>,
+}
+
+impl Guard {
+    fn watch(mut self) {
+        if self.until_exit() {
+            self.tell_survivors();
+        }
+        self.end_everything();
+    }
+
+    /// Serves the harness until the server has ended, which is told; false when the harness is gone first.
+    fn until_exit(&mut self) -> bool {
+        loop {
+            self.sleep(None);
+            if let Some(exit) = self.reap() {
+                return self.say(&Report::Exited(exit));
+            }
+            if !self.obey() {
+                return false;
+            }
+        }
+    }
+
+    /// Gives what is left a moment to end by itself, then tells what has not.
+    fn tell_survivors(&mut self) {
+        let deadline = Instant::now() + LEAVING;
+        while !self.childless && Instant::now() < deadline {
+            self.sleep(Some(deadline));
+            self.reap();
+            if !self.obey() {
                 return;
             }
         }
-    }
-}
-
-/// Descendants that do not end by themselves within a moment, as `PID:NAME`.
-fn survivors() -> Vec<String> {
-    let deadline = Instant::now() + LEAVING;
-    loop {
-        let alive = descendants();
-        if alive.is_empty() || Instant::now() > deadline {
-            let name = |name: &str| {
-                name.chars()
-                    .map(|c| if c == ',' || c.is_control() { '_' } else { c })
-                    .collect::<String>()
-            };
-            return alive
-                .iter()
-                .map(|(pid, comm)| format!("{}:{}", pid.as_raw_nonzero(), name(comm)))
+        if !self.childless {
+            let processes: Vec<Survivor> = descendants()
+                .into_iter()
+                .filter(|process| process.alive)
+                .map(Process::survivor)
+                .take(TOLD)
                 .collect();
+            if !processes.is_empty() {
+                self.say(&Report::Survivors(processes));
+            }
         }
-        std::thread::sleep(LOOK);
+    }
+
+    /// Kills every descendant, until none is left.
+    fn end_everything(&mut self) {
+        let deadline = Instant::now() + DYING;
+        self.reap();
+        while !self.childless && Instant::now() < deadline {
+            // A stopped process starts no others, so that a tree that grows all the time can be killed too.
+            let mut stopped = BTreeSet::new();
+            for _ in 0..STOP_ROUNDS {
+                let before = stopped.len();
+                for process in descendants() {
+                    if stopped.insert(process.pid.as_raw_pid()) {
+                        let _ = rustix::process::kill_process(process.pid, Signal::STOP);
+                    }
+                }
+                if stopped.len() == before {
+                    break;
+                }
+            }
+            for process in stopped.into_iter().filter_map(Pid::from_raw) {
+                let _ = rustix::process::kill_process(process, Signal::KILL);
+            }
+            let look = Instant::now() + LOOK;
+            while !self.childless && Instant::now() < look {
+                let mut awaited = [PollFd::new(&self.children, PollFlags::IN)];
+                let _ = rustix::event::poll(&mut awaited, timeout(Some(look)).as_ref());
+                self.reap();
+            }
+        }
+    }
+
+    /// Sleeps until the harness, a child or a signal has something to say.
+    fn sleep(&self, until: Option<Instant>) {
+        let mut awaited =
+            [&self.control, &self.children, &self.farewell].map(|stream| PollFd::new(stream, PollFlags::IN));
+        // An interruption is a reason to look, too.
+        let _ = rustix::event::poll(&mut awaited, timeout(until).as_ref());
+    }
+
+    /// Collects children that have ended, and gives back how the server did if it is among them.
+    fn reap(&mut self) -> Option<Exit> {
+        let mut ignored = [0; 64];
+        while matches!(self.children.read(&mut ignored), Ok(1..)) {}
+        let mut exit = None;
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if Some(pid) == self.server => {
+                    self.server = None;
+                    exit = Some(Exit {
+                        code: status.exit_status(),
+                        signal: status.terminating_signal(),
+                    });
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return exit,
+                Err(error) => {
+                    self.childless = error == rustix::io::Errno::CHILD;
+                    return exit;
+                }
+            }
+        }
+    }
+
+    /// Does what the harness wants; false when it is gone, or somebody else wants the guard to end.
+    fn obey(&mut self) -> bool {
+        let mut signal = [0];
+        if matches!(self.farewell.read(&mut signal), Ok(1..)) {
+            return false;
+        }
+        let mut bytes = [0; 256];
+        loop {
+            match self.control.read(&mut bytes) {
+                Ok(0) => return false,
+                Ok(count) => self.orders.extend_from_slice(&bytes[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => return false,
+            }
+        }
+        while let Some(end) = self.orders.iter().position(|byte| *byte == b'\n') {
+            let order: Vec<u8> = self.orders.drain(..=end).collect();
+            let signal = match order.trim_ascii_end() {
+                b"signal SIGTERM" => Signal::TERM,
+                b"signal SIGINT" => Signal::INT,
+                b"signal SIGHUP" => Signal::HUP,
+                b"signal SIGKILL" => Signal::KILL,
+                _ => continue,
+            };
+            if let Some(server) = self.server {
+                let _ = rustix::process::kill_process_group(server, signal);
+            }
+        }
+        true
+    }
+
+    /// Tells the harness something; false when it is gone.
+    fn say(&mut self, report: &Report) -> bool {
+        self.control.write_all(report.line().as_bytes()).is_ok()
     }
 }
 
-/// Kills the server's process group and every descendant, until none is left.
-fn end_everything(server: Pid) {
-    let _ = rustix::process::kill_process_group(server, Signal::KILL);
-    let deadline = Instant::now() + Duration::from_secs(5);
-    loop {
-        let alive = descendants();
-        if alive.is_empty() || Instant::now() > deadline {
-            return;
+/// The time left, as the system wants it.
+fn timeout(until: Option<Instant>) -> Option<Timespec> {
+    let left = until?.saturating_duration_since(Instant::now());
+    Some(Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: left.subsec_nanos().into(),
+    })
+}
+
+/// A process below this one.
+struct Process {
+    pid: Pid,
+    name: Vec<u8>,
+    alive: bool,
+}
+
+impl Process {
+    fn survivor(self) -> Survivor {
+        let pid = u32::try_from(self.pid.as_raw_pid()).unwrap_or_default();
+        Survivor {
+            pid,
+            name: String::from_utf8_lossy(&self.name).into_owned(),
         }
-        for (pid, _) in alive {
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
-        }
-        std::thread::sleep(LOOK);
     }
 }
 
-/// Living descendants of this process, with their names.
-fn descendants() -> Vec<(Pid, String)> {
-    let mut children: BTreeMap<i32, Vec<(i32, String)>> = BTreeMap::new();
+/// Everything below this process.
+fn descendants() -> Vec<Process> {
+    let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
-            continue;
-        };
-        // The name stands in parentheses and may hold anything, so the fields after it are counted from its end.
-        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else {
-            continue;
-        };
-        let (Some(open), Some(close)) = (stat.find('('), stat.rfind(')')) else {
-            continue;
-        };
-        let mut fields = stat[close + 1..].split_whitespace();
-        let state = fields.next().unwrap_or_default();
-        let parent = fields.next().and_then(|field| field.parse::<i32>().ok());
-        if let (Some(parent), false) = (parent, matches!(state, "Z" | "X")) {
-            children
-                .entry(parent)
-                .or_default()
-                .push((pid, stat[open + 1..close].to_owned()));
+        if let Some((parent, process)) = read_process(&entry.file_name(), &entry.path()) {
+            children.entry(parent).or_default().push(process);
         }
     }
     let mut found = Vec::new();
-    let mut parents = vec![rustix::process::getpid().as_raw_nonzero().get()];
+    let mut parents = vec![rustix::process::getpid().as_raw_pid()];
     while let Some(parent) = parents.pop() {
-        for (pid, name) in children.remove(&parent).into_iter().flatten() {
-            parents.push(pid);
-            if let Some(pid) = Pid::from_raw(pid) {
-                found.push((pid, name));
-            }
+        for process in children.remove(&parent).into_iter().flatten() {
+            parents.push(process.pid.as_raw_pid());
+            found.push(process);
         }
     }
     found
 }
 
-/// Tells the harness something. When it is gone, the listener notices.
-fn say(mut control: &UnixStream, line: &str) {
-    let _ = control.write_all(format!("{}\n", line.replace('\n', " ")).as_bytes());
+/// A process and the number of its parent, from an entry of `/proc`.
+fn read_process(entry: &OsStr, folder: &std::path::Path) -> Option<(i32, Process)> {
+    let pid = Pid::from_raw(entry.to_str()?.parse().ok()?)?;
+    let mut stat = Vec::new();
+    File::open(folder.join("stat")).ok()?.read_to_end(&mut stat).ok()?;
+    // The name stands in parentheses and may hold anything, even parentheses and bytes that are no text: the fields are behind the last one.
+    let open = stat.iter().position(|byte| *byte == b'(')?;
+    let close = stat.iter().rposition(|byte| *byte == b')')?;
+    let name = stat.get(open + 1..close)?.to_vec();
+    let fields: Vec<&str> = std::str::from_utf8(stat.get(close + 1..)?)
+        .ok()?
+        .split_ascii_whitespace()
+        .collect();
+    let parent = fields.get(1)?.parse().ok()?;
+    let threads: u32 = fields.get(17)?.parse().ok()?;
+    // A process whose first thread has ended looks like a zombie while its other threads run on.
+    let alive = !matches!(*fields.first()?, "Z" | "X") || threads > 1;
+    Some((parent, Process { pid, name, alive }))
 }

@@ -1,14 +1,16 @@
 //! A running server process, with or without a guard.
 
-use std::process::Stdio;
+use std::fmt;
 use std::time::Duration;
 
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::watch;
-use touchstone_core::trace::{EventKind, Survivor};
+use tokio::task::JoinHandle;
+use touchstone_core::trace::EventKind;
 
-use super::command::{SpawnError, environment, resolve};
-use super::{GuardProgram, ProcessOptions};
+use super::ProcessOptions;
+use super::command::{SpawnError, resolve};
+use super::direct::{self, DirectHandle};
 use crate::tap::Tap;
 use crate::target::CommandTarget;
 
@@ -17,8 +19,22 @@ use crate::target::CommandTarget;
 pub struct Exit {
     /// The exit code, unless a signal ended it.
     pub code: Option<i32>,
-    /// The signal.
+    /// The number of the signal that ended it.
     pub signal: Option<i32>,
+}
+
+/// As the rest of a sentence that begins with "the server".
+impl fmt::Display for Exit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code, self.signal) {
+            (Some(code), _) => write!(formatter, "exited with code {code}"),
+            (None, Some(signal)) => match signal_name(signal) {
+                Some(name) => write!(formatter, "was ended by {name}"),
+                None => write!(formatter, "was ended by signal {signal}"),
+            },
+            (None, None) => formatter.write_str("exited"),
+        }
+    }
 }
 
 /// Times of the shutdown ladder.
@@ -43,6 +59,7 @@ impl Default for Ladder {
 }
 
 /// The standard streams of a server.
+#[derive(Debug)]
 pub struct Streams {
     /// Its input.
     pub stdin: ChildStdin,
@@ -52,27 +69,30 @@ pub struct Streams {
     pub stderr: ChildStderr,
 }
 
-/// A running server.
+/// Signals that can be sent to a server.
+const SIGNALS: [&str; 4] = ["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL"];
+
+/// A running server. Dropping it ends the server and, as far as the platform allows, everything the server has started.
 pub struct ServerProcess {
     pid: u32,
     control: Control,
     exit: watch::Receiver<Option<Exit>>,
     /// The task that follows the process, to its end and a bit beyond: survivors are told last.
-    follower: Option<tokio::task::JoinHandle<()>>,
+    follower: Option<JoinHandle<()>>,
     tap: Tap,
 }
 
-/// How signals reach the server.
+/// How signals reach the server. Dropping it ends the server.
 enum Control {
-    /// Through the guard, which ends everything when this is dropped.
+    /// Through the guard.
     #[cfg(target_os = "linux")]
     Guard(tokio::net::unix::OwnedWriteHalf),
-    /// Directly, to its process group, which is killed when this is dropped.
-    Group(ProcessGroup),
+    /// Directly.
+    Direct(DirectHandle),
 }
 
 impl ServerProcess {
-    /// Starts a server.
+    /// Starts a server. Waits for nothing that the server itself does. Must be called within a [`tokio::task::LocalSet`].
     ///
     /// # Errors
     /// When the program is not there or the system refuses to start it.
@@ -82,146 +102,29 @@ impl ServerProcess {
         tap: &Tap,
     ) -> Result<(Self, Streams), SpawnError> {
         let program = resolve(target)?;
-        let guard = match &options.guard {
-            GuardProgram::None => None,
-            GuardProgram::CurrentExecutable => {
-                Some(std::env::current_exe().map_err(|error| SpawnError::Guard(error.to_string()))?)
-            }
-            GuardProgram::Path(path) => Some(path.clone()),
-        };
-        let refused = |error: std::io::Error| SpawnError::Refused {
-            program: program.display().to_string(),
-            error: error.to_string(),
-        };
         #[cfg(target_os = "linux")]
-        if let Some(guard) = guard {
-            return Self::start_guarded(&guard, &program, target, tap).await;
+        if let Some(guard) = super::guarded::program(&options.guard) {
+            let (guarded, streams) = super::guarded::start(&guard, &program, target, tap).await?;
+            let control = Control::Guard(guarded.orders);
+            let process = Self {
+                pid: guarded.pid,
+                control,
+                exit: guarded.exit,
+                follower: Some(guarded.follower),
+                tap: tap.clone(),
+            };
+            return Ok((process, streams));
         }
         #[cfg(not(target_os = "linux"))]
-        let _ = guard;
-        let mut command = Command::new(&program);
-        prepare(&mut command, target);
-        #[cfg(unix)]
-        command.process_group(0);
-        command.kill_on_drop(true);
-        let mut child = command.args(&target.arguments).spawn().map_err(refused)?;
-        let pid = child.id().unwrap_or_default();
-        let streams = streams(&mut child)?;
-        tap.record(EventKind::ProcessStarted { pid });
-        let (sender, exit) = watch::channel(None);
-        let recorder = tap.clone();
-        let follower = tokio::task::spawn_local(async move {
-            if let Ok(status) = child.wait().await {
-                let ended = exit_of(status);
-                recorder.record(EventKind::ProcessExited {
-                    code: ended.code,
-                    signal: ended.signal,
-                });
-                sender.send_replace(Some(ended));
-            }
-        });
+        let _ = &options.guard;
+        let (direct, streams) = direct::start(&program, target, tap)?;
+        let control = Control::Direct(direct.handle);
         Ok((
             Self {
-                pid,
-                control: Control::Group(ProcessGroup(pid)),
-                exit,
-                follower: Some(follower),
-                tap: tap.clone(),
-            },
-            streams,
-        ))
-    }
-
-    #[cfg(target_os = "linux")]
-    async fn start_guarded(
-        guard: &std::path::Path,
-        program: &std::path::Path,
-        target: &CommandTarget,
-        tap: &Tap,
-    ) -> Result<(Self, Streams), SpawnError> {
-        use tokio::io::{AsyncBufReadExt as _, BufReader};
-
-        let trouble = |error: std::io::Error| SpawnError::Guard(error.to_string());
-        let mut secret = [0_u8; 16];
-        getrandom::fill(&mut secret).map_err(|error| SpawnError::Guard(error.to_string()))?;
-        let name = format!("touchstone-{}-{:032x}", std::process::id(), u128::from_le_bytes(secret));
-        let listener =
-            std::os::unix::net::UnixListener::bind_addr(&super::guard::address(name.as_bytes()).map_err(trouble)?);
-        let listener = listener.map_err(trouble)?;
-        listener.set_nonblocking(true).map_err(trouble)?;
-        let listener = tokio::net::UnixListener::from_std(listener).map_err(trouble)?;
-
-        let mut command = Command::new(guard);
-        prepare(&mut command, target);
-        command
-            .arg(super::guard::ARGUMENT)
-            .arg(&name)
-            .arg(program)
-            .args(&target.arguments);
-        // A signal to the harness and its whole group, from a terminal or a CI runner, must not end the guard before it has done its work.
-        command.process_group(0);
-        let mut child = command.spawn().map_err(trouble)?;
-        let streams = streams(&mut child)?;
-        let connected = tokio::time::timeout(Duration::from_secs(10), listener.accept()).await;
-        let (socket, _) = connected
-            .map_err(|_| SpawnError::Guard("it did not connect in time".to_owned()))?
-            .map_err(trouble)?;
-        let (reader, writer) = socket.into_split();
-        let mut lines = BufReader::new(reader).lines();
-        let first = tokio::time::timeout(Duration::from_secs(10), lines.next_line()).await;
-        let first = first.ok().and_then(Result::ok).flatten().unwrap_or_default();
-        let pid = match first.split_once(' ') {
-            Some(("started", pid)) => pid.parse().unwrap_or_default(),
-            Some(("failed", error)) => {
-                return Err(SpawnError::Refused {
-                    program: program.display().to_string(),
-                    error: error.to_owned(),
-                });
-            }
-            _ => return Err(SpawnError::Guard("it said nothing".to_owned())),
-        };
-        tap.record(EventKind::ProcessStarted { pid });
-        let (sender, exit) = watch::channel(None);
-        let recorder = tap.clone();
-        let follower = tokio::task::spawn_local(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                match line.split_once(' ') {
-                    Some(("exited", rest)) => {
-                        let mut numbers = rest.split(' ').map(|word| word.parse::<i32>().ok());
-                        let ended = Exit {
-                            code: numbers.next().flatten(),
-                            signal: numbers.next().flatten(),
-                        };
-                        recorder.record(EventKind::ProcessExited {
-                            code: ended.code,
-                            signal: ended.signal,
-                        });
-                        sender.send_replace(Some(ended));
-                    }
-                    Some(("survivors", list)) if !list.is_empty() => {
-                        let survivor = |entry: &str| {
-                            let (pid, name) = entry.split_once(':')?;
-                            Some(Survivor {
-                                pid: pid.parse().ok()?,
-                                name: name.to_owned(),
-                            })
-                        };
-                        recorder.record(EventKind::Survivors {
-                            processes: list.split(',').filter_map(survivor).collect(),
-                        });
-                    }
-                    _ => {}
-                }
-            }
-            // The guard itself is reaped here, so that no zombie is left.
-            let _ = child.wait().await;
-        });
-        Ok((
-            Self {
-                pid,
-                control: Control::Guard(writer),
-                exit,
-                follower: Some(follower),
+                pid: direct.pid,
+                control,
+                exit: direct.exit,
+                follower: Some(direct.follower),
                 tap: tap.clone(),
             },
             streams,
@@ -246,120 +149,76 @@ impl ServerProcess {
         waited.ok().and_then(Result::ok).and_then(|exit| *exit)
     }
 
-    /// Waits, for a moment at most, until everything is known about the end of a server that has ended.
-    pub(crate) async fn settled(&mut self) {
+    /// Waits, for a moment at most, until everything is known about the end of a server that has ended: above all its survivors.
+    pub async fn settled(&mut self) {
         if let Some(follower) = self.follower.take() {
             let _ = tokio::time::timeout(Duration::from_secs(1), follower).await;
         }
     }
 
     /// A handle on which the end of the server can be awaited elsewhere.
-    pub(crate) fn exit_watch(&self) -> watch::Receiver<Option<Exit>> {
+    #[must_use]
+    pub fn exit_watch(&self) -> watch::Receiver<Option<Exit>> {
         self.exit.clone()
     }
 
-    /// Sends a signal to the server's process group. Unknown names are refused.
+    /// Sends a signal to the server's process group.
     ///
     /// # Errors
-    /// When the name is none of SIGTERM, SIGINT, SIGHUP and SIGKILL, or the platform has no signals.
+    /// When the name is none of SIGTERM, SIGINT, SIGHUP and SIGKILL, when the server has ended, or when the platform has no such signal.
     pub fn signal(&mut self, name: &str) -> Result<(), String> {
-        if !["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL"].contains(&name) {
-            return Err(format!("{name} is not one of SIGTERM, SIGINT, SIGHUP, SIGKILL"));
+        if !SIGNALS.contains(&name) {
+            return Err(format!("{name} is not one of {}", SIGNALS.join(", ")));
+        }
+        if let Some(exit) = self.exit() {
+            return Err(format!("{name} cannot be sent: the server {exit}"));
+        }
+        match &self.control {
+            #[cfg(target_os = "linux")]
+            Control::Guard(orders) => {
+                let line = format!("signal {name}\n");
+                orders
+                    .try_write(line.as_bytes())
+                    .map_err(|error| format!("{name} cannot be sent: the guard is gone ({error})"))?;
+            }
+            Control::Direct(handle) => handle.signal(name)?,
         }
         self.tap.record(EventKind::Signalled {
             signal: name.to_owned(),
         });
-        match &mut self.control {
-            #[cfg(target_os = "linux")]
-            Control::Guard(writer) => {
-                let line = format!("signal {name}\n");
-                writer
-                    .try_write(line.as_bytes())
-                    .map(|_| ())
-                    .map_err(|error| format!("the guard is gone: {error}"))
-            }
-            Control::Group(group) => group.signal(name),
-        }
+        Ok(())
     }
 
-    /// Waits for the server to end after its input was closed, and helps it along, rung by rung.
+    /// Waits for the server to end after its input was closed, and helps it along, rung by rung. A rung that the platform does not have is
+    /// left out. `None` when not even SIGKILL ended it in time.
     pub async fn end(&mut self, ladder: &Ladder) -> Option<Exit> {
         if let Some(exit) = self.wait_exit(ladder.stdin).await {
             return Some(exit);
         }
         for (signal, patience) in [("SIGTERM", ladder.term), ("SIGKILL", ladder.kill)] {
-            if self.signal(signal).is_err() {
-                break;
-            }
-            if let Some(exit) = self.wait_exit(patience).await {
+            if self.signal(signal).is_ok()
+                && let Some(exit) = self.wait_exit(patience).await
+            {
                 return Some(exit);
             }
         }
-        None
+        self.exit()
     }
 }
 
-/// Environment, directory and pipes of a command.
-fn prepare(command: &mut Command, target: &CommandTarget) {
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command.env_clear().envs(environment(target));
-    if let Some(directory) = &target.directory {
-        command.current_dir(directory);
-    }
-}
-
-fn streams(child: &mut Child) -> Result<Streams, SpawnError> {
-    match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
-        (Some(stdin), Some(stdout), Some(stderr)) => Ok(Streams { stdin, stdout, stderr }),
-        _ => Err(SpawnError::Guard("the standard streams are missing".to_owned())),
-    }
-}
-
-fn exit_of(status: std::process::ExitStatus) -> Exit {
-    #[cfg(unix)]
-    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
-    #[cfg(not(unix))]
-    let signal = None;
-    Exit {
-        code: status.code(),
-        signal,
-    }
-}
-
-/// A process group that is killed when it is dropped.
-struct ProcessGroup(u32);
-
-impl ProcessGroup {
-    #[cfg(unix)]
-    fn signal(&self, name: &str) -> Result<(), String> {
-        use rustix::process::{Pid, Signal, kill_process_group};
-        let signal = match name {
-            "SIGTERM" => Signal::TERM,
-            "SIGINT" => Signal::INT,
-            "SIGHUP" => Signal::HUP,
-            _ => Signal::KILL,
-        };
-        // Group 0 and 1 would be ourselves and everything.
-        let group = i32::try_from(self.0)
-            .ok()
-            .filter(|pid| *pid > 1)
-            .and_then(Pid::from_raw)
-            .ok_or("no process group")?;
-        kill_process_group(group, signal).map_err(|error| error.to_string())
-    }
-
-    #[cfg(not(unix))]
-    fn signal(&self, name: &str) -> Result<(), String> {
-        Err(format!("{name} cannot be sent on this platform"))
-    }
-}
-
-impl Drop for ProcessGroup {
-    fn drop(&mut self) {
-        // The group may be gone already.
-        let _ = self.signal("SIGKILL");
-    }
+/// The name of a signal whose number is the same on every Unix.
+fn signal_name(number: i32) -> Option<&'static str> {
+    Some(match number {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        _ => return None,
+    })
 }

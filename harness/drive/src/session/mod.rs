@@ -167,7 +167,10 @@ impl Session {
             }
         }
         // What a server says by itself comes on this stream; one that has none answers 405, and that is fine.
-        self.connection.open_stream().map_err(|error| OpeningProblem { refused: false, reason: error.to_string() })?;
+        self.connection.open_stream().map_err(|error| OpeningProblem {
+            refused: false,
+            reason: error.to_string(),
+        })?;
         self.opening = Some(opening.clone());
         Ok(opening)
     }

@@ -1,4 +1,6 @@
 //! Checking a value against a derived schema, with faults that name the field and the requirement.
+//!
+//! Keywords of a schema itself come before those of what it refers to, and the same fault is kept once: the more specific place reports it.
 
 use std::collections::BTreeSet;
 
@@ -6,13 +8,14 @@ use serde_json::{Map, Value};
 
 use super::format;
 use crate::spec::pattern;
+use crate::spec::requirement::Severity;
 
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checked {
     /// What is wrong.
     pub faults: Vec<SchemaFault>,
-    /// Requirements whose schemas were applied to some value.
+    /// Requirements whose schemas were applied to some value: those without a fault were seen to be kept.
     pub exercised: BTreeSet<String>,
 }
 
@@ -25,320 +28,457 @@ pub struct SchemaFault {
     pub rule: &'static str,
     /// What was expected and what was found.
     pub message: String,
-    /// The requirement that is broken, if the place names one.
+    /// The requirement that is broken, if the place names one that exists in the revision.
     pub requirement: Option<String>,
+    /// The most that the fault may weigh, whatever the requirement's level: where sources disagree it is less than `Fail`.
+    pub at_most: Severity,
 }
 
+/// What null in place of an optional member breaks.
+pub(super) const NULL_OPTIONAL: &str = "schema/no-null-optionals";
 /// Faults that one value may have before the check stops: a list of a million broken entries has one cause.
 const MOST_FAULTS: usize = 200;
 /// Deepest nesting that is followed.
 const DEEPEST: usize = 64;
-/// What null in place of an optional member breaks.
-const NULL_OPTIONAL: &str = "schema/no-null-optionals";
 
-struct Check<'a> {
-    definitions: &'a Map<String, Value>,
-    checked: Checked,
-}
-
-pub(super) fn check(definitions: &Map<String, Value>, definition: &str, value: &Value) -> Checked {
+pub(super) fn check(
+    definitions: &Map<String, Value>,
+    requirements: &BTreeSet<String>,
+    definition: &str,
+    value: &Value,
+) -> Checked {
     let mut check = Check {
         definitions,
+        requirements,
         checked: Checked::default(),
     };
     if let Some(schema) = definitions.get(definition) {
-        check.node(schema, value, "", None, 0);
+        let root = Place {
+            path: None,
+            requirement: None,
+            at_most: Severity::Fail,
+            scope: None,
+            depth: 0,
+        };
+        check.node(schema, value, root);
     }
     check.checked
 }
 
+struct Check<'a> {
+    definitions: &'a Map<String, Value>,
+    requirements: &'a BTreeSet<String>,
+    checked: Checked,
+}
+
+/// Where a check stands: in the value, and under which requirement.
+#[derive(Clone, Copy)]
+struct Place<'s> {
+    path: Option<&'s Path<'s>>,
+    requirement: Option<&'s str>,
+    at_most: Severity,
+    scope: Option<&'s Scope<'s>>,
+    depth: usize,
+}
+
+/// The way from the root of the value, spelled out only when there is a fault.
+struct Path<'s> {
+    outer: Option<&'s Path<'s>>,
+    step: Step<'s>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'s> {
+    Member(&'s str),
+    Index(usize),
+}
+
+/// An `x-attribute`: the requirement ids that count inside a part of a schema that several contexts share.
+struct Scope<'s> {
+    ids: &'s Map<String, Value>,
+    outer: Option<&'s Scope<'s>>,
+}
+
+impl<'s> Place<'s> {
+    fn deeper(self) -> Self {
+        Self {
+            depth: self.depth + 1,
+            ..self
+        }
+    }
+
+    /// The id that counts here for an id that a schema names.
+    fn attributed(self, id: &'s str) -> Option<&'s str> {
+        let mut id = id;
+        let mut scope = self.scope;
+        while let Some(Scope { ids, outer }) = scope {
+            match ids.get(id).or_else(|| ids.get("*")) {
+                Some(Value::String(other)) => id = other,
+                Some(_) => return None,
+                None => {}
+            }
+            scope = *outer;
+        }
+        Some(id)
+    }
+}
+
+impl Path<'_> {
+    fn pointer(path: Option<&Self>) -> String {
+        path.map_or_else(String::new, |path| {
+            let outer = Self::pointer(path.outer);
+            match path.step {
+                Step::Member(name) => format!("{outer}/{}", name.replace('~', "~0").replace('/', "~1")),
+                Step::Index(index) => format!("{outer}/{index}"),
+            }
+        })
+    }
+}
+
 impl<'a> Check<'a> {
-    fn node(&mut self, schema: &'a Value, value: &Value, pointer: &str, inherited: Option<&'a str>, depth: usize) {
-        if depth > DEEPEST || self.checked.faults.len() >= MOST_FAULTS {
+    fn node<'s>(&mut self, schema: &'s Value, value: &'s Value, place: Place<'s>)
+    where
+        'a: 's,
+    {
+        if place.depth > DEEPEST || self.checked.faults.len() >= MOST_FAULTS {
             return;
         }
-        let own = schema.get("x-requirement").and_then(Value::as_str);
-        if let Some(own) = own {
-            self.checked.exercised.insert(own.to_owned());
-        }
-        let requirement = own.or(inherited);
-        if let Some(target) = schema.get("$ref").and_then(Value::as_str)
-            && let Some(target) = self.definitions.get(target.trim_start_matches("#/$defs/"))
-        {
-            self.node(target, value, pointer, requirement, depth + 1);
+        let own = self.own_requirement(schema, place);
+        let at_most = match schema.get("x-at-most").and_then(Value::as_str) {
+            Some("info") => Severity::Info,
+            Some(_) => place.at_most.min(Severity::Warn),
+            None => place.at_most,
+        };
+        let scope = schema.get("x-attribute").and_then(Value::as_object).map(|ids| Scope {
+            ids,
+            outer: place.scope,
+        });
+        let place = Place {
+            requirement: own.or(place.requirement),
+            at_most,
+            scope: scope.as_ref().or(place.scope),
+            ..place
+        };
+
+        if schema.get("x-absent").is_some() {
+            self.fault(
+                place,
+                "x-absent",
+                "the member does not belong here; leave it out".to_owned(),
+            );
+            return;
         }
         if let Some(wanted) = schema.get("type")
             && !has_type(value, wanted)
         {
-            let wanted = wanted.as_str().map_or_else(|| wanted.to_string(), str::to_owned);
-            self.fault(
-                pointer,
-                "type",
-                format!("expected {} {wanted}, got {}", article(&wanted), shown(value)),
-                requirement,
-            );
+            let wanted = described(wanted);
+            self.fault(place, "type", format!("expected {wanted}, got {}", shown(value)));
             return;
         }
-        self.literals(schema, value, pointer, requirement);
+        self.literals(schema, value, place);
         match value {
-            Value::Object(members) => self.object(schema, members, pointer, requirement, depth),
-            Value::Array(items) => self.array(schema, items, pointer, requirement, depth),
-            Value::String(text) => self.string(schema, text, pointer, requirement),
-            Value::Number(number) => self.number(schema, number.as_f64().unwrap_or_default(), pointer, requirement),
+            Value::Object(members) => self.object(schema, members, place),
+            Value::Array(items) => self.array(schema, items, place),
+            Value::String(text) => self.string(schema, text, place),
+            Value::Number(number) => self.number(schema, number.as_f64().unwrap_or_default(), place),
             _ => {}
         }
+        if let Some(target) = self.target(schema) {
+            self.node(target, value, place.deeper());
+        }
         for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
-            self.node(part, value, pointer, requirement, depth + 1);
+            self.node(part, value, place.deeper());
         }
-        if let Some(parts) = schema.get("anyOf").and_then(Value::as_array) {
-            let holds = |part: &Value| {
-                let mut trial = Check {
-                    definitions: self.definitions,
-                    checked: Checked::default(),
-                };
-                trial.node(part, value, pointer, None, depth + 1);
-                trial.checked.faults.is_empty()
-            };
-            if !parts.iter().any(holds) {
-                self.fault(
-                    pointer,
-                    "anyOf",
-                    format!("none of the allowed forms fits {}", shown(value)),
-                    requirement,
-                );
-            }
-        }
-        if let Some(choose) = schema.get("x-choose") {
-            self.choose(choose, value, pointer, requirement, depth);
+        if let (Some(choose), Value::Object(members)) = (schema.get("x-choose"), value) {
+            self.choose(choose, value, members, place);
         }
     }
 
-    fn literals(&mut self, schema: &Value, value: &Value, pointer: &str, requirement: Option<&str>) {
+    /// The requirement that a schema names, noted as exercised if the schema alone can show it to be kept.
+    fn own_requirement<'s>(&mut self, schema: &'s Value, place: Place<'s>) -> Option<&'s str> {
+        let named = schema.get("x-requirement").and_then(Value::as_str);
+        let own = named.and_then(|id| place.attributed(id));
+        if let Some(own) = own {
+            self.exercise(own);
+        }
+        own.or_else(|| {
+            schema
+                .get("x-breaks")
+                .and_then(Value::as_str)
+                .and_then(|id| place.attributed(id))
+        })
+    }
+
+    fn exercise(&mut self, requirement: &str) {
+        if !self.checked.exercised.contains(requirement) {
+            self.checked.exercised.insert(requirement.to_owned());
+        }
+    }
+
+    fn target(&self, schema: &Value) -> Option<&'a Value> {
+        let name = schema.get("$ref")?.as_str()?.strip_prefix("#/$defs/")?;
+        self.definitions.get(name)
+    }
+
+    fn literals(&mut self, schema: &Value, value: &Value, place: Place<'_>) {
         if let Some(wanted) = schema.get("const")
             && wanted != value
         {
-            self.fault(
-                pointer,
-                "const",
-                format!("expected {wanted}, got {}", shown(value)),
-                requirement,
-            );
+            self.fault(place, "const", format!("expected {wanted}, got {}", shown(value)));
         }
         if let Some(allowed) = schema.get("enum").and_then(Value::as_array)
             && !allowed.contains(value)
         {
             let allowed: Vec<String> = allowed.iter().map(Value::to_string).collect();
             self.fault(
-                pointer,
+                place,
                 "enum",
                 format!("{} is none of {}", shown(value), allowed.join(", ")),
-                requirement,
             );
         }
     }
 
-    fn object(
-        &mut self,
-        schema: &'a Value,
-        members: &Map<String, Value>,
-        pointer: &str,
-        requirement: Option<&'a str>,
-        depth: usize,
-    ) {
+    fn object<'s>(&mut self, schema: &'s Value, members: &'s Map<String, Value>, place: Place<'s>)
+    where
+        'a: 's,
+    {
         let properties = schema.get("properties").and_then(Value::as_object);
-        let required: Vec<&str> = schema
-            .get("required")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        for name in required.iter().filter(|name| !members.contains_key(**name)) {
-            let own = properties.and_then(|properties| properties.get(*name)?.get("x-requirement")?.as_str());
-            if let Some(own) = own {
-                self.checked.exercised.insert(own.to_owned());
+        let property = |name: &str| properties.and_then(|properties| properties.get(name));
+        let required = schema.get("required").and_then(Value::as_array);
+        let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|required| required == name));
+        for name in required.into_iter().flatten().filter_map(Value::as_str) {
+            if !members.contains_key(name) {
+                let own = property(name).and_then(|property| self.own_requirement(property, place));
+                let place = Place {
+                    requirement: own.or(place.requirement),
+                    ..place
+                };
+                self.fault(place, "required", format!("the member {name:?} is missing"));
             }
+        }
+        if let Some(forms) = schema.get("x-one-of").and_then(Value::as_array)
+            && !forms
+                .iter()
+                .filter_map(Value::as_str)
+                .any(|name| members.contains_key(name))
+        {
+            let names: Vec<String> = forms.iter().map(Value::to_string).collect();
             self.fault(
-                pointer,
-                "required",
-                format!("the member {name:?} is missing"),
-                own.or(requirement),
+                place,
+                "x-one-of",
+                format!("none of the members {} is there", names.join(", ")),
             );
         }
+        let additional = schema.get("additionalProperties");
         for (name, value) in members {
-            let here = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
-            match (
-                properties.and_then(|properties| properties.get(name)),
-                schema.get("additionalProperties"),
-            ) {
-                (Some(property), _) => {
-                    if value.is_null() && !required.contains(&name.as_str()) && !self.allows_null(property) {
-                        let message = format!("the optional member {name:?} is null; leave it out instead");
-                        self.fault(&here, "type", message, Some(NULL_OPTIONAL));
-                    } else {
-                        self.node(property, value, &here, requirement, depth + 1);
-                    }
-                }
-                (None, Some(additional)) if additional.is_object() => {
-                    self.node(additional, value, &here, requirement, depth + 1)
-                }
-                _ => {}
+            let path = Path {
+                outer: place.path,
+                step: Step::Member(name),
+            };
+            let here = Place {
+                path: Some(&path),
+                ..place
+            }
+            .deeper();
+            match (property(name), additional) {
+                (Some(property), _) if is_required(name) => self.node(property, value, here),
+                (Some(property), _) => self.optional(name, property, value, here),
+                (None, Some(additional)) => self.node(additional, value, here),
+                (None, None) => {}
             }
         }
     }
 
-    /// Whether null is a legal value of a property.
-    fn allows_null(&self, property: &Value) -> bool {
-        let target = property
-            .get("$ref")
-            .and_then(Value::as_str)
-            .and_then(|target| self.definitions.get(target.trim_start_matches("#/$defs/")));
-        let schema = target.unwrap_or(property);
-        let typed = schema.get("type").is_some()
-            || schema.get("enum").is_some()
-            || schema.get("x-choose").is_some()
-            || schema.get("anyOf").is_some();
-        !typed || schema.get("type").is_some_and(|wanted| has_type(&Value::Null, wanted))
+    /// An optional member that is there: it may be absent, but not null unless its own schema says so.
+    fn optional<'s>(&mut self, name: &str, property: &'s Value, value: &'s Value, place: Place<'s>)
+    where
+        'a: 's,
+    {
+        let null = if self.requirements.contains(NULL_OPTIONAL) {
+            place.attributed(NULL_OPTIONAL)
+        } else {
+            None
+        };
+        if value.is_null() && !self.allows_null(property, 0) {
+            let message = format!("the optional member {name:?} is null; leave it out instead");
+            self.fault(
+                Place {
+                    requirement: null,
+                    ..place
+                },
+                "type",
+                message,
+            );
+            return;
+        }
+        if let Some(null) = null {
+            self.exercise(null);
+        }
+        self.node(property, value, place);
     }
 
-    fn array(&mut self, schema: &'a Value, items: &[Value], pointer: &str, requirement: Option<&'a str>, depth: usize) {
-        let bound = |keyword: &str| {
-            schema
-                .get(keyword)
-                .and_then(Value::as_u64)
-                .and_then(|bound| usize::try_from(bound).ok())
+    fn allows_null(&self, schema: &Value, depth: usize) -> bool {
+        let own = match schema.get("type") {
+            Some(wanted) => has_type(&Value::Null, wanted),
+            None => {
+                let allowed = schema.get("enum").and_then(Value::as_array);
+                allowed.is_none_or(|allowed| allowed.contains(&Value::Null))
+            }
         };
-        if let Some(least) = bound("minItems").filter(|least| items.len() < *least) {
+        let parts = schema.get("allOf").and_then(Value::as_array);
+        own && depth < DEEPEST
+            && self
+                .target(schema)
+                .is_none_or(|target| self.allows_null(target, depth + 1))
+            && parts.is_none_or(|parts| parts.iter().all(|part| self.allows_null(part, depth + 1)))
+    }
+
+    fn array<'s>(&mut self, schema: &'s Value, items: &'s [Value], place: Place<'s>)
+    where
+        'a: 's,
+    {
+        if let Some(least) = bound(schema, "minItems").filter(|least| items.len() < *least) {
             self.fault(
-                pointer,
+                place,
                 "minItems",
                 format!("{} items, at least {least} are needed", items.len()),
-                requirement,
             );
         }
-        if let Some(most) = bound("maxItems").filter(|most| items.len() > *most) {
+        if let Some(most) = bound(schema, "maxItems").filter(|most| items.len() > *most) {
             self.fault(
-                pointer,
+                place,
                 "maxItems",
                 format!("{} items, at most {most} are allowed", items.len()),
-                requirement,
             );
         }
         if let Some(schema) = schema.get("items") {
             for (index, item) in items.iter().enumerate() {
-                self.node(schema, item, &format!("{pointer}/{index}"), requirement, depth + 1);
+                let path = Path {
+                    outer: place.path,
+                    step: Step::Index(index),
+                };
+                self.node(
+                    schema,
+                    item,
+                    Place {
+                        path: Some(&path),
+                        ..place
+                    }
+                    .deeper(),
+                );
             }
         }
     }
 
-    fn string(&mut self, schema: &Value, text: &str, pointer: &str, requirement: Option<&str>) {
-        let bound = |keyword: &str| {
-            schema
-                .get(keyword)
-                .and_then(Value::as_u64)
-                .and_then(|bound| usize::try_from(bound).ok())
-        };
-        let length = text.chars().count();
-        if bound("minLength").is_some_and(|least| length < least) {
+    fn string(&mut self, schema: &Value, text: &str, place: Place<'_>) {
+        if let Some(least) = bound(schema, "minLength").filter(|least| text.chars().count() < *least) {
             self.fault(
-                pointer,
+                place,
                 "minLength",
-                format!("the string has only {length} characters"),
-                requirement,
-            );
-        }
-        if bound("maxLength").is_some_and(|most| length > most) {
-            self.fault(
-                pointer,
-                "maxLength",
-                format!("the string has {length} characters"),
-                requirement,
+                format!("{} has fewer than {least} characters", shown(&text.into())),
             );
         }
         if let Some(wanted) = schema.get("pattern").and_then(Value::as_str)
             && !pattern::matches(wanted, text)
         {
             self.fault(
-                pointer,
+                place,
                 "pattern",
-                format!("{} does not match {wanted}", shown(&Value::from(text))),
-                requirement,
+                format!("{} does not match {wanted}", shown(&text.into())),
             );
         }
         if let Some(name) = schema.get("format").and_then(Value::as_str)
             && let Err(problem) = format::check(name, text)
         {
             self.fault(
-                pointer,
+                place,
                 "format",
-                format!("{} is no valid {name}: {problem}", shown(&Value::from(text))),
-                requirement,
+                format!("{} is no {}: {problem}", shown(&text.into()), format::noun(name)),
             );
         }
     }
 
-    fn number(&mut self, schema: &Value, number: f64, pointer: &str, requirement: Option<&str>) {
+    fn number(&mut self, schema: &Value, number: f64, place: Place<'_>) {
         let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
-        if bound("minimum").is_some_and(|least| number < least) {
-            self.fault(pointer, "minimum", format!("{number} is too small"), requirement);
+        if let Some(least) = bound("minimum").filter(|least| number < *least) {
+            self.fault(place, "minimum", format!("{number} is less than {least}"));
         }
-        if bound("maximum").is_some_and(|most| number > most) {
-            self.fault(pointer, "maximum", format!("{number} is too large"), requirement);
+        if let Some(most) = bound("maximum").filter(|most| number > *most) {
+            self.fault(place, "maximum", format!("{number} is more than {most}"));
         }
     }
 
-    fn choose(&mut self, choose: &'a Value, value: &Value, pointer: &str, requirement: Option<&'a str>, depth: usize) {
+    fn choose<'s>(&mut self, choose: &'s Value, value: &'s Value, members: &'s Map<String, Value>, place: Place<'s>)
+    where
+        'a: 's,
+    {
         let by = choose.get("by").and_then(Value::as_str).unwrap_or_default();
         let map = choose.get("map").and_then(Value::as_object);
-        let Some(members) = value.as_object() else { return };
-        let here = format!("{pointer}/{by}");
-        match members.get(by) {
-            Some(Value::String(choice)) => match map.and_then(|map| map.get(choice)) {
-                Some(schema) => self.node(schema, value, pointer, requirement, depth + 1),
-                None => {
-                    let known: Vec<&str> = map.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-                    self.fault(
-                        &here,
-                        "enum",
-                        format!("{choice:?} is none of {}", known.join(", ")),
-                        requirement,
-                    );
+        let choice = match members.get(by) {
+            Some(Value::String(choice)) => choice.as_str(),
+            // A discriminator of the wrong type, or missing without a default, is reported as the property that it is.
+            Some(_) => return,
+            None => {
+                if let Some(default) = choose.get("default") {
+                    self.node(default, value, place.deeper());
                 }
-            },
-            Some(other) => self.fault(
-                &here,
-                "type",
-                format!("expected a string, got {}", shown(other)),
-                requirement,
-            ),
-            None => self.fault(
-                pointer,
-                "required",
-                format!("the member {by:?} is missing"),
-                requirement,
-            ),
+                return;
+            }
+        };
+        match map.and_then(|map| map.get(choice)) {
+            Some(schema) => self.node(schema, value, place.deeper()),
+            None if choose.get("open") == Some(&Value::Bool(true)) => {}
+            None => {
+                let known: Vec<&str> = map.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+                let path = Path {
+                    outer: place.path,
+                    step: Step::Member(by),
+                };
+                let message = format!("{} is none of {}", shown(&choice.into()), known.join(", "));
+                self.fault(
+                    Place {
+                        path: Some(&path),
+                        ..place
+                    },
+                    "enum",
+                    message,
+                );
+            }
         }
     }
 
-    fn fault(&mut self, pointer: &str, rule: &'static str, message: String, requirement: Option<&str>) {
-        self.checked.faults.push(SchemaFault {
-            pointer: pointer.to_owned(),
-            rule,
-            message,
-            requirement: requirement.map(str::to_owned),
-        });
+    fn fault(&mut self, place: Place<'_>, rule: &'static str, message: String) {
+        let pointer = Path::pointer(place.path);
+        let known = |fault: &SchemaFault| fault.rule == rule && fault.pointer == pointer && fault.message == message;
+        if self.checked.faults.len() < MOST_FAULTS && !self.checked.faults.iter().any(known) {
+            let requirement = place.requirement.map(str::to_owned);
+            self.checked.faults.push(SchemaFault {
+                pointer,
+                rule,
+                message,
+                requirement,
+                at_most: place.at_most,
+            });
+        }
     }
+}
+
+fn bound(schema: &Value, keyword: &str) -> Option<usize> {
+    schema
+        .get(keyword)
+        .and_then(Value::as_u64)
+        .and_then(|bound| usize::try_from(bound).ok())
 }
 
 fn has_type(value: &Value, wanted: &Value) -> bool {
     match wanted {
-        Value::Array(several) => several.iter().any(|wanted| has_type(value, wanted)),
+        Value::Array(names) => names.iter().any(|name| has_type(value, name)),
         Value::String(name) => match name.as_str() {
-            "object" => value.is_object(),
-            "array" => value.is_array(),
-            "string" => value.is_string(),
-            "boolean" => value.is_boolean(),
             "null" => value.is_null(),
+            "boolean" => value.is_boolean(),
+            "string" => value.is_string(),
+            "array" => value.is_array(),
+            "object" => value.is_object(),
             "number" => value.is_number(),
             "integer" => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0),
             _ => false,
@@ -347,8 +487,22 @@ fn has_type(value: &Value, wanted: &Value) -> bool {
     }
 }
 
-fn article(word: &str) -> &'static str {
-    if word.starts_with(['a', 'i', 'o']) { "an" } else { "a" }
+/// A type as words: `a string`, `a string or an integer`, `null`.
+fn described(wanted: &Value) -> String {
+    let one = |name: &str| match name {
+        "null" => "null".to_owned(),
+        "integer" | "array" | "object" => format!("an {name}"),
+        _ => format!("a {name}"),
+    };
+    match wanted {
+        Value::Array(names) => names
+            .iter()
+            .filter_map(Value::as_str)
+            .map(one)
+            .collect::<Vec<_>>()
+            .join(" or "),
+        name => one(name.as_str().unwrap_or_default()),
+    }
 }
 
 /// A value in a message: its kind, and itself when it is short.

@@ -1,10 +1,12 @@
-//! From the layered documents to the schema of one revision.
+//! From the layered documents to the schema of one revision: what does not exist in the revision is left out, and every mistake in a
+//! document is named by document and JSON pointer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::{LoadError, Method, MethodKind, RevisionSchemas, format};
+use super::{LoadError, Method, MethodKind, RevisionSchemas, check, format};
 use crate::revision::Revision;
 use crate::spec::requirement::Catalog;
 
@@ -14,38 +16,37 @@ pub(super) struct Document {
     content: Value,
 }
 
-/// Keywords that documents may use in a schema.
-const KEYWORDS: [&str; 23] = [
-    "type",
-    "properties",
-    "required",
-    "items",
-    "enum",
-    "const",
-    "additionalProperties",
-    "minimum",
-    "maximum",
-    "minItems",
-    "maxItems",
-    "minLength",
-    "pattern",
-    "$ref",
-    "allOf",
-    "format",
-    "description",
-    "x-since",
-    "x-until",
-    "x-requirement",
-    "x-choose",
-    "anyOf",
-    "maxLength",
+/// Members that a document may have.
+const DOCUMENT_MEMBERS: [&str; 5] = ["description", "$defs", "x-methods", "x-errors", "x-attribute"];
+/// The method tables of a document, and whether their methods are answered with a result.
+const METHOD_TABLES: [(&str, MethodKind, bool); 4] = [
+    ("client-requests", MethodKind::ClientRequest, true),
+    ("client-notifications", MethodKind::ClientNotification, false),
+    ("server-requests", MethodKind::ServerRequest, true),
+    ("server-notifications", MethodKind::ServerNotification, false),
 ];
+const METHOD_MEMBERS: [&str; 5] = ["params", "result", "task-result", "x-since", "x-until"];
+const TYPES: [&str; 7] = ["null", "boolean", "number", "integer", "string", "array", "object"];
 
 pub(super) fn read<'a>(documents: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Vec<Document>, LoadError> {
     documents
         .into_iter()
         .map(|(name, text)| {
-            let content = serde_json::from_str(text).map_err(|error| problem(name, "", &error.to_string()))?;
+            let content: Value = serde_json::from_str(text).map_err(|error| problem(name, "", &error.to_string()))?;
+            let members = content
+                .as_object()
+                .ok_or_else(|| problem(name, "", "a document is an object"))?;
+            if let Some(stranger) = members
+                .keys()
+                .find(|member| !DOCUMENT_MEMBERS.contains(&member.as_str()))
+            {
+                return Err(problem(name, &join("", stranger), "unknown member"));
+            }
+            for table in ["$defs", "x-methods", "x-errors", "x-attribute"] {
+                if members.get(table).is_some_and(|value| !value.is_object()) {
+                    return Err(problem(name, &join("", table), "an object is needed"));
+                }
+            }
             Ok(Document {
                 name: name.to_owned(),
                 content,
@@ -59,90 +60,84 @@ pub(super) fn derive(
     revision: Revision,
     catalog: &Catalog,
 ) -> Result<RevisionSchemas, LoadError> {
-    let mut derivation = Derivation {
-        revision,
-        catalog,
-        document: "",
-        requirements: BTreeSet::new(),
-    };
-    let mut definitions = Map::new();
-    let mut methods: BTreeMap<MethodKind, BTreeMap<String, Method>> = BTreeMap::new();
+    let mut names = BTreeSet::new();
     for document in documents {
-        derivation.document = &document.name;
+        let derivation = Derivation::new(document, revision, catalog, &names);
+        let mut found = Vec::new();
         for (name, schema) in object(&document.content, "$defs").into_iter().flatten() {
-            let pointer = format!("/$defs/{name}");
+            let pointer = join("/$defs", name);
             if derivation.exists(schema, &pointer)? {
-                if definitions.contains_key(name) {
+                if names.contains(name) || found.contains(name) {
                     return Err(problem(
                         &document.name,
                         &pointer,
                         "a definition of this name exists already",
                     ));
                 }
-                definitions.insert(name.clone(), derivation.schema(schema, &pointer)?);
+                found.push(name.clone());
             }
         }
-        for (kind, key) in [
-            (MethodKind::ClientRequest, "client-requests"),
-            (MethodKind::ClientNotification, "client-notifications"),
-            (MethodKind::ServerRequest, "server-requests"),
-            (MethodKind::ServerNotification, "server-notifications"),
-        ] {
-            let table = document
-                .content
-                .get("x-methods")
-                .and_then(|methods| methods.get(key))
-                .and_then(Value::as_object);
-            for (method, entry) in table.into_iter().flatten() {
-                if derivation.exists(entry, &format!("/x-methods/{key}/{method}"))? {
-                    let name = |member: &str| entry.get(member).and_then(Value::as_str).map(str::to_owned);
-                    let described = Method {
-                        params: name("params").unwrap_or_else(|| "Params".to_owned()),
-                        result: name("result"),
-                    };
-                    methods.entry(kind).or_default().insert(method.clone(), described);
-                }
-            }
-        }
+        names.extend(found);
+    }
+    let mut derived = RevisionSchemas {
+        definitions: Map::new(),
+        methods: BTreeMap::new(),
+        errors: BTreeMap::new(),
+        requirements: BTreeSet::new(),
+    };
+    if catalog
+        .get(check::NULL_OPTIONAL)
+        .is_some_and(|requirement| requirement.level(revision).is_some())
+    {
+        derived.requirements.insert(check::NULL_OPTIONAL.to_owned());
     }
     for document in documents {
-        references(&document.content, &mut |reference| {
-            let known = documents
-                .iter()
-                .any(|other| object(&other.content, "$defs").is_some_and(|defs| defs.contains_key(reference)));
-            if known {
-                Ok(())
-            } else {
-                Err(problem(
-                    &document.name,
-                    "",
-                    &format!("there is no definition {reference:?}"),
-                ))
-            }
-        })?;
-    }
-    for method in methods.values().flat_map(BTreeMap::values) {
-        for name in std::iter::once(&method.params).chain(&method.result) {
-            if !definitions.contains_key(name) {
-                return Err(problem("x-methods", name, &format!("no such definition in {revision}")));
+        let mut derivation = Derivation::new(document, revision, catalog, &names);
+        for (name, schema) in object(&document.content, "$defs").into_iter().flatten() {
+            let pointer = join("/$defs", name);
+            if derivation.exists(schema, &pointer)? {
+                let mut definition = derivation.schema(schema, &pointer)?;
+                if let (Some(attribution), Some(members)) =
+                    (document.content.get("x-attribute"), definition.as_object_mut())
+                    && !members.contains_key("x-attribute")
+                {
+                    let attribution = derivation.attribution(attribution, "/x-attribute")?;
+                    members.insert("x-attribute".to_owned(), attribution);
+                }
+                derived.definitions.insert(name.clone(), definition);
             }
         }
+        derivation.methods(&document.content, &mut derived.methods)?;
+        derivation.errors(&document.content, &mut derived.errors)?;
+        derived.requirements.append(&mut derivation.requirements);
     }
-    Ok(RevisionSchemas {
-        definitions,
-        methods,
-        requirements: derivation.requirements,
-    })
+    Ok(derived)
 }
 
 struct Derivation<'a> {
     revision: Revision,
     catalog: &'a Catalog,
     document: &'a str,
+    /// The definitions that exist in the revision, of all documents.
+    names: &'a BTreeSet<String>,
     requirements: BTreeSet<String>,
 }
 
-impl Derivation<'_> {
+impl<'a> Derivation<'a> {
+    fn new(document: &'a Document, revision: Revision, catalog: &'a Catalog, names: &'a BTreeSet<String>) -> Self {
+        Self {
+            revision,
+            catalog,
+            document: &document.name,
+            names,
+            requirements: BTreeSet::new(),
+        }
+    }
+
+    fn problem(&self, pointer: &str, text: &str) -> LoadError {
+        problem(self.document, pointer, text)
+    }
+
     /// Whether something that carries `x-since` or `x-until` exists in the revision.
     fn exists(&self, annotated: &Value, pointer: &str) -> Result<bool, LoadError> {
         let bound = |key: &str| -> Result<Option<Revision>, LoadError> {
@@ -152,7 +147,7 @@ impl Derivation<'_> {
             let parsed = text.as_str().and_then(|text| text.parse().ok());
             parsed
                 .map(Some)
-                .ok_or_else(|| problem(self.document, pointer, &format!("{key} is no revision: {text}")))
+                .ok_or_else(|| self.problem(&join(pointer, key), &format!("{text} is no revision")))
         };
         let since = bound("x-since")?.is_none_or(|since| since <= self.revision);
         let until = bound("x-until")?.is_none_or(|until| self.revision <= until);
@@ -162,149 +157,336 @@ impl Derivation<'_> {
     /// The schema with everything left out that does not exist in the revision.
     fn schema(&mut self, schema: &Value, pointer: &str) -> Result<Value, LoadError> {
         let Value::Object(members) = schema else {
-            return Err(problem(self.document, pointer, "a schema is an object"));
+            return Err(self.problem(pointer, "a schema is an object"));
         };
         let mut derived = Map::new();
-        let mut gone: BTreeSet<&str> = BTreeSet::new();
         for (keyword, value) in members {
-            let here = format!("{pointer}/{keyword}");
-            if !KEYWORDS.contains(&keyword.as_str()) {
-                return Err(problem(self.document, &here, "unknown keyword"));
-            }
-            match keyword.as_str() {
-                "x-since" | "x-until" | "required" => {}
-                "properties" => {
-                    let mut properties = Map::new();
-                    for (name, property) in value.as_object().into_iter().flatten() {
-                        let here = format!("{here}/{name}");
-                        if self.exists(property, &here)? {
-                            properties.insert(name.clone(), self.schema(property, &here)?);
-                        } else {
-                            gone.insert(name);
-                        }
+            let here = join(pointer, keyword);
+            let value = match keyword.as_str() {
+                "description" | "x-since" | "x-until" | "required" | "x-required" => continue,
+                "properties" => self.properties(value, &here)?,
+                "items" | "additionalProperties" => {
+                    if !self.exists(value, &here)? {
+                        continue;
                     }
-                    derived.insert(keyword.clone(), Value::Object(properties));
+                    self.schema(value, &here)?
                 }
-                "items" | "additionalProperties" if value.is_object() => {
-                    derived.insert(keyword.clone(), self.schema(value, &here)?);
-                }
-                "allOf" | "anyOf" => {
-                    let parts = value.as_array().into_iter().flatten().enumerate();
-                    let parts = parts
-                        .map(|(index, part)| self.schema(part, &format!("{here}/{index}")))
-                        .collect::<Result<_, _>>()?;
-                    derived.insert(keyword.clone(), Value::Array(parts));
-                }
-                "x-choose" => {
-                    let mut map = Map::new();
-                    for (choice, target) in object(value, "map").into_iter().flatten() {
-                        let here = format!("{here}/map/{choice}");
-                        if self.exists(target, &here)? {
-                            map.insert(choice.clone(), self.schema(target, &here)?);
-                        }
-                    }
-                    derived.insert(keyword.clone(), json!({ "by": value.get("by"), "map": map }));
-                }
-                "x-requirement" => {
-                    if let Some(id) = self.requirement(value, &here)? {
-                        self.requirements.insert(id.clone());
-                        derived.insert(keyword.clone(), Value::String(id));
-                    }
-                }
-                "format" => {
-                    if value.as_str().is_none_or(|name| !format::is_known(name)) {
-                        return Err(problem(self.document, &here, "unknown format"));
-                    }
-                    derived.insert(keyword.clone(), value.clone());
-                }
+                "allOf" => self.parts(value, &here)?,
+                "x-choose" => self.choice(members, value, &here)?,
+                "x-attribute" => self.attribution(value, &here)?,
+                "x-requirement" | "x-breaks" => match self.requirement(value, &here)? {
+                    Some(id) => Value::String(id),
+                    None => continue,
+                },
                 _ => {
-                    derived.insert(keyword.clone(), value.clone());
+                    self.plain_keyword(keyword, value, members, &here)?;
+                    value.clone()
                 }
+            };
+            derived.insert(keyword.clone(), value);
+        }
+        let required = self.required(members, derived.get("properties"), pointer)?;
+        if !required.is_empty() {
+            derived.insert("required".to_owned(), json!(required));
+        }
+        Ok(Value::Object(derived))
+    }
+
+    fn properties(&mut self, value: &Value, pointer: &str) -> Result<Value, LoadError> {
+        let members = value
+            .as_object()
+            .ok_or_else(|| self.problem(pointer, "properties are an object"))?;
+        let mut properties = Map::new();
+        for (name, property) in members {
+            let here = join(pointer, name);
+            if self.exists(property, &here)? {
+                properties.insert(name.clone(), self.schema(property, &here)?);
             }
         }
-        if let Some(required) = members.get("required").and_then(Value::as_array) {
-            let left = required
-                .iter()
-                .filter(|name| name.as_str().is_none_or(|name| !gone.contains(name)))
-                .cloned()
-                .collect();
-            derived.insert("required".to_owned(), Value::Array(left));
+        Ok(Value::Object(properties))
+    }
+
+    fn parts(&mut self, value: &Value, pointer: &str) -> Result<Value, LoadError> {
+        let parts = value
+            .as_array()
+            .ok_or_else(|| self.problem(pointer, "a list of schemas is needed"))?;
+        let mut derived = Vec::new();
+        for (index, part) in parts.iter().enumerate() {
+            let here = join(pointer, &index.to_string());
+            if self.exists(part, &here)? {
+                derived.push(self.schema(part, &here)?);
+            }
+        }
+        Ok(Value::Array(derived))
+    }
+
+    /// `{ by, map, default?, open? }`, where the default is the schema for values that lack the member. Without one and unless it is open, the member must be required and a string in the same schema,
+    /// so that its absence or wrong type is reported there.
+    fn choice(&mut self, schema: &Map<String, Value>, choose: &Value, pointer: &str) -> Result<Value, LoadError> {
+        let known = ["by", "map", "default", "open"];
+        if let Some(stranger) = choose
+            .as_object()
+            .into_iter()
+            .flatten()
+            .find(|(key, _)| !known.contains(&key.as_str()))
+        {
+            return Err(self.problem(&join(pointer, stranger.0), "unknown member of a choice"));
+        }
+        let by = choose
+            .get("by")
+            .and_then(Value::as_str)
+            .ok_or_else(|| self.problem(pointer, "`by` names no member"))?;
+        let choices = object(choose, "map").ok_or_else(|| self.problem(pointer, "`map` is missing"))?;
+        let mut map = Map::new();
+        for (choice, target) in choices {
+            let here = join(&join(pointer, "map"), choice);
+            if self.exists(target, &here)? {
+                map.insert(choice.clone(), self.schema(target, &here)?);
+            }
+        }
+        let default = choose
+            .get("default")
+            .map(|default| self.schema(default, &join(pointer, "default")))
+            .transpose()?;
+        let open = choose.get("open").is_some_and(|open| open == &Value::Bool(true));
+        let reported = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .is_some_and(|names| names.contains(&json!(by)))
+            && schema
+                .get("properties")
+                .and_then(|properties| properties.get(by)?.get("type"))
+                == Some(&json!("string"));
+        if default.is_none() && !open && !reported {
+            return Err(self.problem(pointer, &format!("{by:?} must be a required string in the same schema")));
+        }
+        let mut derived = json!({ "by": by, "map": map, "open": open });
+        if let Some(default) = default {
+            derived["default"] = default;
+        }
+        Ok(derived)
+    }
+
+    /// From requirement ids (or `*`, any other) to the id that counts inside; null where faults inside name no requirement of their own.
+    fn attribution(&mut self, value: &Value, pointer: &str) -> Result<Value, LoadError> {
+        let members = value
+            .as_object()
+            .ok_or_else(|| self.problem(pointer, "an attribution is an object"))?;
+        let mut derived = Map::new();
+        for (from, to) in members {
+            let here = join(pointer, from);
+            if from != "*" && self.catalog.get(from).is_none() {
+                return Err(self.problem(&here, &format!("unknown requirement {from}")));
+            }
+            let to = if to.is_null() {
+                None
+            } else {
+                self.requirement(to, &here)?
+            };
+            derived.insert(from.clone(), json!(to));
         }
         Ok(Value::Object(derived))
     }
 
     /// The first of the named requirements that exists in the revision.
-    fn requirement(&self, value: &Value, pointer: &str) -> Result<Option<String>, LoadError> {
-        let ids: Vec<&str> = match value {
-            Value::String(id) => vec![id],
-            Value::Array(ids) => ids.iter().filter_map(Value::as_str).collect(),
-            _ => {
-                return Err(problem(
-                    self.document,
-                    pointer,
-                    "a requirement is an id or a list of ids",
-                ));
-            }
+    fn requirement(&mut self, value: &Value, pointer: &str) -> Result<Option<String>, LoadError> {
+        let ids: Option<Vec<&str>> = match value {
+            Value::String(id) => Some(vec![id]),
+            Value::Array(ids) => ids.iter().map(Value::as_str).collect(),
+            _ => None,
         };
+        let ids = ids.ok_or_else(|| self.problem(pointer, "a requirement is an id or a list of ids"))?;
+        let mut first = None;
         for id in ids {
-            let Some(requirement) = self.catalog.get(id) else {
-                return Err(problem(self.document, pointer, &format!("unknown requirement {id}")));
-            };
-            if requirement.level(self.revision).is_some() {
-                return Ok(Some(id.to_owned()));
+            let known = self.catalog.get(id);
+            let known = known.ok_or_else(|| self.problem(pointer, &format!("unknown requirement {id}")))?;
+            if first.is_none() && known.level(self.revision).is_some() {
+                first = Some(id.to_owned());
             }
         }
-        Ok(None)
+        self.requirements.extend(first.clone());
+        Ok(first)
     }
-}
 
-/// The same schema without keywords of our own.
-pub(super) fn plain(schema: &Value) -> Value {
-    match schema {
-        Value::Object(members) => {
-            let mut out = Map::new();
-            for (keyword, value) in members {
-                match keyword.as_str() {
-                    "x-requirement" | "format" => {}
-                    "x-choose" => {
-                        let by = value.get("by").and_then(Value::as_str).unwrap_or_default();
-                        let map = object(value, "map");
-                        let names: Vec<&String> = map.into_iter().flatten().map(|(name, _)| name).collect();
-                        let mut parts = vec![json!({ "required": [by], "properties": { by: { "enum": names } } })];
-                        for (name, target) in map.into_iter().flatten() {
-                            parts.push(
-                                json!({ "if": { "properties": { by: { "const": name } } }, "then": plain(target) }),
-                            );
-                        }
-                        out.insert("allOf".to_owned(), Value::Array(parts));
-                    }
-                    _ => {
-                        out.insert(keyword.clone(), plain(value));
-                    }
+    /// The members that are required in the revision: `required`, and those of `x-required` whose bounds hold.
+    fn required(
+        &self,
+        schema: &Map<String, Value>,
+        properties: Option<&Value>,
+        pointer: &str,
+    ) -> Result<Vec<String>, LoadError> {
+        let written = |name: &str| {
+            schema
+                .get("properties")
+                .is_some_and(|properties| properties.get(name).is_some())
+        };
+        let exists = |name: &str| properties.is_some_and(|properties| properties.get(name).is_some());
+        let mut required = Vec::new();
+        if let Some(names) = schema.get("required") {
+            let here = join(pointer, "required");
+            let names = strings(names).ok_or_else(|| self.problem(&here, "a list of names is needed"))?;
+            if let Some(stranger) = names.iter().find(|name| !written(name)) {
+                return Err(self.problem(&here, &format!("there is no property {stranger:?}")));
+            }
+            required.extend(names.into_iter().filter(|name| exists(name)).map(str::to_owned));
+        }
+        if schema.get("x-required").is_some_and(|bounds| !bounds.is_object()) {
+            return Err(self.problem(&join(pointer, "x-required"), "an object of bounds is needed"));
+        }
+        for (name, bounds) in schema
+            .get("x-required")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
+            let here = join(&join(pointer, "x-required"), name);
+            if !written(name) {
+                return Err(self.problem(&here, &format!("there is no property {name:?}")));
+            }
+            if self.exists(bounds, &here)? && exists(name) {
+                required.push(name.clone());
+            }
+        }
+        Ok(required)
+    }
+
+    /// Checks a keyword whose value is taken over as it is.
+    fn plain_keyword(
+        &self,
+        keyword: &str,
+        value: &Value,
+        schema: &Map<String, Value>,
+        pointer: &str,
+    ) -> Result<(), LoadError> {
+        let fits = match keyword {
+            "type" => {
+                let names = value.as_str().map(|name| vec![name]).or_else(|| strings(value));
+                names.is_some_and(|names| !names.is_empty() && names.iter().all(|name| TYPES.contains(name)))
+            }
+            "enum" => value.is_array(),
+            "const" => true,
+            "minimum" | "maximum" => value.is_number(),
+            "minItems" | "maxItems" | "minLength" => value.is_u64(),
+            "pattern" => value.as_str().is_some_and(|pattern| Regex::new(pattern).is_ok()),
+            "format" => {
+                if value.as_str().is_none_or(|name| !format::is_known(name)) {
+                    return Err(self.problem(pointer, &format!("unknown format {value}")));
                 }
+                true
             }
-            Value::Object(out)
-        }
-        Value::Array(items) => Value::Array(items.iter().map(plain).collect()),
-        other => other.clone(),
-    }
-}
-
-fn references<E>(value: &Value, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
-    match value {
-        Value::Object(members) => members
-            .iter()
-            .try_for_each(|(name, member)| match (name.as_str(), member) {
-                ("$ref", Value::String(target)) => visit(target.trim_start_matches("#/$defs/")),
-                _ => references(member, visit),
+            "$ref" => {
+                let target = value.as_str().and_then(|target| target.strip_prefix("#/$defs/"));
+                if target.is_none_or(|target| !self.names.contains(target)) {
+                    let text = format!("there is no definition {value} in {}", self.revision);
+                    return Err(self.problem(pointer, &text));
+                }
+                true
+            }
+            "x-one-of" => strings(value).is_some_and(|names| {
+                let written = |name: &&str| schema.get("properties").is_some_and(|all| all.get(*name).is_some());
+                !names.is_empty() && names.iter().all(written)
             }),
-        Value::Array(items) => items.iter().try_for_each(|item| references(item, visit)),
-        _ => Ok(()),
+            "x-absent" => value == &Value::Bool(true),
+            "x-at-most" => matches!(value.as_str(), Some("warn" | "info")),
+            _ => return Err(self.problem(pointer, "unknown keyword")),
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(self.problem(pointer, &format!("{value} is no value for this keyword")))
+        }
+    }
+
+    fn methods(
+        &self,
+        document: &Value,
+        methods: &mut BTreeMap<MethodKind, BTreeMap<String, Method>>,
+    ) -> Result<(), LoadError> {
+        let tables = object(document, "x-methods");
+        for table in tables.into_iter().flat_map(Map::keys) {
+            if !METHOD_TABLES.iter().any(|(name, ..)| name == table) {
+                return Err(self.problem(&join("/x-methods", table), "unknown table of methods"));
+            }
+        }
+        for (table, kind, answered) in METHOD_TABLES {
+            let entries = tables.and_then(|tables| tables.get(table)).and_then(Value::as_object);
+            for (method, entry) in entries.into_iter().flatten() {
+                let here = join(&join("/x-methods", table), method);
+                if let Some((stranger, _)) = entry
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .find(|(key, _)| !METHOD_MEMBERS.contains(&key.as_str()))
+                {
+                    return Err(self.problem(&join(&here, stranger), "unknown member of a method"));
+                }
+                if !self.exists(entry, &here)? {
+                    continue;
+                }
+                let params = self.definition(entry, "params", &here)?;
+                let params = params.ok_or_else(|| self.problem(&here, "the definition of its params is missing"))?;
+                let result = self.definition(entry, "result", &here)?;
+                if result.is_some() != answered {
+                    return Err(self.problem(&here, "requests name a definition of their result, notifications none"));
+                }
+                // A method that lives longer than tasks do names a definition which later revisions lack.
+                let task_result = entry.get("task-result").and_then(Value::as_str);
+                let task_result = task_result.filter(|name| self.names.contains(*name)).map(str::to_owned);
+                methods.entry(kind).or_default().insert(
+                    method.clone(),
+                    Method {
+                        params,
+                        result,
+                        task_result,
+                    },
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn errors(&self, document: &Value, errors: &mut BTreeMap<i64, String>) -> Result<(), LoadError> {
+        for (code, entry) in object(document, "x-errors").into_iter().flatten() {
+            let here = join("/x-errors", code);
+            if self.exists(entry, &here)? {
+                let code = code
+                    .parse()
+                    .map_err(|_| self.problem(&here, "an error code is an integer"))?;
+                let data = self.definition(entry, "data", &here)?;
+                errors.insert(
+                    code,
+                    data.ok_or_else(|| self.problem(&here, "the definition of its data is missing"))?,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The definition that a member of a table names.
+    fn definition(&self, entry: &Value, member: &str, pointer: &str) -> Result<Option<String>, LoadError> {
+        let Some(name) = entry.get(member) else { return Ok(None) };
+        match name.as_str().filter(|name| self.names.contains(*name)) {
+            Some(name) => Ok(Some(name.to_owned())),
+            None => {
+                let text = format!("there is no definition {name} in {}", self.revision);
+                Err(self.problem(&join(pointer, member), &text))
+            }
+        }
     }
 }
 
-fn object<'a>(value: &'a Value, member: &str) -> Option<&'a Map<String, Value>> {
+pub(super) fn object<'a>(value: &'a Value, member: &str) -> Option<&'a Map<String, Value>> {
     value.get(member)?.as_object()
+}
+
+/// A list that holds nothing but strings.
+fn strings(value: &Value) -> Option<Vec<&str>> {
+    value.as_array()?.iter().map(Value::as_str).collect()
+}
+
+/// A JSON pointer, one step longer (RFC 6901).
+fn join(pointer: &str, step: &str) -> String {
+    format!("{pointer}/{}", step.replace('~', "~0").replace('/', "~1"))
 }
 
 fn problem(document: &str, pointer: &str, problem: &str) -> LoadError {

@@ -5,16 +5,25 @@
 //! ```
 //!
 //! Beyond plain JSON Schema the documents use:
-//! - `x-since`, `x-until` on a definition, property, choice or method: the revisions in which it exists;
-//! - `x-requirement`: the requirement that a fault at this place breaks, one id or several of which the first that exists in the revision counts;
-//! - `x-choose`: `{by, map}` picks a definition by a member's value, so that an error names the field and not "none of the schemas";
-//! - `x-methods`: which definitions describe the params and results of which methods.
+//! - `x-since`, `x-until` on a definition, property, part of `allOf`, choice or method: the first and last revision in which it exists;
+//! - `x-required`: `{ member: { x-since?, x-until? } }`, where a member is required in some revisions only;
+//! - `x-requirement`: the requirement that a fault here breaks, and that is seen to be kept where there is none. One id, or several of which
+//!   the first that exists in the revision counts; it holds for everything inside that names no other;
+//! - `x-breaks`: the same for faults, where more than the schema is needed to say that the requirement was kept;
+//! - `x-attribute`: `{ id: other id or null }` (`*` for any other): what ids inside count as, where several contexts share a definition. On
+//!   a document it holds for all of its definitions;
+//! - `x-at-most`: `warn` or `info`, the most that a fault here may weigh, where the sources disagree;
+//! - `x-choose`: `{ by, map, default?, open? }` picks a schema by a member's value (the default: where the member is absent), so that an
+//!   error names the field and not "none of the schemas". An unknown value is a fault of its own unless the choice is open;
+//! - `x-one-of`: at least one of these members is there; `x-absent`: the member must not be there at all;
+//! - `x-methods`: which definitions describe params and results; `x-errors`: which describe the data of an error code.
 //!
 //! All objects are open. Optional means absent, not null. `5.0` is an integer.
 
 mod check;
 mod derive;
 mod format;
+mod plain;
 
 pub use check::{Checked, SchemaFault};
 
@@ -31,7 +40,7 @@ use crate::revision::Revision;
 pub struct LoadError {
     /// The document.
     pub document: String,
-    /// JSON pointer into it.
+    /// JSON pointer into it; empty for the whole document.
     pub pointer: String,
     /// What is wrong.
     pub problem: String,
@@ -48,6 +57,7 @@ pub struct SchemaLibrary {
 pub struct RevisionSchemas {
     definitions: Map<String, Value>,
     methods: BTreeMap<MethodKind, BTreeMap<String, Method>>,
+    errors: BTreeMap<i64, String>,
     requirements: BTreeSet<String>,
 }
 
@@ -65,6 +75,7 @@ enum MethodKind {
 struct Method {
     params: String,
     result: Option<String>,
+    task_result: Option<String>,
 }
 
 impl SchemaLibrary {
@@ -105,7 +116,7 @@ impl RevisionSchemas {
         let definitions: Map<String, Value> = self
             .definitions
             .iter()
-            .map(|(name, schema)| (name.clone(), derive::plain(schema)))
+            .map(|(name, schema)| (name.clone(), plain::plain(schema)))
             .collect();
         json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": definitions })
     }
@@ -123,13 +134,20 @@ impl RevisionSchemas {
     /// Checks a value against a definition. A definition that does not exist has no faults.
     #[must_use]
     pub fn check(&self, definition: &str, value: &Value) -> Checked {
-        check::check(&self.definitions, definition, value)
+        check::check(&self.definitions, &self.requirements, definition, value)
     }
 
     /// The definition of the result of a request that a client sends.
     #[must_use]
     pub fn result_definition(&self, method: &str) -> Option<&str> {
         self.method(MethodKind::ClientRequest, method)?.result.as_deref()
+    }
+
+    /// The definition of the other result of a request that a client sends: when the request carries `task` and the server takes it up, a
+    /// task is the answer (2025-11-25).
+    #[must_use]
+    pub fn task_result_definition(&self, method: &str) -> Option<&str> {
+        self.method(MethodKind::ClientRequest, method)?.task_result.as_deref()
     }
 
     /// The definition of the params of a request that a client sends.
@@ -160,6 +178,30 @@ impl RevisionSchemas {
     #[must_use]
     pub fn notification_definition(&self, method: &str) -> Option<&str> {
         self.params(MethodKind::ServerNotification, method)
+    }
+
+    /// The definition of the `data` of an error with this code.
+    #[must_use]
+    pub fn error_data_definition(&self, code: i64) -> Option<&str> {
+        self.errors.get(&code).map(String::as_str)
+    }
+
+    /// Every method that a server may send, requests before notifications, each by name.
+    pub fn server_methods(&self) -> impl Iterator<Item = &str> {
+        self.sent([MethodKind::ServerRequest, MethodKind::ServerNotification])
+    }
+
+    /// Every method that a client may send, requests before notifications, each by name.
+    pub fn client_methods(&self) -> impl Iterator<Item = &str> {
+        self.sent([MethodKind::ClientRequest, MethodKind::ClientNotification])
+    }
+
+    fn sent(&self, kinds: [MethodKind; 2]) -> impl Iterator<Item = &str> {
+        kinds
+            .into_iter()
+            .filter_map(|kind| self.methods.get(&kind))
+            .flat_map(BTreeMap::keys)
+            .map(String::as_str)
     }
 
     fn params(&self, kind: MethodKind, method: &str) -> Option<&str> {

@@ -1,59 +1,185 @@
-//! Our own schemas: derived for every revision, valid under the meta-schema, and right about a table of messages.
+//! Our own schemas: derived for every revision, valid under the meta-schema, and right about the messages of `testdata`.
+//!
+//! `messages.json` holds a valid message for every kind that there is, as full as can be; `faults.json` changes one place of one of them, and
+//! says which single fault comes of it.
 
-use serde_json::{Value, json};
+mod differential;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::spec::requirement::Severity;
 
-/// The schema documents and the catalog, read from the crate that holds them.
-fn library() -> SchemaLibrary {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases");
-    let mut catalog = Catalog::default();
-    let files = |folder: &str, extension: &str| {
-        let mut files: Vec<_> = std::fs::read_dir(root.join(folder))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        files.retain(|path| path.extension().is_some_and(|found| found == extension));
-        files.sort();
-        files.into_iter().map(|path| {
-            (
-                path.file_stem().unwrap().to_str().unwrap().to_owned(),
-                std::fs::read_to_string(path).unwrap(),
-            )
-        })
+/// A valid message of some revisions.
+struct Message {
+    name: String,
+    definition: String,
+    revisions: Vec<Revision>,
+    /// The definition of the official schemas that describes it: the first of these that a revision has.
+    official: Vec<String>,
+    /// What is put around it for that: a method whose params it is, or `error CODE`, whose data it is.
+    wrap: Option<String>,
+    value: Value,
+}
+
+/// The revisions between the bounds of a row.
+fn revisions(row: &Value) -> Vec<Revision> {
+    let bound = |key: &str| {
+        row.get(key)
+            .map(|text| text.as_str().unwrap().parse::<Revision>().unwrap())
     };
+    let (since, until) = (bound("since"), bound("until"));
+    let holds = |revision: &Revision| {
+        since.is_none_or(|since| since <= *revision) && until.is_none_or(|until| *revision <= until)
+    };
+    Revision::STATEFUL.into_iter().filter(holds).collect()
+}
+
+fn messages() -> Vec<Message> {
+    let rows: Vec<Value> = serde_json::from_str(include_str!("testdata/messages.json")).unwrap();
+    let text = |row: &Value, key: &str| row.get(key).map(|text| text.as_str().unwrap().to_owned());
+    let message = |row: Value| Message {
+        name: text(&row, "name").unwrap(),
+        definition: text(&row, "definition").unwrap(),
+        revisions: revisions(&row),
+        official: row
+            .get("official")
+            .map(|names| serde_json::from_value(names.clone()).unwrap())
+            .unwrap_or_default(),
+        wrap: text(&row, "wrap"),
+        value: row["value"].clone(),
+    };
+    rows.into_iter().map(message).collect()
+}
+
+/// Puts a value where the pointer points, or takes away what is there.
+fn put(value: &mut Value, pointer: &str, new: Option<Value>) {
+    let Some((outer, step)) = pointer.rsplit_once('/') else {
+        *value = new.unwrap();
+        return;
+    };
+    let step = step.replace("~1", "/").replace("~0", "~");
+    match (value.pointer_mut(outer).unwrap(), new) {
+        (Value::Object(members), Some(new)) => drop(members.insert(step, new)),
+        (Value::Object(members), None) => drop(members.shift_remove(&step).unwrap()),
+        (Value::Array(items), Some(new)) => items[step.parse::<usize>().unwrap()] = new,
+        (place, _) => panic!("{pointer} leads into {place}"),
+    }
+}
+
+fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases");
+    let mut files: Vec<_> = std::fs::read_dir(root.join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.retain(|path| path.extension().is_some_and(|found| found == extension));
+    files.sort();
+    let read = |path: std::path::PathBuf| {
+        (
+            path.file_stem().unwrap().to_str().unwrap().to_owned(),
+            std::fs::read_to_string(path).unwrap(),
+        )
+    };
+    files.into_iter().map(read).collect()
+}
+
+fn catalog() -> Catalog {
+    let mut catalog = Catalog::default();
     for (area, text) in files("requirements", "yaml") {
         catalog.add(&area, crate::yaml::parse(&area, &text).unwrap()).unwrap();
     }
-    let documents: Vec<(String, String)> = files("schemas", "json").collect();
+    catalog
+}
+
+/// The schema documents and the catalog, read from the crate that holds them.
+fn library() -> SchemaLibrary {
+    let documents = files("schemas", "json");
     SchemaLibrary::load(
         documents.iter().map(|(name, text)| (name.as_str(), text.as_str())),
-        &catalog,
+        &catalog(),
     )
     .unwrap()
 }
 
-#[test]
-fn every_derived_schema_is_valid_and_refers_to_nothing_missing() {
-    let library = library();
-    for revision in Revision::STATEFUL {
-        let plain = library.for_revision(revision).plain();
-        jsonschema::meta::validate(&plain).unwrap_or_else(|error| panic!("{revision}: {error}"));
-        let missing = |reference: &str| !plain["$defs"].as_object().unwrap().contains_key(reference);
-        let text = plain.to_string();
-        let dangling: Vec<&str> = text
-            .split("#/$defs/")
-            .skip(1)
-            .filter_map(|rest| rest.split('"').next())
-            .filter(|name| missing(name))
+/// Somebody else's validator for all definitions of a document, compiled once.
+struct Definitions(jsonschema::Validator);
+
+impl Definitions {
+    /// `key` is where the document keeps its definitions.
+    fn new(document: &Value, key: &str) -> Self {
+        let names = document[key].as_object().unwrap().keys();
+        let properties: Map<String, Value> = names
+            .map(|name| (name.clone(), json!({ "$ref": format!("#/{key}/{name}") })))
             .collect();
-        assert_eq!(dangling, Vec::<&str>::new(), "{revision}");
-        for name in library.for_revision(revision).definitions() {
-            let schema = json!({ "$ref": format!("#/$defs/{name}"), "$defs": plain["$defs"] });
+        let schema = json!({ "$schema": document["$schema"], "properties": properties, key: document[key] });
+        Self(
             jsonschema::options()
                 .offline()
+                .should_validate_formats(false)
                 .build(&schema)
-                .unwrap_or_else(|error| panic!("{revision} {name}: {error}"));
+                .unwrap(),
+        )
+    }
+
+    fn accept(&self, definition: &str, value: &Value) -> bool {
+        self.0.is_valid(&json!({ definition: value }))
+    }
+}
+
+/// Whether nothing but formats is wrong, which plain schemas leave out.
+fn only_formats(checked: &Checked) -> bool {
+    checked.faults.iter().all(|fault| fault.rule == "format")
+}
+
+#[test]
+fn every_derived_schema_is_valid() {
+    let library = library();
+    for revision in Revision::ALL {
+        let plain = library.for_revision(revision).plain();
+        jsonschema::meta::validate(&plain).unwrap_or_else(|error| panic!("{revision}: {error}"));
+        assert!(
+            !plain.to_string().contains("\"x-"),
+            "{revision}: a keyword of our own is left"
+        );
+        let every = Definitions::new(&plain, "$defs");
+        assert!(
+            every.accept("Role", &json!("user")) && !every.accept("Role", &json!("system")),
+            "{revision}"
+        );
+    }
+}
+
+#[test]
+fn faults_are_attributed_to_requirements_of_the_revision() {
+    fn ids(value: &Value, found: &mut Vec<String>) {
+        for (key, member) in value.as_object().into_iter().flatten() {
+            match (key.as_str(), member) {
+                ("x-requirement" | "x-breaks", Value::String(id)) => found.push(id.clone()),
+                ("x-attribute", Value::Object(map)) => {
+                    found.extend(map.values().filter_map(Value::as_str).map(str::to_owned));
+                }
+                _ => ids(member, found),
+            }
+        }
+        value.as_array().into_iter().flatten().for_each(|item| ids(item, found));
+    }
+    let (library, catalog) = (library(), catalog());
+    for revision in Revision::ALL {
+        let schemas = library.for_revision(revision);
+        let mut found = Vec::new();
+        schemas
+            .definitions
+            .values()
+            .for_each(|definition| ids(definition, &mut found));
+        assert!(found.len() > 50, "{revision}: {}", found.len());
+        for id in found.into_iter().chain(schemas.requirements()) {
+            assert!(
+                catalog.get(&id).unwrap().level(revision).is_some(),
+                "{id} does not exist in {revision}"
+            );
         }
     }
 }
@@ -62,288 +188,350 @@ fn every_derived_schema_is_valid_and_refers_to_nothing_missing() {
 fn methods_exist_only_in_their_revisions() {
     let library = library();
     let at = |revision| library.for_revision(revision);
+    let (first, third, fourth) = (
+        at(Revision::V2024_11_05),
+        at(Revision::V2025_06_18),
+        at(Revision::V2025_11_25),
+    );
     assert_eq!(
         at(Revision::V2025_03_26).server_request_definition("elicitation/create"),
         None
     );
-    assert!(
-        at(Revision::V2025_06_18)
-            .server_request_definition("elicitation/create")
-            .is_some()
-    );
-    assert_eq!(at(Revision::V2025_06_18).result_definition("tasks/get"), None);
-    assert!(
-        at(Revision::V2024_11_05)
-            .client_notification_definition("notifications/initialized")
-            .is_some()
+    assert_eq!(
+        third.server_request_definition("elicitation/create"),
+        Some("ElicitParams")
     );
     assert_eq!(
-        at(Revision::V2024_11_05).notification_definition("notifications/made_up"),
-        None
+        third.client_result_definition("elicitation/create"),
+        Some("ElicitResult")
     );
+    assert_eq!(third.result_definition("tasks/get"), None);
+    assert_eq!(fourth.result_definition("tasks/get"), Some("GetTaskResult"));
+    assert_eq!(fourth.server_request_definition("tasks/get"), Some("TaskParams"));
+    assert_eq!(third.task_result_definition("tools/call"), None);
+    assert_eq!(fourth.task_result_definition("tools/call"), Some("CreateTaskResult"));
+    assert_eq!(third.error_data_definition(-32042), None);
+    assert_eq!(fourth.error_data_definition(-32042), Some("UrlElicitationRequired"));
+    assert_eq!(first.client_request_definition("tools/call"), Some("CallToolParams"));
+    assert_eq!(
+        first.client_notification_definition("notifications/initialized"),
+        Some("ClientParams")
+    );
+    assert_eq!(first.notification_definition("notifications/initialized"), None);
+    assert_eq!(first.notification_definition("notifications/made_up"), None);
+    let sent: Vec<&str> = first.server_methods().collect();
+    assert_eq!(sent[..3], ["ping", "roots/list", "sampling/createMessage"]);
+    assert!(
+        sent.contains(&"notifications/progress") && !sent.contains(&"tools/list"),
+        "{sent:?}"
+    );
+    assert!(first.client_methods().any(|method| method == "tools/list"));
 }
 
-/// A message, and what is wrong with it: pointer, rule and requirement, or nothing.
-struct Row {
-    revision: Revision,
-    definition: &'static str,
-    value: Value,
-    fault: Option<(&'static str, &'static str, Option<&'static str>)>,
-}
-
-fn row(
-    revision: Revision,
-    definition: &'static str,
-    value: Value,
-    fault: Option<(&'static str, &'static str, Option<&'static str>)>,
-) -> Row {
-    Row {
-        revision,
-        definition,
-        value,
-        fault,
+#[test]
+fn every_definition_is_met_by_a_valid_message() {
+    fn follow<'a>(value: &'a Value, definitions: &'a Map<String, Value>, met: &mut BTreeSet<&'a str>) {
+        let target = value
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|target| target.strip_prefix("#/$defs/"));
+        if let Some(target) = target
+            && met.insert(target)
+        {
+            follow(&definitions[target], definitions, met);
+        }
+        value
+            .as_object()
+            .into_iter()
+            .flatten()
+            .for_each(|(_, member)| follow(member, definitions, met));
+        value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .for_each(|item| follow(item, definitions, met));
+    }
+    let (library, messages) = (library(), messages());
+    for revision in Revision::STATEFUL {
+        let schemas = library.for_revision(revision);
+        let mut met = BTreeSet::new();
+        for message in messages.iter().filter(|message| message.revisions.contains(&revision)) {
+            assert!(
+                schemas.definitions.contains_key(&message.definition),
+                "{revision}: {}",
+                message.name
+            );
+            let checked = schemas.check(&message.definition, &message.value);
+            assert_eq!(checked.faults, [], "{revision}: {}", message.name);
+            met.insert(message.definition.as_str());
+            follow(
+                &schemas.definitions[&message.definition],
+                &schemas.definitions,
+                &mut met,
+            );
+        }
+        let unmet: Vec<&str> = schemas.definitions().filter(|name| !met.contains(name)).collect();
+        assert_eq!(unmet, Vec::<&str>::new(), "{revision}");
     }
 }
 
 #[test]
-fn a_table_of_messages_is_judged_as_it_should() {
-    use Revision::{V2024_11_05 as R1, V2025_03_26 as R2, V2025_06_18 as R3, V2025_11_25 as R4};
-    let text = || json!([{ "type": "text", "text": "x" }]);
-    let audio = || json!({ "content": [{ "type": "audio", "data": "aGk=", "mimeType": "audio/wav" }] });
-    let tool = |extra: Value| {
-        let mut tool = json!({ "name": "a", "inputSchema": { "type": "object" } });
-        for (key, value) in extra.as_object().unwrap() {
-            tool[key] = value.clone();
-        }
-        json!({ "tools": [tool] })
-    };
-    let rows = [
-        row(R1, "CallToolResult", json!({ "content": text() }), None),
-        row(
-            R1,
-            "CallToolResult",
-            json!({}),
-            Some(("", "required", Some("tools/call-result-content"))),
-        ),
-        row(
-            R1,
-            "CallToolResult",
-            json!({ "content": [{ "type": "text" }] }),
-            Some(("/content/0", "required", Some("tools/content-text"))),
-        ),
-        row(
-            R1,
-            "CallToolResult",
-            audio(),
-            Some(("/content/0/type", "enum", Some("tools/call-content-type-known"))),
-        ),
-        row(R2, "CallToolResult", audio(), None),
-        row(
-            R1,
-            "CallToolResult",
-            json!({ "content": [], "isError": "no" }),
-            Some(("/isError", "type", Some("tools/is-error-boolean"))),
-        ),
-        row(
-            R2,
-            "CallToolResult",
-            json!({ "content": [], "structuredContent": 5 }),
-            None,
-        ),
-        row(
-            R3,
-            "CallToolResult",
-            json!({ "content": [], "structuredContent": 5 }),
-            Some(("/structuredContent", "type", Some("tools/structured-content-object"))),
-        ),
-        row(
-            R3,
-            "CallToolResult",
-            json!({ "content": [], "structuredContent": null }),
-            Some(("/structuredContent", "type", Some("schema/no-null-optionals"))),
-        ),
-        row(
-            R3,
-            "CallToolResult",
-            json!({ "content": [{ "type": "image", "data": "??", "mimeType": "image/png" }] }),
-            Some(("/content/0/data", "format", Some("tools/base64-valid"))),
-        ),
-        row(R1, "ListToolsResult", tool(json!({ "anything": [1, null] })), None),
-        row(
-            R1,
-            "ListToolsResult",
-            tool(json!({ "description": 5 })),
-            Some(("/tools/0/description", "type", Some("tools/description-string"))),
-        ),
-        row(
-            R1,
-            "ListToolsResult",
-            tool(json!({ "inputSchema": { "type": "array" } })),
-            Some(("/tools/0/inputSchema/type", "const", Some("tools/input-schema-object"))),
-        ),
-        row(
-            R1,
-            "ListToolsResult",
-            json!({ "tools": [{ "inputSchema": { "type": "object" } }] }),
-            Some(("/tools/0", "required", Some("tools/name-string"))),
-        ),
-        row(
-            R4,
-            "ListToolsResult",
-            tool(json!({ "execution": { "taskSupport": "maybe" } })),
-            Some((
-                "/tools/0/execution/taskSupport",
-                "enum",
-                Some("tools/execution-task-support"),
-            )),
-        ),
-        row(
-            R3,
-            "ListToolsResult",
-            tool(json!({ "execution": { "taskSupport": "maybe" } })),
-            None,
-        ),
-        row(
-            R1,
-            "ListToolsResult",
-            json!({ "tools": [], "nextCursor": 5 }),
-            Some(("/nextCursor", "type", Some("pagination/next-cursor-string"))),
-        ),
-        row(
-            R1,
-            "InitializeResult",
-            json!({ "protocolVersion": "2024-11-05", "capabilities": { "tools": true }, "serverInfo": { "name": "a", "version": "1" } }),
-            Some(("/capabilities/tools", "type", Some("schema/capability-values-object"))),
-        ),
-        row(
-            R1,
-            "InitializeResult",
-            json!({ "protocolVersion": "2024-11-05", "capabilities": {}, "serverInfo": { "name": "a" } }),
-            Some(("/serverInfo", "required", Some("schema/server-info-version"))),
-        ),
-        row(
-            R2,
-            "ReadResourceResult",
-            json!({ "contents": [{ "uri": "a:b", "text": "" }] }),
-            None,
-        ),
-        row(
-            R2,
-            "ReadResourceResult",
-            json!({ "contents": [{ "uri": "a:b" }] }),
-            Some(("/contents/0", "anyOf", Some("resources/content-text-or-blob"))),
-        ),
-        row(
-            R2,
-            "ReadResourceResult",
-            json!({ "contents": [{ "uri": "/b", "text": "" }] }),
-            Some(("/contents/0/uri", "format", Some("resources/content-uri"))),
-        ),
-        row(
-            R1,
-            "GetPromptResult",
-            json!({ "messages": [{ "role": "system", "content": { "type": "text", "text": "x" } }] }),
-            Some(("/messages/0/role", "enum", Some("prompts/message-role"))),
-        ),
-        row(
-            R1,
-            "CompleteResult",
-            json!({ "completion": { "values": [], "total": 1.5 } }),
-            Some(("/completion/total", "type", Some("completion/total-integer"))),
-        ),
-        row(
-            R1,
-            "CompleteResult",
-            json!({ "completion": { "values": [], "total": 5.0 } }),
-            None,
-        ),
-        row(
-            R1,
-            "LoggingMessage",
-            json!({ "level": "loud", "data": null }),
-            Some(("/level", "enum", Some("logging/message-level"))),
-        ),
-        row(
-            R1,
-            "Progress",
-            json!({ "progressToken": 1, "progress": "2" }),
-            Some(("/progress", "type", Some("progress/progress-number"))),
-        ),
-        row(
-            R3,
-            "ElicitParams",
-            json!({ "message": "m", "requestedSchema": { "type": "object", "properties": { "a": { "type": "object" } } } }),
-            Some((
-                "/requestedSchema/properties/a/type",
-                "enum",
-                Some("client-features/elicitation-form-flat"),
-            )),
-        ),
-    ];
-    let library = library();
-    for Row {
-        revision,
-        definition,
-        value,
-        fault,
-    } in rows
-    {
-        let schemas = library.for_revision(revision);
-        let checked = schemas.check(definition, &value);
-        let found: Vec<_> = checked
-            .faults
+fn every_fault_names_its_place_and_its_requirement() {
+    let (library, messages) = (library(), messages());
+    let rows: Vec<Value> = serde_json::from_str(include_str!("testdata/faults.json")).unwrap();
+    let plain: BTreeMap<Revision, Definitions> = Revision::STATEFUL
+        .map(|revision| {
+            (
+                revision,
+                Definitions::new(&library.for_revision(revision).plain(), "$defs"),
+            )
+        })
+        .into();
+    for row in rows {
+        let message = messages
             .iter()
-            .map(|fault| (fault.pointer.as_str(), fault.rule, fault.requirement.as_deref()))
-            .collect();
-        assert_eq!(
-            found,
-            fault.into_iter().collect::<Vec<_>>(),
-            "{revision} {definition} {value}: {:?}",
-            checked.faults
-        );
-        // Formats are ours alone, and so is the rule about null; apart from those the plain schema must agree.
-        if !matches!(fault, Some((_, "format", _) | (.., Some("schema/no-null-optionals")))) {
-            let plain = schemas.plain();
-            let schema = json!({ "$ref": format!("#/$defs/{definition}"), "$defs": plain["$defs"] });
-            let validator = jsonschema::options().offline().build(&schema).unwrap();
+            .find(|message| row["message"] == message.name)
+            .expect("the row names a message");
+        let mut value = message.value.clone();
+        put(&mut value, row["at"].as_str().unwrap(), row.get("to").cloned());
+        let mut tried = 0;
+        for revision in revisions(&row)
+            .into_iter()
+            .filter(|revision| message.revisions.contains(revision))
+        {
+            tried += 1;
+            let checked = library.for_revision(revision).check(&message.definition, &value);
+            let found: Vec<Value> = checked
+                .faults
+                .iter()
+                .map(|fault| json!([fault.pointer, fault.rule, fault.requirement]))
+                .collect();
+            assert_eq!(found, [row["fault"].clone()], "{revision} {row}: {:?}", checked.faults);
+            let at_most = if row.get("at-most").is_some() {
+                Severity::Warn
+            } else {
+                Severity::Fail
+            };
+            assert_eq!(checked.faults[0].at_most, at_most, "{revision} {row}");
+            let accepted = plain[&revision].accept(&message.definition, &value);
+            assert_eq!(accepted, only_formats(&checked), "{revision} {row}: the plain schema");
+        }
+        assert!(tried > 0, "{row} is tried in no revision");
+    }
+}
+
+#[test]
+fn what_later_revisions_define_is_a_legal_extra_before() {
+    let library = library();
+    let check =
+        |revision, definition: &str, value: Value| library.for_revision(revision).check(definition, &value).faults;
+    let structured = json!({ "content": [], "structuredContent": 5 });
+    assert_eq!(check(Revision::V2025_03_26, "CallToolResult", structured.clone()), []);
+    assert_eq!(check(Revision::V2025_06_18, "CallToolResult", structured).len(), 1);
+    let support = json!({ "tools": [{ "name": "a", "inputSchema": { "type": "object" }, "execution": 5 }] });
+    assert_eq!(check(Revision::V2025_06_18, "ListToolsResult", support), []);
+    let cancelled = json!({ "reason": "a task is cancelled in another way" });
+    assert_eq!(check(Revision::V2025_11_25, "ClientCancelled", cancelled.clone()), []);
+    assert_eq!(
+        check(Revision::V2025_06_18, "ClientCancelled", cancelled)[0].rule,
+        "required"
+    );
+}
+
+#[test]
+fn lenient_where_the_sources_disagree() {
+    let library = library();
+    for revision in Revision::STATEFUL {
+        for (definition, value) in [
+            (
+                "ErrorResponse",
+                json!({ "jsonrpc": "2.0", "id": null, "error": { "code": 1, "message": "", "data": null } }),
+            ),
+            (
+                "ErrorResponse",
+                json!({ "jsonrpc": "2.0", "error": { "code": 1.0, "message": "" } }),
+            ),
+            (
+                "CompleteResult",
+                json!({ "completion": { "values": [], "total": 5.0 } }),
+            ),
+            ("LoggingMessage", json!({ "level": "info", "data": null })),
+            ("CallToolResult", json!({ "content": [], "vendor": null })),
+            ("PingResult", json!({})),
+        ] {
             assert_eq!(
-                validator.is_valid(&value),
-                fault.is_none(),
-                "{revision} {definition} {value}"
+                library.for_revision(revision).check(definition, &value).faults,
+                [],
+                "{revision} {definition}"
             );
         }
     }
 }
 
 #[test]
+fn a_nested_task_breaks_the_shape_of_tasks_get() {
+    let library = library();
+    let checked = library
+        .for_revision(Revision::V2025_11_25)
+        .check("GetTaskResult", &json!({ "task": {} }));
+    let broken: BTreeSet<&str> = checked
+        .faults
+        .iter()
+        .filter_map(|fault| fault.requirement.as_deref())
+        .collect();
+    assert_eq!(
+        broken,
+        BTreeSet::from(["tasks/get-shape", "tasks/task-required-members"])
+    );
+    assert_eq!(checked.faults.len(), 5, "{:?}", checked.faults);
+}
+
+#[test]
 fn only_what_was_there_counts_as_exercised() {
     let library = library();
     let schemas = library.for_revision(Revision::V2025_06_18);
-    let empty = schemas.check("ListToolsResult", &json!({ "tools": [] }));
-    assert!(empty.exercised.contains("tools/list-array") && !empty.exercised.contains("tools/name-string"));
-    let one = schemas.check(
-        "ListToolsResult",
-        &json!({ "tools": [{ "name": "a", "inputSchema": { "type": "object" } }] }),
+    let exercised = |definition: &str, value: Value| schemas.check(definition, &value).exercised;
+    let empty = exercised("ListToolsResult", json!({ "tools": [] }));
+    assert!(
+        empty.contains("tools/list-array") && !empty.contains("tools/name-string"),
+        "{empty:?}"
     );
-    assert!(one.exercised.contains("tools/name-string") && !one.exercised.contains("tools/description-string"));
+    let one = exercised(
+        "ListToolsResult",
+        json!({ "tools": [{ "name": "a", "inputSchema": { "type": "object" } }] }),
+    );
+    assert!(
+        one.contains("tools/name-string") && !one.contains("tools/description-string"),
+        "{one:?}"
+    );
+    assert!(!one.contains("schema/no-null-optionals"), "{one:?}");
+    let cursor = exercised("ListToolsResult", json!({ "tools": [], "nextCursor": "c" }));
+    assert!(cursor.contains("schema/no-null-optionals"), "{cursor:?}");
+    let image = json!({ "type": "image", "data": "aGk=", "mimeType": "image/png" });
+    let prompt = exercised(
+        "GetPromptResult",
+        json!({ "messages": [{ "role": "user", "content": image }] }),
+    );
+    assert!(prompt.contains("prompts/image-encoded"), "{prompt:?}");
+    assert!(!prompt.iter().any(|id| id.starts_with("tools/")), "{prompt:?}");
+    // That a token is unique cannot be seen from one message.
+    let token = exercised("PingParams", json!({ "_meta": { "progressToken": 1 } }));
+    assert!(
+        token.contains("ping/server-ping-shape") && !token.contains("progress/server-token-unique"),
+        "{token:?}"
+    );
+    assert_eq!(
+        exercised("ResourceParams", json!({ "uri": "a:b", "_meta": {} })),
+        BTreeSet::new()
+    );
+}
+
+#[test]
+fn hostile_values_end_the_check_early() {
+    let library = library();
+    let schemas = library.for_revision(Revision::V2025_11_25);
+    let many = schemas.check("ListToolsResult", &json!({ "tools": vec![5; 10_000] }));
+    assert_eq!(many.faults.len(), 200);
+    let mut deep = json!({});
+    for _ in 0..60 {
+        deep = json!({ "content": [deep], "type": "tool_result", "toolUseId": "u" });
+    }
+    let params = json!({ "maxTokens": 1, "messages": [{ "role": "user", "content": deep }] });
+    assert_eq!(schemas.check("CreateMessageParams", &params).faults.len(), 1);
 }
 
 #[test]
 fn mistakes_in_a_document_are_named() {
-    for (text, complaint) in [
-        (r##"{"$defs": {"A": {"tipe": "object"}}}"##, "/$defs/A/tipe"),
-        (r##"{"$defs": {"A": {"$ref": "#/$defs/B"}}}"##, "no definition \"B\""),
-        (r##"{"$defs": {"A": {"x-since": "2023-01-01"}}}"##, "no revision"),
+    let catalog = catalog();
+    for (text, pointer, complaint) in [
+        ("{", "", "EOF"),
+        ("[]", "", "an object"),
+        (r#"{"defs": {}}"#, "/defs", "unknown member"),
         (
-            r##"{"$defs": {"A": {"x-requirement": "a/b"}}}"##,
+            r#"{"$defs": {"A": {"tipe": "object"}}}"#,
+            "/$defs/A/tipe",
+            "unknown keyword",
+        ),
+        (r#"{"$defs": {"A": {"type": "text"}}}"#, "/$defs/A/type", "no value"),
+        (r#"{"$defs": {"A": {"pattern": "("}}}"#, "/$defs/A/pattern", "no value"),
+        (
+            r##"{"$defs": {"A": {"items": {"$ref": "#/$defs/B"}}}}"##,
+            "/$defs/A/items/$ref",
+            "no definition",
+        ),
+        (
+            r##"{"$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"x-since": "2025-06-18"}}}"##,
+            "/$defs/A/$ref",
+            "in 2024-11-05",
+        ),
+        (
+            r#"{"$defs": {"A": {"x-since": "2023-01-01"}}}"#,
+            "/$defs/A/x-since",
+            "no revision",
+        ),
+        (
+            r#"{"$defs": {"A": {"properties": {"a/b": {"x-until": 5}}}}}"#,
+            "/$defs/A/properties/a~1b/x-until",
+            "no revision",
+        ),
+        (
+            r#"{"$defs": {"A": {"x-requirement": "a/b"}}}"#,
+            "/$defs/A/x-requirement",
             "unknown requirement a/b",
         ),
-        (r##"{"$defs": {"A": {"format": "shape"}}}"##, "unknown format"),
-        ("{", "EOF"),
+        (
+            r#"{"$defs": {"A": {"x-attribute": {"a/b": null}}}}"#,
+            "/$defs/A/x-attribute/a~1b",
+            "unknown requirement",
+        ),
+        (
+            r#"{"$defs": {"A": {"format": "shape"}}}"#,
+            "/$defs/A/format",
+            "unknown format",
+        ),
+        (
+            r#"{"$defs": {"A": {"required": ["a"]}}}"#,
+            "/$defs/A/required",
+            "no property \"a\"",
+        ),
+        (
+            r#"{"$defs": {"A": {"x-required": {"a": {}}}}}"#,
+            "/$defs/A/x-required/a",
+            "no property \"a\"",
+        ),
+        (
+            r#"{"$defs": {"A": {"x-choose": {"by": "t", "map": {}}}}}"#,
+            "/$defs/A/x-choose",
+            "required string",
+        ),
+        (
+            r#"{"$defs": {"A": {"x-at-most": "never"}}}"#,
+            "/$defs/A/x-at-most",
+            "no value",
+        ),
+        (
+            r#"{"x-methods": {"requests": {}}}"#,
+            "/x-methods/requests",
+            "unknown table",
+        ),
+        (
+            r#"{"x-methods": {"server-notifications": {"a/b": {"params": "C"}}}}"#,
+            "/x-methods/server-notifications/a~1b/params",
+            "no definition",
+        ),
+        (r#"{"x-errors": {"one": {"data": "C"}}}"#, "/x-errors/one", "an integer"),
     ] {
-        let error = SchemaLibrary::load([("d", text)], &Catalog::default())
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains(complaint), "{text}: {error}");
+        let error = SchemaLibrary::load([("broken", text)], &catalog).unwrap_err();
+        assert_eq!(
+            (error.document.as_str(), error.pointer.as_str()),
+            ("broken", pointer),
+            "{text}: {error}"
+        );
+        assert!(error.problem.contains(complaint), "{text}: {error}");
     }
+    let twice = SchemaLibrary::load(
+        [("a", r#"{"$defs": {"A": {}}}"#), ("b", r#"{"$defs": {"A": {}}}"#)],
+        &catalog,
+    );
+    assert_eq!(twice.unwrap_err().document, "b");
 }
