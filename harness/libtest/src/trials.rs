@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::{Completion, Failed, Trial};
 use tokio_util::sync::CancellationToken;
 use touchstone_core::revision::Revision;
+use touchstone_core::trace::TransportKind;
 use touchstone_core::verdict::{CaseResult, RevisionRun, Verdict};
-use touchstone_drive::execute::{CallPolicy, CaseFilter, Engine, EngineOptions, Selection, TargetRun};
+use touchstone_drive::execute::{CallPolicy, CaseFilter, Engine, EngineOptions, Selection, StartError, TargetRun};
 use touchstone_drive::process::{GuardProgram, ProcessOptions};
 use touchstone_drive::session::{ConnectError, ConnectorOptions};
 use touchstone_drive::target::Target;
@@ -237,9 +238,22 @@ impl Lazy {
             &runtime,
             engine.run(&self.settings.target, &|_| {}, &CancellationToken::new()),
         );
+        // A server that does not speak the one revision that was selected has no verdict, good or bad.
+        if let Err(StartError::Revision { offered, .. }) = &run {
+            let offered = offered.parse().into_iter().collect();
+            let transport = TransportKind::Stdio;
+            return Ok(TargetRun {
+                transport,
+                offered,
+                runs: vec![],
+                interrupted: false,
+                own_mistakes: vec![],
+                sessions: 1,
+            });
+        }
         run.map_err(|error| {
             let mut text = format!("{}: {error}", self.settings.target);
-            if let touchstone_drive::execute::StartError::Connect(ConnectError::Handshake(failure)) = &error {
+            if let StartError::Connect(ConnectError::Handshake(failure)) = &error {
                 for line in failure
                     .stderr
                     .lines()
