@@ -79,6 +79,24 @@ impl IdToken {
                 _ => false,
             }
     }
+
+    /// Whether two tokens differ at most in type or notation, as `1`, `"1"` and `1.0` do: a server that answers with the one for the other has
+    /// changed the id on its way.
+    ///
+    /// ```
+    /// use touchstone_core::jsonrpc::IdToken;
+    /// let token = |text| IdToken::from_raw(text).unwrap();
+    /// assert!(token("1").looks_like(&token("\"1\"")) && !token("1").looks_like(&token("2")));
+    /// ```
+    #[must_use]
+    pub fn looks_like(&self, other: &Self) -> bool {
+        fn core(token: &str) -> &str {
+            let bare = token.trim_matches('"');
+            bare.strip_suffix(".0").unwrap_or(bare)
+        }
+        let (left, right) = (core(&self.0), core(&other.0));
+        left == right && left != "null"
+    }
 }
 
 fn is_zero(token: &str) -> bool {

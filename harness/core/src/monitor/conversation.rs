@@ -379,7 +379,7 @@ fn share_out(exchanges: &mut [Exchange<'_>]) {
         }
         let donor = exchanges
             .iter()
-            .position(|other| other.answers.len() > 1 && similar(other.id, exchanges[index].id));
+            .position(|other| other.answers.len() > 1 && other.id.looks_like(exchanges[index].id));
         if let Some(message) = donor
             .and_then(|donor| exchanges[donor].answers.pop())
             .map(|answer| answer.message)
@@ -396,20 +396,9 @@ fn find(exchanges: &[Exchange<'_>], id: &IdToken) -> Option<(usize, bool)> {
         .or_else(|| last(&|exchange| exchange.id.same_value(id)))
         .map(|index| (index, true))
         .or_else(|| {
-            let similar = |exchange: &Exchange<'_>| similar(exchange.id, id);
+            let similar = |exchange: &Exchange<'_>| exchange.id.looks_like(id);
             last(&|exchange| similar(exchange) && exchange.answers.is_empty())
                 .or_else(|| last(&similar))
                 .map(|index| (index, false))
         })
-}
-
-/// Whether two ids differ only in type or notation: `1` and `"1"`, `1` and `1.0`.
-fn similar(left: &IdToken, right: &IdToken) -> bool {
-    fn core(token: &IdToken) -> String {
-        let text = token.to_string();
-        let bare = text.trim_matches('"');
-        bare.strip_suffix(".0").unwrap_or(bare).to_owned()
-    }
-    let (left, right) = (core(left), core(right));
-    left == right && left != "null"
 }

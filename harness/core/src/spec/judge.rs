@@ -4,6 +4,7 @@
 //! plausible reading of the schema (dialects, formats as annotation and as assertion): where readings disagree there is no verdict.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
@@ -83,6 +84,10 @@ pub struct SchemaJudge {
 const MOST_NODES: usize = 50_000;
 /// Deepest schema that is read.
 const DEEPEST: usize = 100;
+/// References in one schema: a long chain of them is followed by recursion.
+const MOST_REFERENCES: usize = 1_000;
+/// Most subschemas that apply to the same value at once, references followed.
+const HEAVIEST: u64 = 100_000;
 /// Steps that one pattern may take on one string.
 const PATTERN_STEPS: usize = 100_000;
 /// Violations that are kept of one value.
@@ -96,6 +101,16 @@ impl SchemaJudge {
     pub fn compile(schema: &Value, policy: DialectPolicy) -> Result<Self, SchemaProblem> {
         measure(schema, 0, &mut 0)?;
         references(schema, schema)?;
+        let mut weights = Weights {
+            root: schema,
+            known: HashMap::new(),
+            open: Vec::new(),
+        };
+        if weights.of(schema) > HEAVIEST {
+            return Err(SchemaProblem::TooLarge(
+                "its references multiply the work on one value without bound".to_owned(),
+            ));
+        }
         let candidates = dialects(schema, policy)?;
         let mut problem = None;
         let mut drafts = Vec::new();
@@ -247,14 +262,63 @@ fn measure(value: &Value, depth: usize, nodes: &mut usize) -> Result<(), SchemaP
         )));
     }
     if *nodes > MOST_NODES {
-        return Err(SchemaProblem::TooLarge(format!("more than {MOST_NODES} values")));
+        return Err(SchemaProblem::TooLarge(format!(
+            "more than {MOST_NODES} values, or {MOST_REFERENCES} references"
+        )));
     }
     match value {
-        Value::Object(members) => members
-            .values()
-            .try_for_each(|member| measure(member, depth + 1, nodes)),
+        Value::Object(members) => {
+            // A reference weighs as much as all the nodes that it may take up.
+            if members.contains_key("$ref") {
+                *nodes += MOST_NODES / MOST_REFERENCES;
+            }
+            members
+                .values()
+                .try_for_each(|member| measure(member, depth + 1, nodes))
+        }
         Value::Array(items) => items.iter().try_for_each(|item| measure(item, depth + 1, nodes)),
         _ => Ok(()),
+    }
+}
+
+/// How many subschemas apply to the same value, references followed: what doubles at every step is refused before it is tried.
+struct Weights<'a> {
+    root: &'a Value,
+    known: HashMap<&'a str, u64>,
+    open: Vec<&'a str>,
+}
+
+impl<'a> Weights<'a> {
+    fn of(&mut self, schema: &'a Value) -> u64 {
+        let Value::Object(members) = schema else { return 1 };
+        let mut weight: u64 = 1;
+        for (keyword, value) in members {
+            let more = match (keyword.as_str(), value) {
+                ("$ref", Value::String(target)) => self.of_reference(target),
+                ("allOf" | "anyOf" | "oneOf", Value::Array(parts)) => {
+                    parts.iter().fold(0_u64, |sum, part| sum.saturating_add(self.of(part)))
+                }
+                ("not" | "if" | "then" | "else", part) => self.of(part),
+                _ => 0,
+            };
+            weight = weight.saturating_add(more);
+        }
+        weight
+    }
+
+    fn of_reference(&mut self, target: &'a str) -> u64 {
+        if let Some(known) = self.known.get(target) {
+            return *known;
+        }
+        // A way back to where one is adds nothing new.
+        if self.open.contains(&target) {
+            return 1;
+        }
+        self.open.push(target);
+        let weight = resolve(target, self.root).map_or(1, |place| self.of(place));
+        self.open.pop();
+        self.known.insert(target, weight);
+        weight
     }
 }
 
@@ -405,6 +469,29 @@ mod tests {
         assert!(problem(json!({"type": "strng"})).contains("strng"));
         let deep = (0..200).fold(json!({}), |inner, _| json!({ "items": inner }));
         assert!(problem(deep).contains("too large"));
+    }
+
+    #[test]
+    fn schemas_that_multiply_work_are_refused() {
+        let link = |index: usize| json!({ "$ref": format!("#/$defs/d{index}") });
+        let chain = |length: usize, copies: usize| {
+            let definitions: serde_json::Map<String, Value> = (0..length)
+                .map(|index| {
+                    (
+                        format!("d{index}"),
+                        json!({ "allOf": vec![link((index + 1).min(length)); copies] }),
+                    )
+                })
+                .chain([(format!("d{length}"), json!({}))])
+                .collect();
+            json!({ "$ref": "#/$defs/d0", "$defs": definitions })
+        };
+        assert!(
+            problem(chain(40, 2)).contains("too large"),
+            "2^40 subschemas on one value"
+        );
+        assert!(problem(chain(10_000, 1)).contains("too large"), "a chain of 10,000");
+        assert_eq!(judge(chain(50, 1)).judge(&json!(5)), Judgement::Valid);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What came of a request, as cases see it.
 
 use serde_json::{Map, Value, json};
-use touchstone_core::jsonrpc::IdToken;
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,15 +137,4 @@ impl Answer {
         }
         Value::Object(members)
     }
-}
-
-/// Whether two ids differ only in type or notation: `1` and `"1"`, `1` and `1.0`.
-pub(super) fn similar(left: &IdToken, right: &IdToken) -> bool {
-    fn core(token: &IdToken) -> String {
-        let text = token.to_string();
-        let bare = text.trim_matches('"');
-        bare.strip_suffix(".0").unwrap_or(bare).to_owned()
-    }
-    let (left, right) = (core(left), core(right));
-    left == right && left != "null"
 }

@@ -569,7 +569,7 @@ impl Session {
             && !self
                 .outstanding
                 .iter()
-                .any(|other| other.same_value(id) || answer::similar(other, id))
+                .any(|other| other.same_value(id) || other.looks_like(id))
     }
 
     /// Keeps what waits unread within bounds; the trace has it all.
@@ -599,7 +599,7 @@ impl Session {
             copies > owners
         };
         by(&|id| id.same_value(&pending.id))
-            .or_else(|| by(&|id| answer::similar(id, &pending.id) && nobodys(id)))
+            .or_else(|| by(&|id| id.looks_like(&pending.id) && nobodys(id)))
             .or_else(|| {
                 let exchange = pending.sent.exchange?;
                 self.ended.get(&exchange)?;
