@@ -164,7 +164,6 @@ fn monitors() -> Vec<Value> {
 
 fn faults() -> Vec<Value> {
     touchstone_reference_server::faults()
-        .iter()
         .map(|fault| {
             let transports: Vec<String> = fault.transports.iter().map(ToString::to_string).collect();
             json!({ "id": fault.id, "summary": fault.summary, "transports": transports, "caught_by": fault.caught_by })

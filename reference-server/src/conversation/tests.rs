@@ -485,5 +485,5 @@ fn every_fault_is_found_by_its_id_and_names_what_catches_it() {
         assert!(!fault.caught_by.is_empty() && !fault.transports.is_empty());
     }
     let unknown = find("no-such").unwrap_err().to_string();
-    assert!(faults().iter().all(|fault| unknown.contains(fault.id)), "{unknown}");
+    assert!(faults().all(|fault| unknown.contains(fault.id)), "{unknown}");
 }

@@ -2,8 +2,53 @@
 
 use serde_json::{Value, json};
 
-use super::Decorator;
+use super::{Decorator, EVERYWHERE, Fault};
 use crate::envelope::{Id, Request, Response, RpcError};
+
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        id: "id-stringify",
+        summary: "turns number ids into strings in answers",
+        transports: EVERYWHERE,
+        revision: None,
+        serve_with: &[],
+        caught_by: &["base-protocol/response-id-type"],
+        make: || Box::new(IdStringify),
+    },
+    Fault {
+        id: "missing-is-error",
+        summary: "leaves isError out of the results of tools that failed",
+        transports: EVERYWHERE,
+        revision: None,
+        serve_with: &[],
+        caught_by: &[
+            "tools/input-validated",
+            "tools/input-type-validated",
+            "tools/input-additional-validated",
+            "tools/hostile-arguments",
+            "tools/output-schema-structured-present",
+        ],
+        make: || Box::new(MissingIsError),
+    },
+    Fault {
+        id: "schema-invalid-result",
+        summary: "gives numbers for descriptions in tools/list",
+        transports: EVERYWHERE,
+        revision: None,
+        serve_with: &[],
+        caught_by: &["tools/description-string"],
+        make: || Box::new(SchemaInvalidResult),
+    },
+    Fault {
+        id: "cap-lie",
+        summary: "declares prompts but does not have their methods",
+        transports: EVERYWHERE,
+        revision: None,
+        serve_with: &[],
+        caught_by: &["base-protocol/features-advertised"],
+        make: || Box::new(CapLie),
+    },
+];
 
 /// `id-stringify`: `7` comes back as `"7"`.
 #[derive(Debug)]

@@ -4,7 +4,12 @@
 //! end of the input; by default it changes nothing. The correct path knows none of them by name.
 
 mod answers;
+mod authorization;
+mod features;
+mod http;
 mod process;
+mod server_requests;
+mod tasks;
 mod traffic;
 
 use std::fmt;
@@ -13,6 +18,7 @@ use thiserror::Error;
 
 use crate::conversation::Output;
 use crate::envelope::{Frame, Incoming, Request, Response};
+use crate::revision::Revision;
 use crate::transport::Transport;
 
 /// A way in which the server can be told to break the specification.
@@ -23,6 +29,10 @@ pub struct Fault {
     pub summary: &'static str,
     /// Where it has an effect.
     pub transports: &'static [Transport],
+    /// The revision in which it shows; `None` when any will do.
+    pub revision: Option<Revision>,
+    /// Further arguments of `touchstone serve` that the fault needs to show.
+    pub serve_with: &'static [&'static str],
     /// The requirements of which at least one must be found broken, and none beside them.
     pub caught_by: &'static [&'static str],
     make: fn() -> Box<dyn Decorator>,
@@ -44,22 +54,33 @@ impl fmt::Debug for Fault {
     }
 }
 
+/// The faults, one table for each theme.
+const TABLES: [&[Fault]; 8] = [
+    process::FAULTS,
+    traffic::FAULTS,
+    answers::FAULTS,
+    features::FAULTS,
+    server_requests::FAULTS,
+    tasks::FAULTS,
+    http::FAULTS,
+    authorization::FAULTS,
+];
+
 /// All faults.
-pub fn faults() -> &'static [Fault] {
-    &FAULTS
+pub fn faults() -> impl Iterator<Item = &'static Fault> {
+    TABLES.into_iter().flatten()
 }
 
 /// The fault of that id.
 pub(crate) fn find(id: &str) -> Result<&'static Fault, UnknownFault> {
-    FAULTS
-        .iter()
+    faults()
         .find(|fault| fault.id == id)
         .ok_or_else(|| UnknownFault { id: id.to_owned() })
 }
 
 /// A fault that does not exist.
 #[derive(Debug, Error)]
-#[error("unknown fault {id:?}; known are {}", FAULTS.iter().map(|fault| fault.id).collect::<Vec<_>>().join(", "))]
+#[error("unknown fault {id:?}; known are {}", faults().map(|fault| fault.id).collect::<Vec<_>>().join(", "))]
 pub struct UnknownFault {
     /// What was asked for.
     pub id: String,
@@ -117,82 +138,3 @@ pub(crate) trait Decorator: fmt::Debug + Send {
 
 const EVERYWHERE: &[Transport] = &[Transport::Stdio, Transport::StreamableHttp, Transport::HttpSse];
 const STDIO: &[Transport] = &[Transport::Stdio];
-
-static FAULTS: [Fault; 10] = [
-    Fault {
-        id: "banner",
-        summary: "prints a line of text on stdout at the start",
-        transports: STDIO,
-        caught_by: &["transport-stdio/stdout-pure"],
-        make: || Box::new(process::Banner),
-    },
-    Fault {
-        id: "log-line",
-        summary: "prints a line of text on stdout after every third request",
-        transports: STDIO,
-        caught_by: &["transport-stdio/stdout-pure", "transport-stdio/exit-quiet"],
-        make: || Box::new(traffic::LogLine::default()),
-    },
-    Fault {
-        id: "id-stringify",
-        summary: "turns number ids into strings in answers",
-        transports: EVERYWHERE,
-        caught_by: &["base-protocol/response-id-type"],
-        make: || Box::new(answers::IdStringify),
-    },
-    Fault {
-        id: "dup-response",
-        summary: "sends every response twice",
-        transports: EVERYWHERE,
-        caught_by: &["base-protocol/request-answered-once"],
-        make: || Box::new(traffic::DupResponse),
-    },
-    Fault {
-        id: "reply-notif",
-        summary: "answers notifications",
-        transports: EVERYWHERE,
-        caught_by: &["base-protocol/notification-no-response"],
-        make: || Box::new(traffic::ReplyNotif),
-    },
-    Fault {
-        id: "missing-is-error",
-        summary: "leaves isError out of the results of tools that failed",
-        transports: EVERYWHERE,
-        caught_by: &[
-            "tools/input-validated",
-            "tools/input-type-validated",
-            "tools/input-additional-validated",
-            "tools/hostile-arguments",
-            "tools/output-schema-structured-present",
-        ],
-        make: || Box::new(answers::MissingIsError),
-    },
-    Fault {
-        id: "die-malformed",
-        summary: "exits with code 1 on a message that is not JSON",
-        transports: EVERYWHERE,
-        caught_by: &["base-protocol/survives-garbage"],
-        make: || Box::new(traffic::DieMalformed),
-    },
-    Fault {
-        id: "schema-invalid-result",
-        summary: "gives numbers for descriptions in tools/list",
-        transports: EVERYWHERE,
-        caught_by: &["tools/description-string"],
-        make: || Box::new(answers::SchemaInvalidResult),
-    },
-    Fault {
-        id: "eof-stay",
-        summary: "stays alive after the end of stdin until a signal ends it",
-        transports: STDIO,
-        caught_by: &["transport-stdio/exit-on-stdin-close"],
-        make: || Box::new(process::EofStay),
-    },
-    Fault {
-        id: "cap-lie",
-        summary: "declares prompts but does not have their methods",
-        transports: EVERYWHERE,
-        caught_by: &["base-protocol/features-advertised"],
-        make: || Box::new(answers::CapLie),
-    },
-];

@@ -1,7 +1,28 @@
 //! Faults at the start and the end of the process.
 
-use super::Decorator;
+use super::{Decorator, Fault, STDIO};
 use crate::conversation::Output;
+
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        id: "banner",
+        summary: "prints a line of text on stdout at the start",
+        transports: STDIO,
+        revision: None,
+        serve_with: &[],
+        caught_by: &["transport-stdio/stdout-pure"],
+        make: || Box::new(Banner),
+    },
+    Fault {
+        id: "eof-stay",
+        summary: "stays alive after the end of stdin until a signal ends it",
+        transports: STDIO,
+        revision: None,
+        serve_with: &[],
+        caught_by: &["transport-stdio/exit-on-stdin-close"],
+        make: || Box::new(EofStay),
+    },
+];
 
 /// `banner`: a greeting for people where only messages may be.
 #[derive(Debug)]

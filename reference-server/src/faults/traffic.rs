@@ -4,9 +4,48 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Decorator, Received};
+use super::{Decorator, EVERYWHERE, Fault, Received, STDIO};
 use crate::conversation::Output;
 use crate::envelope::{Id, Message, Response};
+
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        id: "log-line",
+        summary: "prints a line of text on stdout after every third request",
+        transports: STDIO,
+        revision: None,
+        serve_with: &[],
+        caught_by: &["transport-stdio/stdout-pure", "transport-stdio/exit-quiet"],
+        make: || Box::new(LogLine::default()),
+    },
+    Fault {
+        id: "dup-response",
+        summary: "sends every response twice",
+        transports: EVERYWHERE,
+        revision: None,
+        serve_with: &[],
+        caught_by: &["base-protocol/request-answered-once"],
+        make: || Box::new(DupResponse),
+    },
+    Fault {
+        id: "reply-notif",
+        summary: "answers notifications",
+        transports: EVERYWHERE,
+        revision: None,
+        serve_with: &[],
+        caught_by: &["base-protocol/notification-no-response"],
+        make: || Box::new(ReplyNotif),
+    },
+    Fault {
+        id: "die-malformed",
+        summary: "exits with code 1 on a message that is not JSON",
+        transports: EVERYWHERE,
+        revision: None,
+        serve_with: &[],
+        caught_by: &["base-protocol/survives-garbage"],
+        make: || Box::new(DieMalformed),
+    },
+];
 
 /// `log-line`: stray text among the messages.
 #[derive(Debug, Default)]

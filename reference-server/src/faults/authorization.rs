@@ -1,0 +1,5 @@
+//! Faults of the server as an OAuth resource server.
+
+use super::Fault;
+
+pub(super) const FAULTS: &[Fault] = &[];

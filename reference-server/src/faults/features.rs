@@ -1,0 +1,5 @@
+//! Faults of tools, resources, prompts, completion, pagination and logging.
+
+use super::Fault;
+
+pub(super) const FAULTS: &[Fault] = &[];

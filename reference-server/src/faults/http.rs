@@ -1,0 +1,5 @@
+//! Faults of the HTTP transports.
+
+use super::Fault;
+
+pub(super) const FAULTS: &[Fault] = &[];
