@@ -84,13 +84,13 @@ pub(crate) struct CheckArguments {
     #[arg(long, default_value_t = 0, value_name = "N")]
     jobs: usize,
 
-    /// Seconds to wait for the first answer of a fresh server
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
-    start_timeout: u64,
+    /// How long to wait for the first answer of a fresh server: seconds, or a time such as 500ms or 2m
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = time)]
+    start_timeout: Duration,
 
-    /// Seconds to wait for any other answer
-    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
-    timeout: u64,
+    /// How long to wait for any other answer
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = time)]
+    timeout: Duration,
 
     /// Print only the verdict
     #[arg(short, long)]
@@ -248,8 +248,8 @@ impl TryFrom<CheckArguments> for CheckPlan {
             }
         };
         let session = SessionLimits {
-            start: Duration::from_secs(arguments.start_timeout.max(1)),
-            request: Duration::from_secs(arguments.timeout.max(1)),
+            start: arguments.start_timeout,
+            request: arguments.timeout,
             ..SessionLimits::default()
         };
         let process = ProcessOptions {
@@ -350,6 +350,19 @@ fn targets(arguments: TargetArguments) -> anyhow::Result<Vec<(Option<String>, Ta
     };
     adjust(&mut command);
     Ok(vec![(None, Target::Command(command))])
+}
+
+/// Reads a number of seconds, or a time with its unit; never zero, which would wait for nothing.
+fn time(text: &str) -> Result<Duration, String> {
+    let parsed = match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text),
+    };
+    match parsed {
+        Ok(time) if !time.is_zero() => Ok(time),
+        Ok(_) => Err("must be more than zero".to_owned()),
+        Err(error) => Err(format!("{error}; write 30, 30s, 500ms or 2m")),
+    }
 }
 
 fn variable(pair: &str) -> anyhow::Result<(String, String)> {

@@ -18,7 +18,7 @@ impl YamlError {
         let (line, column) = position(text, needle).unwrap_or((1, 1));
         let quoted = text.lines().nth(line - 1).unwrap_or_default();
         let caret = format!("{}^", " ".repeat(column - 1));
-        let rendered = format!("error: {file}:{line}:{column}: {message}\n  |\n{line:>2} | {quoted}\n  | {caret}");
+        let rendered = format!("{file}:{line}:{column}: {message}\n  |\n{line:>2} | {quoted}\n  | {caret}");
         Self { rendered }
     }
 }
@@ -52,8 +52,10 @@ pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let options = serde_saphyr::render_options! { source_name: Some(file) };
+        let rendered = error.render_with_options(options);
+        // Whoever shows it says that it is an error.
         YamlError {
-            rendered: error.render_with_options(options),
+            rendered: rendered.strip_prefix("error: ").unwrap_or(&rendered).to_owned(),
         }
     })
 }

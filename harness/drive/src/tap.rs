@@ -70,6 +70,11 @@ impl Tap {
         state.trace.push(at_us, kind)
     }
 
+    /// Gives the trace another name: a connection that was opened ahead of time is used at last.
+    pub fn rename(&self, name: &str) {
+        name.clone_into(&mut self.shared.state.borrow_mut().trace.name);
+    }
+
     /// Reads the trace as it stands.
     pub fn read<T>(&self, read: impl FnOnce(&Trace) -> T) -> T {
         read(&self.shared.state.borrow().trace)

@@ -163,6 +163,7 @@ impl Engine<'_> {
             }
         });
         let runs = futures_util::future::join_all(revisions).await;
+        connector.dismiss_spares();
         Ok(TargetRun {
             transport: connector.transport(),
             offered,
@@ -299,6 +300,8 @@ impl Engine<'_> {
             .into_iter()
             .partition(|planned| planned.case.input == touchstone_core::case::Input::Illegal);
 
+        // One for each case of its own, one for the rough lane.
+        connector.expect_sessions(alone.len() + usize::from(!rough.is_empty()));
         let on_done = |id: &str| on_event(RunEvent::Case { revision, id });
         let gentle = run_lane(
             Lane::new(&shared, "shared", Some(session)),

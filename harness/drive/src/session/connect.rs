@@ -10,13 +10,14 @@ use touchstone_core::trace::{Channel, EventKind, TransportKind};
 
 use super::hint;
 use super::protocol::{ClientIdentity, OpeningProblem, Stateful, protocol_for};
+use super::spare::Spares;
 use super::{Session, SessionLimits};
 use crate::process::{ProcessOptions, SpawnError};
 use crate::tap::{DEFAULT_TRACE_BYTES, Tap};
 use crate::target::Target;
 use crate::transport::{
-    Connection, DetectError, HttpError, HttpSseConnection, HttpSseError, StdioConnection, StdioOptions,
-    StreamableHttpConnection, TransportLimits, detect,
+    Connection, DetectError, HttpError, HttpSseConnection, HttpSseError, StdioOptions, StreamableHttpConnection,
+    TransportLimits, detect,
 };
 
 /// How connections are made.
@@ -98,6 +99,7 @@ pub struct Connector {
     sessions: Cell<usize>,
     /// Set when a server had to be ended by a signal: the next ones get less time, the finding is made.
     slow_exit: Cell<bool>,
+    spares: Spares,
 }
 
 /// Grace after stdin was closed, once it is known that the server does not exit by itself.
@@ -132,6 +134,7 @@ impl Connector {
             options,
             sessions: Cell::new(0),
             slow_exit: Cell::new(false),
+            spares: Spares::default(),
         })
     }
 
@@ -164,8 +167,7 @@ impl Connector {
         client: ClientIdentity,
     ) -> Result<Session, ConnectError> {
         let protocol = protocol_for(revision, client).ok_or(ConnectError::Unspoken(revision))?;
-        let tap = Tap::new(name, self.transport, self.options.trace_bytes);
-        let connection = self.connection(&tap).await?;
+        let (connection, tap) = self.connection(name).await?;
         self.sessions.set(self.sessions.get() + 1);
         Ok(Session::new(connection, tap, revision, protocol, self.options.session))
     }
@@ -215,22 +217,35 @@ impl Connector {
         })
     }
 
-    async fn connection(&self, tap: &Tap) -> Result<Connection, ConnectError> {
+    /// So many more sessions will be opened: processes for them may be started ahead of time.
+    pub fn expect_sessions(&self, sessions: usize) {
+        self.spares.expect(sessions);
+    }
+
+    /// No session will be opened any more.
+    pub fn dismiss_spares(&self) {
+        self.spares.dismiss();
+    }
+
+    async fn connection(&self, name: &str) -> Result<(Connection, Tap), ConnectError> {
         let limits = &self.options.transport;
-        Ok(match (&self.target, self.transport) {
-            (Target::Command(command), _) => {
+        let url = match &self.target {
+            Target::Command(command) => {
                 let options = StdioOptions {
                     limits: limits.clone(),
                     process: self.options.process.clone(),
                 };
-                Connection::Stdio(StdioConnection::open(command, &options, tap.clone()).await?)
+                let bytes = self.options.trace_bytes;
+                let (connection, tap) = self.spares.connection(name, command, &options, bytes).await?;
+                return Ok((Connection::Stdio(connection), tap));
             }
-            (Target::Url(url), TransportKind::HttpSse) => {
-                Connection::HttpSse(HttpSseConnection::open(url, limits, tap.clone()).await?)
-            }
-            (Target::Url(url), _) => {
-                Connection::StreamableHttp(StreamableHttpConnection::open(url, limits, tap.clone())?)
-            }
-        })
+            Target::Url(url) => url,
+        };
+        let tap = Tap::new(name, self.transport, self.options.trace_bytes);
+        let connection = match self.transport {
+            TransportKind::HttpSse => Connection::HttpSse(HttpSseConnection::open(url, limits, tap.clone()).await?),
+            _ => Connection::StreamableHttp(StreamableHttpConnection::open(url, limits, tap.clone())?),
+        };
+        Ok((connection, tap))
     }
 }

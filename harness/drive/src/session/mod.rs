@@ -15,6 +15,7 @@ mod connect;
 mod hint;
 mod protocol;
 mod reply;
+mod spare;
 
 pub use answer::{Answer, Outcome};
 pub use connect::{ConnectError, Connector, ConnectorOptions, HandshakeFailure};
