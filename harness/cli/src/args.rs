@@ -206,6 +206,14 @@ pub(crate) struct ServeArguments {
     /// The port to listen on; 0 for any
     #[arg(long, default_value_t = 0)]
     pub port: u16,
+
+    /// Demand an OAuth token of every request (streamable-http only)
+    #[arg(long)]
+    pub authorization: bool,
+
+    /// Write tokens of every kind into this file, for `touchstone check --settings FILE`; implies --authorization
+    #[arg(long, value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
 }
 
 /// A validated `check`.

@@ -16,6 +16,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::authorization::Deviation;
 use crate::conversation::Output;
 use crate::envelope::{Frame, Incoming, Request, Response};
 use crate::revision::Revision;
@@ -123,6 +124,11 @@ pub(crate) trait Decorator: fmt::Debug + Send {
     /// Whether the process stays when its input has ended.
     fn outlives_input(&self) -> bool {
         false
+    }
+
+    /// What it changes about authorization.
+    fn authorization(&self) -> Option<&'static dyn Deviation> {
+        None
     }
 
     /// The answer to send instead.
