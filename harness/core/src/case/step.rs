@@ -154,6 +154,18 @@ pub struct Arguments {
     pub from: String,
 }
 
+impl Arguments {
+    /// The smallest sensible valid value, whatever the tool is bound to.
+    #[must_use]
+    pub fn valid() -> Self {
+        Self {
+            generate: Generate::Valid,
+            violate: None,
+            from: String::new(),
+        }
+    }
+}
+
 /// Kinds of generated arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -21,8 +21,11 @@ use touchstone_core::verdict::{
 use super::inventory::{CallPolicy, Inventory};
 use super::lane::{Finished, Lane, Shared, run_alone};
 use super::plan::{CaseFilter, Plan, Planned, Surroundings};
+use super::protection::Protection;
+use crate::credentials::Credentials;
 use crate::session::{ClientIdentity, ConnectError, Connector, ConnectorOptions, Session};
-use crate::target::Target;
+use crate::target::{Target, UrlTarget};
+use crate::transport::DetectError;
 
 /// Which revisions are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,6 +54,10 @@ pub struct EngineOptions {
     pub jobs: usize,
     /// How connections are made.
     pub connector: ConnectorOptions,
+    /// Tokens beside the one that the target's header fields carry.
+    pub credentials: Credentials,
+    /// Arguments for valid calls, by tool, instead of generated ones.
+    pub examples: BTreeMap<String, Value>,
 }
 
 /// What happens during a run, for progress displays.
@@ -106,6 +113,17 @@ pub struct TargetRun {
     pub own_mistakes: Vec<String>,
     /// Server processes or HTTP sessions that were opened.
     pub sessions: usize,
+    /// Why only authorization could be judged, when that is so.
+    pub locked: Option<Locked>,
+}
+
+/// That the server let nobody in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Locked {
+    /// What happened.
+    pub reason: String,
+    /// What to do.
+    pub hint: String,
 }
 
 /// Runs suites against targets.
@@ -126,6 +144,21 @@ struct Opened {
     session: Session,
 }
 
+/// What the server demands, and what the tester gave.
+struct Access {
+    protection: Protection,
+    credentials: Credentials,
+}
+
+/// What cases of a revision start from.
+struct Stage {
+    revision: Revision,
+    session: Option<Session>,
+    capabilities: Value,
+    server: Value,
+    inventory: Rc<Inventory>,
+}
+
 impl Engine<'_> {
     /// Judges a target. Must run inside a `LocalSet`.
     ///
@@ -137,14 +170,39 @@ impl Engine<'_> {
         on_event: &dyn Fn(RunEvent<'_>),
         cancel: &CancellationToken,
     ) -> Result<TargetRun, StartError> {
-        let connector = tokio::select! {
-            connector = Connector::prepare(target.clone(), self.options.connector.clone()) => connector?,
+        let mut credentials = self.options.credentials.clone();
+        if let Target::Url(url) = target {
+            credentials.valid = url.token().or(credentials.valid);
+        }
+        let options = ConnectorOptions {
+            secrets: credentials.secrets(),
+            ..self.options.connector.clone()
+        };
+        let prepared = tokio::select! {
+            prepared = Connector::prepare(target.clone(), options.clone()) => prepared,
             () = cancel.cancelled() => return Err(StartError::Interrupted),
+        };
+        let mut access = Access {
+            protection: Protection::default(),
+            credentials,
+        };
+        let connector = match prepared {
+            Ok(connector) => {
+                access.protection = self.protection(target, &connector, &access.credentials).await;
+                connector
+            }
+            Err(ConnectError::Detect(refusal @ DetectError::NeedsCredentials { .. })) => {
+                return self
+                    .run_locked_out(target, options, access, refusal, on_event, cancel)
+                    .await;
+            }
+            Err(error) => return Err(error.into()),
         };
         let opened = tokio::select! {
             opened = self.find_revisions(&connector) => opened?,
             () = cancel.cancelled() => return Err(StartError::Interrupted),
         };
+        let access = &access;
         let jobs = match self.options.jobs {
             0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             jobs => jobs,
@@ -155,7 +213,9 @@ impl Engine<'_> {
         let revisions = opened.into_iter().map(|opened| {
             let (connector, turns, own_mistakes) = (&connector, &turns, &own_mistakes);
             async move {
-                let (run, mut mistakes) = self.judge_revision(connector, opened, turns, on_event, cancel).await;
+                let (run, mut mistakes) = self
+                    .judge_revision(connector, access, opened, turns, on_event, cancel)
+                    .await;
                 let mut all = own_mistakes.take();
                 all.append(&mut mistakes);
                 own_mistakes.set(all);
@@ -170,6 +230,106 @@ impl Engine<'_> {
             interrupted: cancel.is_cancelled(),
             own_mistakes: own_mistakes.take(),
             sessions: connector.sessions(),
+            locked: None,
+        })
+    }
+
+    /// What the server demands. Where the transport was found out without a token, it demands nothing.
+    async fn protection(&self, target: &Target, connector: &Connector, credentials: &Credentials) -> Protection {
+        let Target::Url(url) = target else {
+            return Protection::default();
+        };
+        let has_field = url
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        let certain = url.transport.is_none() && !has_field;
+        if certain || connector.transport() != TransportKind::StreamableHttp {
+            return Protection::default();
+        }
+        let limits = &self.options.connector.transport;
+        // A server that does not answer this will not answer the handshake either, which is reported.
+        let found = Protection::find(url, limits, credentials.valid.is_some())
+            .await
+            .unwrap_or_default();
+        // Another scheme than bearer is an authentication of the server's own.
+        let oauth = found.oauth && (credentials.valid.is_some() || !has_field);
+        Protection { oauth, ..found }
+    }
+
+    /// Judges what can be judged of a server that lets nobody in: how it refuses, and its metadata.
+    async fn run_locked_out(
+        &self,
+        target: &Target,
+        options: ConnectorOptions,
+        mut access: Access,
+        refusal: DetectError,
+        on_event: &dyn Fn(RunEvent<'_>),
+        cancel: &CancellationToken,
+    ) -> Result<TargetRun, StartError> {
+        let Target::Url(url) = target else {
+            return Err(ConnectError::from(refusal).into());
+        };
+        let found = Protection::find(url, &options.transport, false).await;
+        let protection = found.unwrap_or_default();
+        if !protection.oauth {
+            return Err(ConnectError::from(refusal).into());
+        }
+        let locked = match &access.credentials.valid {
+            None => Locked {
+                reason: "the server demands a token, and none was given: only its authorization was judged".to_owned(),
+                hint: "pass a token with --header 'Authorization: Bearer ...', or as `token` in [authorization] of touchstone.toml"
+                    .to_owned(),
+            },
+            Some(_) => Locked {
+                reason: "the server refused the token that was given: only its authorization was judged".to_owned(),
+                hint: "has the token expired, and is it for this server?".to_owned(),
+            },
+        };
+        let reason = match access.credentials.valid {
+            None => "needs a token, and none was given",
+            Some(_) => "needs a token, and the one that was given was refused",
+        };
+        access.protection = Protection {
+            locked: Some(reason.to_owned()),
+            ..protection
+        };
+        let url = UrlTarget {
+            transport: Some(TransportKind::StreamableHttp),
+            ..url.clone()
+        };
+        let connector = Connector::prepare(Target::Url(url), options).await?;
+        // Nothing is negotiated, so the server is taken at the newest revision unless another was asked for.
+        let revisions = match self.options.selection {
+            Selection::Only(revision) => vec![revision],
+            Selection::Newest => vec![Revision::V2025_11_25],
+            Selection::All => vec![Revision::V2025_11_25, Revision::V2025_06_18, Revision::V2025_03_26],
+        };
+        let mut runs = Vec::new();
+        let mut own_mistakes = Vec::new();
+        for revision in &revisions {
+            let turns = Semaphore::new(1);
+            let stage = Stage {
+                revision: *revision,
+                session: None,
+                capabilities: Value::Null,
+                server: Value::Null,
+                inventory: Rc::default(),
+            };
+            let (run, mut mistakes) = self
+                .run_cases(&connector, &access, stage, &turns, on_event, cancel)
+                .await;
+            own_mistakes.append(&mut mistakes);
+            runs.push(run);
+        }
+        Ok(TargetRun {
+            transport: connector.transport(),
+            offered: vec![],
+            runs,
+            interrupted: cancel.is_cancelled(),
+            own_mistakes,
+            sessions: connector.sessions(),
+            locked: Some(locked),
         })
     }
 
@@ -267,6 +427,7 @@ impl Engine<'_> {
     async fn judge_revision(
         &self,
         connector: &Connector,
+        access: &Access,
         opened: Opened,
         turns: &Semaphore,
         on_event: &dyn Fn(RunEvent<'_>),
@@ -275,11 +436,40 @@ impl Engine<'_> {
         let Opened { revision, mut session } = opened;
         let opening = session.opening().cloned().unwrap_or_default();
         let inventory = Rc::new(Inventory::take(&mut session, &self.options.call, &self.options.allowed_tools).await);
+        let stage = Stage {
+            revision,
+            session: Some(session),
+            capabilities: opening.capabilities,
+            server: opening.server,
+            inventory,
+        };
+        self.run_cases(connector, access, stage, turns, on_event, cancel).await
+    }
+
+    /// Runs the cases that make sense, and judges what was recorded.
+    async fn run_cases(
+        &self,
+        connector: &Connector,
+        access: &Access,
+        stage: Stage,
+        turns: &Semaphore,
+        on_event: &dyn Fn(RunEvent<'_>),
+        cancel: &CancellationToken,
+    ) -> (RevisionRun, Vec<String>) {
+        let Stage {
+            revision,
+            session,
+            capabilities,
+            server,
+            inventory,
+        } = stage;
         let surroundings = Surroundings {
             transport: connector.transport(),
-            capabilities: &opening.capabilities,
+            capabilities: &capabilities,
             inventory: &inventory,
             spawned: connector.spawns(),
+            protection: &access.protection,
+            credentials: &access.credentials,
         };
         let plan = Plan::make(self.suite, self.catalog, revision, &self.options.filter, &surroundings);
         on_event(RunEvent::Revision {
@@ -292,6 +482,8 @@ impl Engine<'_> {
             catalog: self.catalog,
             revision,
             inventory: Rc::clone(&inventory),
+            credentials: &access.credentials,
+            examples: &self.options.examples,
         };
         let (alone, together): (Vec<Planned<'_>>, Vec<Planned<'_>>) =
             plan.run.iter().partition(|planned| planned.case.wants_own_session());
@@ -300,13 +492,7 @@ impl Engine<'_> {
             .partition(|planned| planned.case.input == touchstone_core::case::Input::Illegal);
 
         let on_done = |id: &str| on_event(RunEvent::Case { revision, id });
-        let gentle = run_lane(
-            Lane::new(&shared, "shared", Some(session)),
-            gentle,
-            turns,
-            cancel,
-            &on_done,
-        );
+        let gentle = run_lane(Lane::new(&shared, "shared", session), gentle, turns, cancel, &on_done);
         let rough = run_lane(Lane::new(&shared, "rough", None), rough, turns, cancel, &on_done);
         let alone = async {
             let runs = alone.into_iter().map(|planned| {
@@ -336,9 +522,10 @@ impl Engine<'_> {
         let finished: Vec<Finished<'_>> = gentle.into_iter().chain(rough).chain(alone).collect();
         self.sum_up(
             connector,
+            access,
             revision,
-            &opening.capabilities,
-            opening.server.clone(),
+            &capabilities,
+            server,
             &inventory,
             plan,
             finished,
@@ -354,6 +541,7 @@ impl Engine<'_> {
     fn sum_up(
         &self,
         connector: &Connector,
+        access: &Access,
         revision: Revision,
         capabilities: &Value,
         server: Value,
@@ -393,7 +581,10 @@ impl Engine<'_> {
             capabilities: capabilities.clone(),
             reasons,
             covered: covered(self.suite, context.schemas.requirements()),
+            protected: access.protection.demanded,
+            blocked: access.protection.locked.clone(),
         };
+        access.credentials.hide_in(&mut observations);
         let judged = verdict::judge(self.catalog, &circumstances, &observations);
         let broken = self.broken_by_case(revision, &observations);
         let mut cases: Vec<CaseResult> = finished.iter().map(|case| case_result(case, &broken)).collect();

@@ -10,8 +10,9 @@ mod engine;
 mod inventory;
 mod lane;
 mod plan;
+mod protection;
 mod runner;
 
-pub use engine::{Engine, EngineOptions, RunEvent, Selection, StartError, TargetRun};
+pub use engine::{Engine, EngineOptions, Locked, RunEvent, Selection, StartError, TargetRun};
 pub use inventory::{CallPolicy, Inventory};
 pub use plan::{CaseFilter, Plan, Planned, Skipped};

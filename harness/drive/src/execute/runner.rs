@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use touchstone_core::case::interpolation::{Unbound, interpolate, interpolate_text};
 use touchstone_core::case::step::HttpStep;
-use touchstone_core::case::{Action, Arguments, Case, Expectation, Input, Judgement, Step};
+use touchstone_core::case::{Action, Arguments, Case, Credential, Expectation, Input, Judgement, Step};
+use touchstone_core::challenge;
 use touchstone_core::jsonrpc::{self, IdToken, Reading, Shape};
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::judge::DialectPolicy;
@@ -16,8 +17,11 @@ use touchstone_core::verdict::{Breach, Evidence, Observation, Outcome as Observe
 
 use super::arguments;
 use super::inventory::{Inventory, walk};
+use super::protection;
+use crate::credentials::Credentials;
 use crate::session::{Answer, Arrival, Connector, Outcome, Pending, Session};
-use crate::transport::Sent;
+use crate::target::Target;
+use crate::transport::{RawRequest, Sent};
 
 /// How long a server may take to exit when a case waits for it.
 const EXIT: Duration = Duration::from_secs(5);
@@ -42,6 +46,8 @@ pub(super) struct Runner<'a> {
     pub session: &'a mut Session,
     pub connector: &'a Connector,
     pub inventory: &'a Inventory,
+    pub credentials: &'a Credentials,
+    pub examples: &'a BTreeMap<String, Value>,
     pub catalog: &'a Catalog,
     pub case: &'a Case,
     pub case_id: &'a str,
@@ -77,8 +83,27 @@ struct Seen {
     spoilt: Option<&'static str>,
 }
 
+/// Where an `http` step sends its requests.
+struct Targets {
+    /// Paths with query; `None` is the endpoint.
+    places: Vec<Option<String>>,
+    /// Whether other origins were named.
+    foreign: bool,
+}
+
+impl Targets {
+    fn endpoint() -> Self {
+        Self {
+            places: vec![None],
+            foreign: false,
+        }
+    }
+}
+
 /// The answer has another id than the request, which the pairing monitor reports.
 const OTHER_ID: &str = "blocked: the answer has another id than the request";
+/// The places to ask are not the server's.
+const FOREIGN: &str = "what the server names is on another origin, which is not asked";
 /// The notification was answered, which the pairing monitor reports.
 const ANSWERED: &str = "blocked: the notification was answered";
 
@@ -276,7 +301,7 @@ impl Runner<'_> {
                     .bindings
                     .get(&wanted.from)
                     .ok_or_else(|| Stop::Case(format!("no tool is bound to {:?}", wanted.from)))?;
-                let values = arguments::make(wanted, tool, self.dialect).map_err(Stop::Item)?;
+                let values = arguments::make(wanted, tool, self.dialect, self.examples).map_err(Stop::Item)?;
                 let with = |value| {
                     let mut params = params.clone().unwrap_or_else(|| json!({}));
                     params["arguments"] = value;
@@ -485,25 +510,146 @@ impl Runner<'_> {
         } else {
             Intent::Proper
         };
+        let mut raw = RawRequest::new(&request.method);
+        raw.body = body;
+        raw.intent = intent;
+        let Targets { places, foreign } = self.targets(request)?;
+        let mut seen = None;
+        for place in places {
+            raw.headers = overrides
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone().map(String::into_bytes)))
+                .collect();
+            raw.target = place.clone();
+            self.authorize(request.credentials, &mut raw)?;
+            let answer = self.exchange(&raw, place, within).await?;
+            let done = answer.value.pointer("/http/status") == Some(&json!(200));
+            seen = Some(answer);
+            if done {
+                return seen.ok_or_else(|| Stop::Case("no request was made".to_owned()));
+            }
+        }
+        let mut seen = seen.unwrap_or_else(|| Seen {
+            value: json!({ "outcome": "refused" }),
+            events: vec![],
+            spoilt: None,
+        });
+        if foreign {
+            seen.spoilt = Some(FOREIGN);
+        }
+        Ok(seen)
+    }
+
+    /// One HTTP request of a step, and what came of it.
+    async fn exchange(
+        &mut self,
+        raw: &RawRequest,
+        place: Option<String>,
+        within: Option<Duration>,
+    ) -> Result<Seen, Stop> {
         let first = self.session.tap().position();
-        let sent = self
-            .session
-            .connection()
-            .request_raw(&request.method, &overrides, body, intent)
-            .await;
+        let sent = self.session.connection().http_request(raw);
         let sent = sent.map_err(|error| Stop::Case(error.to_string()))?;
-        let (answer, headers) = self.session.wait_for_exchange(sent, within).await;
+        let (answer, fields) = self.session.wait_for_exchange(sent, within).await;
         let mut value = answer.to_value();
-        let headers: Map<String, Value> = headers
-            .into_iter()
-            .map(|(name, value)| (name.to_lowercase(), json!(value)))
-            .collect();
+        let mut headers = Map::new();
+        let mut challenges = Vec::new();
+        for (name, value) in fields {
+            let name = name.to_lowercase();
+            if name == "www-authenticate" {
+                challenges.push(value.clone());
+            }
+            headers.insert(name, json!(value));
+        }
         value["http"] = json!({ "status": answer.status, "headers": headers });
+        if let Some(place) = place {
+            value["http"]["path"] = json!(place);
+        }
+        if let Some(challenge) = challenge::bearer(challenges.iter().map(String::as_str)) {
+            let parameters = challenge
+                .parameters
+                .into_iter()
+                .map(|(name, value)| (name, json!(value)));
+            value["http"]["challenge"] = Value::Object(parameters.collect());
+        }
+        if let Some(document) = self.session.document(sent) {
+            value["document"] = document;
+        }
         Ok(Seen {
             value,
             events: vec![first],
             spoilt: None,
         })
+    }
+
+    /// Where the requests of an `http` step go. Never to another origin: it has not asked to be tested.
+    fn targets(&self, request: &HttpStep) -> Result<Targets, Stop> {
+        let Target::Url(target) = self.connector.target() else {
+            return Ok(Targets::endpoint());
+        };
+        if request.path.is_empty() && request.well_known.is_empty() {
+            return Ok(Targets::endpoint());
+        }
+        let mut urls = Vec::new();
+        let mut unbound = None;
+        for path in &request.path {
+            match interpolate_text(path, &self.bindings) {
+                Ok(path) => urls.extend(target.url.join(&path)),
+                Err(problem) => unbound = Some(problem),
+            }
+        }
+        if !request.well_known.is_empty() {
+            let of = match &request.of {
+                Some(text) => interpolate_text(text, &self.bindings)?.parse().ok(),
+                None => Some(target.url.clone()),
+            };
+            let places = |of| {
+                request
+                    .well_known
+                    .iter()
+                    .flat_map(move |name| protection::well_known(of, name))
+            };
+            urls.extend(of.iter().flat_map(places));
+        }
+        // One name without a value matters only when nothing else is left to try.
+        if let (true, Some(problem)) = (urls.is_empty(), unbound) {
+            return Err(problem.into());
+        }
+        let ours = |url: &&url::Url| url.origin() == target.url.origin();
+        let place = |url: &url::Url| match url.query() {
+            Some(query) => Some(format!("{}?{query}", url.path())),
+            None => Some(url.path().to_owned()),
+        };
+        Ok(Targets {
+            places: urls.iter().filter(ours).map(place).collect(),
+            foreign: urls.iter().any(|url| !ours(&url)),
+        })
+    }
+
+    /// Puts credentials on a request, unless the step sets the field itself.
+    fn authorize(&self, kind: Credential, raw: &mut RawRequest) -> Result<(), Stop> {
+        const FIELD: &str = "Authorization";
+        let set = raw.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(FIELD));
+        if set || kind == Credential::Valid {
+            return Ok(());
+        }
+        if kind == Credential::None {
+            raw.headers.push((FIELD.to_owned(), None));
+            return Ok(());
+        }
+        let token = self.credentials.token(kind).map_err(Stop::Case)?;
+        if kind == Credential::InQuery {
+            let Target::Url(target) = self.connector.target() else {
+                return Ok(());
+            };
+            raw.headers.push((FIELD.to_owned(), None));
+            let query = target.url.query().map(|query| format!("{query}&")).unwrap_or_default();
+            raw.target = Some(format!("{}?{query}access_token={token}", target.url.path()));
+        } else {
+            raw.headers
+                .push((FIELD.to_owned(), Some(format!("Bearer {token}").into_bytes())));
+        }
+        Ok(())
     }
 
     /// What a message of this step is meant to be.

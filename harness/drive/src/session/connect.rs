@@ -11,6 +11,7 @@ use touchstone_core::trace::{Channel, EventKind, TransportKind};
 use super::hint;
 use super::protocol::{ClientIdentity, OpeningProblem, Stateful, protocol_for};
 use super::{Session, SessionLimits};
+use crate::credentials::Secret;
 use crate::process::{ProcessOptions, SpawnError};
 use crate::tap::{DEFAULT_TRACE_BYTES, Tap};
 use crate::target::Target;
@@ -30,6 +31,8 @@ pub struct ConnectorOptions {
     pub process: ProcessOptions,
     /// Bytes of payload that a trace keeps.
     pub trace_bytes: usize,
+    /// Texts that must not stand in a trace.
+    pub secrets: Vec<Secret>,
 }
 
 impl Default for ConnectorOptions {
@@ -39,6 +42,7 @@ impl Default for ConnectorOptions {
             session: SessionLimits::default(),
             process: ProcessOptions::default(),
             trace_bytes: DEFAULT_TRACE_BYTES,
+            secrets: Vec::new(),
         }
     }
 }
@@ -135,6 +139,12 @@ impl Connector {
         })
     }
 
+    /// The target.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// The transport.
     #[must_use]
     pub fn transport(&self) -> TransportKind {
@@ -164,7 +174,8 @@ impl Connector {
         client: ClientIdentity,
     ) -> Result<Session, ConnectError> {
         let protocol = protocol_for(revision, client).ok_or(ConnectError::Unspoken(revision))?;
-        let tap = Tap::new(name, self.transport, self.options.trace_bytes);
+        let secrets = self.options.secrets.iter().map(|secret| secret.expose().to_owned());
+        let tap = Tap::hiding(name, self.transport, self.options.trace_bytes, secrets.collect());
         let connection = self.connection(&tap).await?;
         self.sessions.set(self.sessions.get() + 1);
         Ok(Session::new(connection, tap, revision, protocol, self.options.session))

@@ -476,6 +476,21 @@ impl Session {
         (answer, headers.unwrap_or_default())
     }
 
+    /// The body of an exchange that brought no message, as JSON when it is some.
+    #[must_use]
+    pub fn document(&self, exchange: u32) -> Option<Value> {
+        let body = self.tap.read(|trace| {
+            trace.events.iter().find_map(|event| match &event.kind {
+                EventKind::HttpBody {
+                    exchange: found,
+                    payload,
+                } if *found == exchange => Some(payload.clone()),
+                _ => None,
+            })
+        });
+        serde_json::from_slice(body?.bytes()).ok()
+    }
+
     /// Ends the session properly.
     pub async fn close(&mut self) {
         self.connection.close().await;

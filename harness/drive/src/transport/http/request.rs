@@ -23,6 +23,8 @@ pub struct HttpRequest {
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Bytes>,
     pub(super) lowercase_names: bool,
+    /// Whether the response is a document of its own and no message, because the request is not for the endpoint.
+    pub(super) document: bool,
 }
 
 /// A request of a transport case: the transport's defaults with changes. Whatever it is, it goes to the server under test.
@@ -97,7 +99,9 @@ impl RawRequest {
     /// When a name, a value or the target cannot be sent in HTTP.
     pub(in crate::transport) fn apply(&self, request: &mut HttpRequest) -> Result<(), HttpError> {
         if let Some(target) = &self.target {
-            request.target = parse_target(target)?;
+            let target = parse_target(target)?;
+            request.document |= target.path() != request.target.path();
+            request.target = target;
         }
         if let Some(body) = &self.body {
             request.set_body(body.clone());
