@@ -306,6 +306,8 @@ fn verdict_line(out: &mut String, record: &RunRecord, style: &Style) {
         ("FAILED", Colour::Red)
     } else if observed == 0 {
         ("NOTHING JUDGED", Colour::Yellow)
+    } else if record.failure.is_some() {
+        ("INCOMPLETE", Colour::Yellow)
     } else if conformance.warn + robustness.warn > 0 {
         ("PASSED with warnings", Colour::Yellow)
     } else {

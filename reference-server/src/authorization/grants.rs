@@ -42,7 +42,7 @@ pub(super) fn metadata(origin: &str) -> Value {
 }
 
 pub(super) struct AuthorizationServer {
-    deviations: Vec<&'static dyn Deviation>,
+    deviations: Vec<&'static Deviation>,
     state: Mutex<State>,
 }
 
@@ -66,7 +66,7 @@ type Form = HashMap<String, String>;
 impl AuthorizationServer {
     pub(super) const PATHS: [&str; 3] = [AUTHORIZE, TOKEN, REGISTER];
 
-    pub(super) fn new(deviations: Vec<&'static dyn Deviation>) -> Self {
+    pub(super) fn new(deviations: Vec<&'static Deviation>) -> Self {
         Self {
             deviations,
             state: Mutex::default(),
@@ -193,7 +193,7 @@ impl AuthorizationServer {
     fn may_redirect(&self, uri: &str, allowed: bool) -> bool {
         self.deviations
             .iter()
-            .fold(allowed, |allowed, deviation| deviation.redirects(uri, allowed))
+            .fold(allowed, |allowed, deviation| (deviation.redirects)(uri, allowed))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -10,7 +10,7 @@ mod grants;
 mod settings;
 mod token;
 
-pub(crate) use denial::{Challenge, Denial};
+pub(crate) use denial::Denial;
 pub(crate) use settings::write as write_settings;
 pub(crate) use token::{Claims, Issuer};
 
@@ -38,39 +38,44 @@ const SESSION_HEADER: &str = "mcp-session-id";
 const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 const SERVER_METADATA: &str = "/.well-known/oauth-authorization-server";
 
-/// What a fault changes about authorization; by default nothing.
-pub(crate) trait Deviation: fmt::Debug + Sync {
+/// What a fault changes about authorization; [`Deviation::NONE`] changes nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct Deviation {
     /// How tokens are verified.
-    fn validation(&self, _validation: &mut Validation) {}
-
+    pub(crate) validation: fn(&mut Validation),
     /// Whether the request is let through.
-    fn admit(&self, _request: &Visit<'_>, admission: Result<Grant, Denial>) -> Result<Grant, Denial> {
-        admission
-    }
-
-    /// Whether a grant is enough for a message that needs `needed`.
-    fn permits(&self, _needed: &str, permitted: bool) -> bool {
-        permitted
-    }
-
+    pub(crate) admit: fn(&Visit<'_>, Result<Grant, Denial>) -> Result<Grant, Denial>,
+    /// Whether a grant that may not be enough is.
+    pub(crate) permits: fn(bool) -> bool,
     /// Whether a session opened by one principal may be used by another.
-    fn shares_sessions(&self) -> bool {
-        false
-    }
-
+    pub(crate) shares_sessions: bool,
     /// The refusal to send instead.
-    fn denial(&self, denial: Denial) -> Denial {
-        denial
-    }
-
-    /// The metadata document to serve instead; `None` for none.
-    fn document(&self, _document: Document, content: Value) -> Option<Value> {
-        Some(content)
-    }
-
+    pub(crate) denial: fn(Denial) -> Denial,
+    /// The path to take a request for instead.
+    pub(crate) path: fn(&str) -> &str,
+    /// The metadata document to serve instead.
+    pub(crate) document: fn(Document, Value) -> Value,
     /// Whether a client with this redirect URI may register or be sent there.
-    fn redirects(&self, _uri: &str, allowed: bool) -> bool {
-        allowed
+    pub(crate) redirects: fn(&str, bool) -> bool,
+}
+
+impl Deviation {
+    /// The correct server.
+    pub(crate) const NONE: Self = Self {
+        validation: |_| {},
+        admit: |_, admission| admission,
+        permits: |permitted| permitted,
+        shares_sessions: false,
+        denial: |denial| denial,
+        path: |path| path,
+        document: |_, content| content,
+        redirects: |_, allowed| allowed,
+    };
+}
+
+impl fmt::Debug for Deviation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Deviation").finish_non_exhaustive()
     }
 }
 
@@ -103,7 +108,7 @@ impl Visit<'_> {
 pub(crate) struct Grant {
     subject: String,
     scopes: Vec<String>,
-    deviations: Vec<&'static dyn Deviation>,
+    deviations: Vec<&'static Deviation>,
     /// The scopes that the message would have needed.
     lacking: Arc<OnceLock<String>>,
 }
@@ -127,9 +132,10 @@ impl Grant {
             message["method"] == "tools/call" && tool.is_some_and(|tool| WRITING_TOOLS.contains(&tool))
         });
         let permitted = !writes || self.scopes.iter().any(|scope| scope == WRITE_SCOPE);
-        let permitted = self.deviations.iter().fold(permitted, |permitted, deviation| {
-            deviation.permits(WRITE_SCOPE, permitted)
-        });
+        let permitted = self
+            .deviations
+            .iter()
+            .fold(permitted, |permitted, deviation| (deviation.permits)(permitted));
         if permitted {
             return Ok(());
         }
@@ -142,7 +148,7 @@ impl Grant {
 /// The guard of one server.
 pub(crate) struct Authorization {
     issuer: Issuer,
-    deviations: Vec<&'static dyn Deviation>,
+    deviations: Vec<&'static Deviation>,
     grants: grants::AuthorizationServer,
     /// The principals of the sessions.
     sessions: Mutex<HashMap<String, String>>,
@@ -180,11 +186,18 @@ impl Authorization {
         if let Err(refusal) = http_server::check_origin(request.headers()) {
             return refusal.into();
         }
-        if let Some(document) = self.document(&request) {
+        let path = self
+            .deviations
+            .iter()
+            .fold(request.uri().path(), |path, deviation| (deviation.path)(path));
+        if let Some(document) = self.document(path, request.method()) {
             return document;
         }
-        if grants::AuthorizationServer::PATHS.contains(&request.uri().path()) {
+        if grants::AuthorizationServer::PATHS.contains(&path) {
             return self.grants.serve(request, &self.issuer).await;
+        }
+        if path != &self.issuer.resource()[self.issuer.origin().len()..] {
+            return refusal(StatusCode::NOT_FOUND, "there is nothing here").into();
         }
         let grant = match self.admit(&request) {
             Ok(grant) => grant,
@@ -217,7 +230,7 @@ impl Authorization {
         let mut grant = self
             .deviations
             .iter()
-            .fold(admission, |admission, deviation| deviation.admit(&visit, admission))?;
+            .fold(admission, |admission, deviation| (deviation.admit)(&visit, admission))?;
         grant.deviations.clone_from(&self.deviations);
         Ok(grant)
     }
@@ -228,20 +241,19 @@ impl Authorization {
         let id = headers.get(SESSION_HEADER).and_then(|id| id.to_str().ok());
         let owner = id.and_then(|id| sessions.get(id));
         owner.is_none_or(|owner| *owner == grant.subject)
-            || self.deviations.iter().any(|deviation| deviation.shares_sessions())
+            || self.deviations.iter().any(|deviation| deviation.shares_sessions)
     }
 
     fn refuse(&self, denial: Denial) -> Reply {
         self.deviations
             .iter()
-            .fold(denial, |denial, deviation| deviation.denial(denial))
+            .fold(denial, |denial, deviation| (deviation.denial)(denial))
             .into()
     }
 
     /// The metadata that a GET asks for, readable by everybody.
-    fn document(&self, request: &Request<Incoming>) -> Option<Reply> {
+    fn document(&self, path: &str, method: &Method) -> Option<Reply> {
         let (origin, resource) = (self.issuer.origin(), self.issuer.resource());
-        let path = request.uri().path();
         let endpoint = &resource[origin.len()..];
         let (document, content) = if path == RESOURCE_METADATA
             || path
@@ -264,11 +276,10 @@ impl Authorization {
         let content = self
             .deviations
             .iter()
-            .try_fold(content, |content, deviation| deviation.document(document, content));
-        Some(match (content, request.method()) {
-            (Some(content), &Method::GET) => http_server::json(StatusCode::OK, content.to_string().into_bytes()),
-            (Some(_), _) => http_server::wrong_method("GET").into(),
-            (None, _) => refusal(StatusCode::NOT_FOUND, "there is nothing here").into(),
+            .fold(content, |content, deviation| (deviation.document)(document, content));
+        Some(match *method {
+            Method::GET => http_server::json(StatusCode::OK, content.to_string().into_bytes()),
+            _ => http_server::wrong_method("GET").into(),
         })
     }
 }

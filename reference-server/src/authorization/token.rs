@@ -41,11 +41,7 @@ pub(crate) struct Issuer {
 }
 
 impl Issuer {
-    pub(super) fn new(
-        origin: String,
-        path: &str,
-        deviations: &[&'static dyn Deviation],
-    ) -> Result<Self, getrandom::Error> {
+    pub(super) fn new(origin: String, path: &str, deviations: &[&'static Deviation]) -> Result<Self, getrandom::Error> {
         install_provider();
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
@@ -56,7 +52,7 @@ impl Issuer {
         validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
         validation.leeway = 5;
         for deviation in deviations {
-            deviation.validation(&mut validation);
+            (deviation.validation)(&mut validation);
         }
         Ok(Self {
             origin,

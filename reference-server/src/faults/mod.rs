@@ -127,7 +127,7 @@ pub(crate) trait Decorator: fmt::Debug + Send {
     }
 
     /// What it changes about authorization.
-    fn authorization(&self) -> Option<&'static dyn Deviation> {
+    fn authorization(&self) -> Option<&'static Deviation> {
         None
     }
 
@@ -143,4 +143,5 @@ pub(crate) trait Decorator: fmt::Debug + Send {
 }
 
 const EVERYWHERE: &[Transport] = &[Transport::Stdio, Transport::StreamableHttp, Transport::HttpSse];
+const STREAMABLE_HTTP: &[Transport] = &[Transport::StreamableHttp];
 const STDIO: &[Transport] = &[Transport::Stdio];

@@ -468,6 +468,7 @@ impl Engine<'_> {
             capabilities: &capabilities,
             inventory: &inventory,
             spawned: connector.spawns(),
+            named_host: matches!(connector.target(), Target::Url(url) if url.url.domain().is_some()),
             protection: &access.protection,
             credentials: &access.credentials,
         };
@@ -585,6 +586,13 @@ impl Engine<'_> {
             blocked: access.protection.locked.clone(),
         };
         access.credentials.hide_in(&mut observations);
+        if access.protection.locked.is_some() {
+            // A server that lets nobody in has shown nothing else that is good.
+            observations.retain(|observation| {
+                observation.requirement.starts_with("authorization/")
+                    || matches!(observation.outcome, Outcome::Broken(_))
+            });
+        }
         let judged = verdict::judge(self.catalog, &circumstances, &observations);
         let broken = self.broken_by_case(revision, &observations);
         let mut cases: Vec<CaseResult> = finished.iter().map(|case| case_result(case, &broken)).collect();

@@ -71,6 +71,8 @@ pub(super) struct Surroundings<'a> {
     pub inventory: &'a Inventory,
     /// Whether the harness started the server itself.
     pub spawned: bool,
+    /// Whether the URL names its host by a name.
+    pub named_host: bool,
     /// What the server demands.
     pub protection: &'a Protection,
     /// What the tester gave.
@@ -139,9 +141,12 @@ fn unmet_circumstance(what: &str, surroundings: &Surroundings<'_>) -> Option<Str
     } = surroundings.protection;
     let token = |kind| surroundings.credentials.token(kind).err();
     match what {
-        "auth" | "oauth" if !demanded => Some("the server demands no authorization".to_owned()),
+        "auth" | "oauth" | "own-authentication" if !demanded => Some("the server demands no authorization".to_owned()),
         "auth" => None,
         "oauth" => (!oauth).then(|| "the server asks for no bearer token: it has an authentication of its own".to_owned()),
+        "own-authentication" => oauth.then(|| "the server asks for a bearer token".to_owned()),
+        "named-host" if surroundings.named_host => None,
+        "named-host" => Some("the host of the URL is an address, which has no letters".to_owned()),
         "token" => locked.clone().or_else(|| token(Credential::Valid)),
         "token:expired" => token(Credential::Expired),
         "token:other-audience" => token(Credential::OtherAudience),

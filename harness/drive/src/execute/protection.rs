@@ -150,7 +150,8 @@ pub(super) fn well_known(url: &Url, name: &str) -> Vec<Url> {
 pub(super) fn endpoint(url: &Url) -> serde_json::Value {
     let origin = url.origin().ascii_serialization();
     let path = url.path().trim_end_matches('/');
-    json!({ "url": format!("{origin}{}", url.path()), "origin": origin, "path": path })
+    let shouted = origin.split_once("://").map(|(_, authority)| authority.to_uppercase());
+    json!({ "url": format!("{origin}{}", url.path()), "origin": origin, "path": path, "shouted": shouted })
 }
 
 #[cfg(test)]

@@ -561,7 +561,8 @@ impl Runner<'_> {
             }
             headers.insert(name, json!(value));
         }
-        value["http"] = json!({ "status": answer.status, "headers": headers });
+        value["http"] =
+            json!({ "status": answer.status, "headers": headers, "session": self.session.in_session(sent) });
         if let Some(place) = place {
             value["http"]["path"] = json!(place);
         }

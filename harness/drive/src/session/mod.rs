@@ -476,6 +476,23 @@ impl Session {
         (answer, headers.unwrap_or_default())
     }
 
+    /// Whether the request of an exchange carried a session id.
+    #[must_use]
+    pub fn in_session(&self, exchange: u32) -> bool {
+        self.tap.read(|trace| {
+            trace.events.iter().any(|event| match &event.kind {
+                EventKind::HttpRequest {
+                    exchange: found,
+                    headers,
+                    ..
+                } if *found == exchange => headers
+                    .iter()
+                    .any(|(name, _)| name.eq_ignore_ascii_case("mcp-session-id")),
+                _ => false,
+            })
+        })
+    }
+
     /// The body of an exchange that brought no message, as JSON when it is some.
     #[must_use]
     pub fn document(&self, exchange: u32) -> Option<Value> {

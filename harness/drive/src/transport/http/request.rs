@@ -142,6 +142,11 @@ impl HttpRequest {
         &self.headers
     }
 
+    /// Whether it asks for a document of its own, so that neither body is a message.
+    pub(in crate::transport) fn is_document(&self) -> bool {
+        self.document
+    }
+
     /// Sets a header field.
     pub fn set(&mut self, name: HeaderName, value: HeaderValue) {
         self.headers.insert(name, value);
