@@ -30,7 +30,10 @@ pub(crate) struct Settings {
     /// The only server that may see the tokens.
     pub server: Option<url::Url>,
     /// What stands for a kind of tool, prompt or resource.
-    #[expect(dead_code, reason = "the engine does not ask for fixtures by name yet; the table is checked all the same")]
+    #[expect(
+        dead_code,
+        reason = "the engine does not ask for fixtures by name yet; the table is checked all the same"
+    )]
     pub fixtures: BTreeMap<String, Fixture>,
 }
 

@@ -191,7 +191,8 @@ impl Engine<'_> {
                 access.protection = self.protection(target, &connector, &access.credentials).await;
                 connector
             }
-            Err(ConnectError::Detect(refusal @ DetectError::NeedsCredentials { .. })) => {
+            Err(refusal @ ConnectError::Detect(DetectError::NeedsCredentials { .. })) => {
+                let refusal = refusal.into();
                 return self
                     .run_locked_out(target, options, access, refusal, on_event, cancel)
                     .await;
@@ -199,8 +200,17 @@ impl Engine<'_> {
             Err(error) => return Err(error.into()),
         };
         let opened = tokio::select! {
-            opened = self.find_revisions(&connector) => opened?,
+            opened = self.find_revisions(&connector) => opened,
             () = cancel.cancelled() => return Err(StartError::Interrupted),
+        };
+        let opened = match opened {
+            // The transport was given, so nobody has asked before.
+            Err(refusal @ StartError::Connect(ConnectError::Handshake(_))) if access.protection.oauth => {
+                return self
+                    .run_locked_out(target, options, access, refusal, on_event, cancel)
+                    .await;
+            }
+            opened => opened?,
         };
         let access = &access;
         let jobs = match self.options.jobs {
@@ -263,17 +273,17 @@ impl Engine<'_> {
         target: &Target,
         options: ConnectorOptions,
         mut access: Access,
-        refusal: DetectError,
+        refusal: StartError,
         on_event: &dyn Fn(RunEvent<'_>),
         cancel: &CancellationToken,
     ) -> Result<TargetRun, StartError> {
         let Target::Url(url) = target else {
-            return Err(ConnectError::from(refusal).into());
+            return Err(refusal);
         };
         let found = Protection::find(url, &options.transport, false).await;
         let protection = found.unwrap_or_default();
         if !protection.oauth {
-            return Err(ConnectError::from(refusal).into());
+            return Err(refusal);
         }
         let locked = match &access.credentials.valid {
             None => Locked {
@@ -299,11 +309,18 @@ impl Engine<'_> {
             ..url.clone()
         };
         let connector = Connector::prepare(Target::Url(url), options).await?;
-        // Nothing is negotiated, so the server is taken at the newest revision unless another was asked for.
+        // Nothing is negotiated. How the server can be discovered tells for which revisions it was written.
+        let newest = match access.protection.resource_metadata {
+            true => Revision::V2025_11_25,
+            false => Revision::V2025_03_26,
+        };
         let revisions = match self.options.selection {
             Selection::Only(revision) => vec![revision],
-            Selection::Newest => vec![Revision::V2025_11_25],
-            Selection::All => vec![Revision::V2025_11_25, Revision::V2025_06_18, Revision::V2025_03_26],
+            Selection::Newest => vec![newest],
+            Selection::All => {
+                let known = [Revision::V2025_11_25, Revision::V2025_06_18, Revision::V2025_03_26];
+                known.into_iter().filter(|revision| *revision <= newest).collect()
+            }
         };
         let mut runs = Vec::new();
         let mut own_mistakes = Vec::new();

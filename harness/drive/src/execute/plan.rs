@@ -138,6 +138,7 @@ fn unmet_circumstance(what: &str, surroundings: &Surroundings<'_>) -> Option<Str
         demanded,
         oauth,
         locked,
+        ..
     } = surroundings.protection;
     let token = |kind| surroundings.credentials.token(kind).err();
     match what {

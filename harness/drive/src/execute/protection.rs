@@ -28,6 +28,8 @@ pub(super) struct Protection {
     pub demanded: bool,
     /// It asks for a bearer token, or serves metadata of OAuth. One that does neither has an authentication of its own, which is allowed.
     pub oauth: bool,
+    /// It names or serves metadata of the resource, as servers do from 2025-06-18 on.
+    pub resource_metadata: bool,
     /// Why no session can be opened.
     pub locked: Option<String>,
 }
@@ -43,7 +45,8 @@ impl Protection {
             .iter()
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
             .collect();
-        let bearer = challenge::bearer(challenges.iter().map(String::as_str)).is_some();
+        let challenge = challenge::bearer(challenges.iter().map(String::as_str));
+        let bearer = challenge.is_some();
         let demanded = match response.status {
             401 => true,
             403 if bearer => true,
@@ -51,10 +54,16 @@ impl Protection {
             _ => has_token,
         };
         drop(response);
-        let oauth = demanded && (bearer || has_metadata(&client, &target.url).await);
+        let named = challenge
+            .as_ref()
+            .is_some_and(|challenge| challenge.get("resource_metadata").is_some());
+        let resource_metadata = demanded && (named || serves(&client, &target.url, "oauth-protected-resource").await);
+        let oauth = demanded
+            && (bearer || resource_metadata || serves(&client, &target.url, "oauth-authorization-server").await);
         Ok(Self {
             demanded,
             oauth,
+            resource_metadata,
             locked: None,
         })
     }
@@ -112,16 +121,15 @@ async fn opened(client: &HttpClient, response: &mut HttpResponse, limits: &Trans
     !String::from_utf8_lossy(&text).contains("\"error\"")
 }
 
-/// Whether metadata of OAuth lies where it belongs.
-async fn has_metadata(client: &HttpClient, url: &Url) -> bool {
-    for name in ["oauth-protected-resource", "oauth-authorization-server"] {
-        for place in well_known(url, name) {
-            let Ok(request) = client.request_to(Method::GET, &place) else {
-                continue;
-            };
-            if client.send(request).await.is_ok_and(|response| response.status == 200) {
-                return true;
-            }
+/// Whether metadata of this name lies where it belongs.
+async fn serves(client: &HttpClient, url: &Url, name: &str) -> bool {
+    for place in well_known(url, name) {
+        let Ok(request) = client.request_to(Method::GET, &place) else {
+            continue;
+        };
+        let response = client.send(request).await;
+        if response.is_ok_and(|response| response.status == 200) {
+            return true;
         }
     }
     false
