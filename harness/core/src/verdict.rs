@@ -333,7 +333,10 @@ fn absent(requirement: &Requirement, circumstances: &Circumstances) -> (Verdict,
             }
         }
     }
-    if !circumstances.protected && requirement.needs.iter().any(|need| need == "auth") {
+    if circumstances.transport == TransportKind::StreamableHttp
+        && !circumstances.protected
+        && requirement.needs.iter().any(|need| need == "auth")
+    {
         let reason = "the server demands no authorization".to_owned();
         return (Verdict::NotApplicable, Some(reason));
     }
