@@ -103,7 +103,7 @@ pub(super) const FAULTS: &[Fault] = &[
     fault!("auth-leaked-list", "adds the list of tools to refusals", None,
     &["authorization/no-data-leak"],
     denial: |denial| Denial {
-        body: json!({ "jsonrpc": "2.0", "id": 1, "result": { "tools": [{ "name": "add" }] } }).to_string(),
+        body: json!({ "result": { "tools": [{ "name": "add" }] } }).to_string(),
         ..denial
     }),
     fault!("auth-leaked-session", "gives a session id to requests that it refuses", None,
@@ -161,7 +161,7 @@ pub(super) const FAULTS: &[Fault] = &[
         &["authorization/query-token-rejected"],
         admit: |visit, admission| admission.or_else(|denial| in_query(visit).ok_or(denial))),
     fault!("auth-any-scope", "does not look at scopes", None,
-        &["authorization/insufficient-scope-403"],
+        &["tools/access-control"],
         permits: |_| true),
     fault!("auth-scope-401", "answers a missing scope with 401", None,
     &["authorization/insufficient-scope-403"],

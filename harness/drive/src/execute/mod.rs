@@ -9,6 +9,7 @@ mod arguments;
 mod engine;
 mod inventory;
 mod lane;
+mod places;
 mod plan;
 mod protection;
 mod runner;

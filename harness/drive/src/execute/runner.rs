@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use touchstone_core::case::interpolation::{Unbound, interpolate, interpolate_text};
 use touchstone_core::case::step::HttpStep;
-use touchstone_core::case::{Action, Arguments, Case, Credential, Expectation, Input, Judgement, Step};
-use touchstone_core::challenge;
+use touchstone_core::case::{Action, Arguments, Case, Expectation, Input, Judgement, Step};
 use touchstone_core::jsonrpc::{self, IdToken, Reading, Shape};
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::judge::DialectPolicy;
@@ -17,10 +16,9 @@ use touchstone_core::verdict::{Breach, Evidence, Observation, Outcome as Observe
 
 use super::arguments;
 use super::inventory::{Inventory, walk};
-use super::protection;
+use super::places::{FOREIGN, Targets};
 use crate::credentials::Credentials;
 use crate::session::{Answer, Arrival, Connector, Outcome, Pending, Session};
-use crate::target::Target;
 use crate::transport::{RawRequest, Sent};
 
 /// How long a server may take to exit when a case waits for it.
@@ -61,7 +59,7 @@ pub(super) struct Runner<'a> {
 }
 
 /// Why steps stop before their end.
-enum Stop {
+pub(super) enum Stop {
     /// The case cannot go on.
     Case(String),
     /// This item of a `for-each` is passed over.
@@ -76,34 +74,15 @@ impl From<Unbound> for Stop {
 }
 
 /// An answer with the events that show it.
-struct Seen {
-    value: Value,
-    events: Vec<usize>,
+pub(super) struct Seen {
+    pub value: Value,
+    pub events: Vec<usize>,
     /// Why the answer shows nothing but a mistake that a monitor reports.
-    spoilt: Option<&'static str>,
-}
-
-/// Where an `http` step sends its requests.
-struct Targets {
-    /// Paths with query; `None` is the endpoint.
-    places: Vec<Option<String>>,
-    /// Whether other origins were named.
-    foreign: bool,
-}
-
-impl Targets {
-    fn endpoint() -> Self {
-        Self {
-            places: vec![None],
-            foreign: false,
-        }
-    }
+    pub spoilt: Option<&'static str>,
 }
 
 /// The answer has another id than the request, which the pairing monitor reports.
 const OTHER_ID: &str = "blocked: the answer has another id than the request";
-/// The places to ask are not the server's.
-const FOREIGN: &str = "what the server names is on another origin, which is not asked";
 /// The notification was answered, which the pairing monitor reports.
 const ANSWERED: &str = "blocked: the notification was answered";
 
@@ -520,6 +499,7 @@ impl Runner<'_> {
                 .iter()
                 .map(|(name, value)| (name.clone(), value.clone().map(String::into_bytes)))
                 .collect();
+            raw.document = place.is_some();
             raw.target = place.clone();
             self.authorize(request.credentials, &mut raw)?;
             let answer = self.exchange(&raw, place, within).await?;
@@ -552,105 +532,17 @@ impl Runner<'_> {
         let sent = sent.map_err(|error| Stop::Case(error.to_string()))?;
         let (answer, fields) = self.session.wait_for_exchange(sent, within).await;
         let mut value = answer.to_value();
-        let mut headers = Map::new();
-        let mut challenges = Vec::new();
-        for (name, value) in fields {
-            let name = name.to_lowercase();
-            if name == "www-authenticate" {
-                challenges.push(value.clone());
-            }
-            headers.insert(name, json!(value));
-        }
-        value["http"] =
-            json!({ "status": answer.status, "headers": headers, "session": self.session.in_session(sent) });
-        if let Some(place) = place {
-            value["http"]["path"] = json!(place);
-        }
-        if let Some(challenge) = challenge::bearer(challenges.iter().map(String::as_str)) {
-            let parameters = challenge
-                .parameters
-                .into_iter()
-                .map(|(name, value)| (name, json!(value)));
-            value["http"]["challenge"] = Value::Object(parameters.collect());
-        }
-        if let Some(document) = self.session.document(sent) {
-            value["document"] = document;
-        }
+        let headers: Map<String, Value> = fields
+            .into_iter()
+            .map(|(name, value)| (name.to_lowercase(), json!(value)))
+            .collect();
+        value["http"] = json!({ "status": answer.status, "headers": headers });
+        self.describe_authorization(&mut value, sent, place);
         Ok(Seen {
             value,
             events: vec![first],
             spoilt: None,
         })
-    }
-
-    /// Where the requests of an `http` step go. Never to another origin: it has not asked to be tested.
-    fn targets(&self, request: &HttpStep) -> Result<Targets, Stop> {
-        let Target::Url(target) = self.connector.target() else {
-            return Ok(Targets::endpoint());
-        };
-        if request.path.is_empty() && request.well_known.is_empty() {
-            return Ok(Targets::endpoint());
-        }
-        let mut urls = Vec::new();
-        let mut unbound = None;
-        for path in &request.path {
-            match interpolate_text(path, &self.bindings) {
-                Ok(path) => urls.extend(target.url.join(&path)),
-                Err(problem) => unbound = Some(problem),
-            }
-        }
-        if !request.well_known.is_empty() {
-            let of = match &request.of {
-                Some(text) => interpolate_text(text, &self.bindings)?.parse().ok(),
-                None => Some(target.url.clone()),
-            };
-            let places = |of| {
-                request
-                    .well_known
-                    .iter()
-                    .flat_map(move |name| protection::well_known(of, name))
-            };
-            urls.extend(of.iter().flat_map(places));
-        }
-        // One name without a value matters only when nothing else is left to try.
-        if let (true, Some(problem)) = (urls.is_empty(), unbound) {
-            return Err(problem.into());
-        }
-        let ours = |url: &&url::Url| url.origin() == target.url.origin();
-        let place = |url: &url::Url| match url.query() {
-            Some(query) => Some(format!("{}?{query}", url.path())),
-            None => Some(url.path().to_owned()),
-        };
-        Ok(Targets {
-            places: urls.iter().filter(ours).map(place).collect(),
-            foreign: urls.iter().any(|url| !ours(&url)),
-        })
-    }
-
-    /// Puts credentials on a request, unless the step sets the field itself.
-    fn authorize(&self, kind: Credential, raw: &mut RawRequest) -> Result<(), Stop> {
-        const FIELD: &str = "Authorization";
-        let set = raw.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(FIELD));
-        if set || kind == Credential::Valid {
-            return Ok(());
-        }
-        if kind == Credential::None {
-            raw.headers.push((FIELD.to_owned(), None));
-            return Ok(());
-        }
-        let token = self.credentials.token(kind).map_err(Stop::Case)?;
-        if kind == Credential::InQuery {
-            let Target::Url(target) = self.connector.target() else {
-                return Ok(());
-            };
-            raw.headers.push((FIELD.to_owned(), None));
-            let query = target.url.query().map(|query| format!("{query}&")).unwrap_or_default();
-            raw.target = Some(format!("{}?{query}access_token={token}", target.url.path()));
-        } else {
-            raw.headers
-                .push((FIELD.to_owned(), Some(format!("Bearer {token}").into_bytes())));
-        }
-        Ok(())
     }
 
     /// What a message of this step is meant to be.

@@ -23,7 +23,7 @@ pub struct HttpRequest {
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Bytes>,
     pub(super) lowercase_names: bool,
-    /// Whether the response is a document of its own and no message, because the request is not for the endpoint.
+    /// Whether the response is a document of its own and no message.
     pub(super) document: bool,
 }
 
@@ -43,6 +43,8 @@ pub struct RawRequest {
     pub intent: Intent,
     /// Send field names in lower case, on a connection of its own, instead of the usual capitalisation.
     pub lowercase_names: bool,
+    /// Take the response for a document of its own and not for a message: the request is not for the endpoint.
+    pub document: bool,
     /// Let a session id in the response become the connection's session id, as it would after an ordinary message.
     pub adopt_session: bool,
 }
@@ -58,6 +60,7 @@ impl RawRequest {
             body: None,
             intent: Intent::Broken,
             lowercase_names: false,
+            document: false,
             adopt_session: false,
         }
     }
@@ -99,9 +102,7 @@ impl RawRequest {
     /// When a name, a value or the target cannot be sent in HTTP.
     pub(in crate::transport) fn apply(&self, request: &mut HttpRequest) -> Result<(), HttpError> {
         if let Some(target) = &self.target {
-            let target = parse_target(target)?;
-            request.document |= target.path() != request.target.path();
-            request.target = target;
+            request.target = parse_target(target)?;
         }
         if let Some(body) = &self.body {
             request.set_body(body.clone());
@@ -131,6 +132,7 @@ impl RawRequest {
             }
         }
         request.lowercase_names = self.lowercase_names;
+        request.document = self.document;
         Ok(())
     }
 }
