@@ -112,6 +112,14 @@ pub(super) const FAULTS: &[Fault] = &[
         denial.fields.push(("mcp-session-id", "f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1".to_owned()));
         denial
     }),
+    fault!(
+        "auth-own",
+        "has an authentication of its own, without challenge and metadata",
+        None,
+        &["authorization/http-conforms"],
+        denial: |denial| Denial { challenge: None, ..denial },
+        path: |path| if path == "/mcp" { path } else { "/nothing" }
+    ),
     // Metadata of the resource.
     fault!("auth-no-metadata", "serves no metadata of the resource", None,
         &["authorization/prm-implemented"],
