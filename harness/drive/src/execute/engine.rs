@@ -341,7 +341,7 @@ impl Engine<'_> {
         }
         Ok(TargetRun {
             transport: connector.transport(),
-            offered: vec![],
+            offered: revisions,
             runs,
             interrupted: cancel.is_cancelled(),
             own_mistakes,

@@ -130,7 +130,8 @@ fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<String> {
 
 /// Whether a case can run although the server lets nobody in.
 fn works_locked_out(case: &Case) -> bool {
-    case.handshake == Handshake::Manual && case.needs.iter().any(|need| need == "auth" || need == "oauth")
+    const NEEDS: [&str; 3] = ["auth", "oauth", "own-authentication"];
+    case.handshake == Handshake::Manual && case.needs.iter().any(|need| NEEDS.contains(&need.as_str()))
 }
 
 fn unmet_circumstance(what: &str, surroundings: &Surroundings<'_>) -> Option<String> {
