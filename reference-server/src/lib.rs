@@ -6,8 +6,10 @@
 //!
 //! Data flow: a transport (`transport/`) cuts bytes into messages and hands each one to a [`Conversation`], which does
 //! no input or output of its own. `envelope` reads the JSON-RPC frame, `features/` answers the method, `faults/` may
-//! spoil the answer, and the transport sends the resulting [`Output`]s when they are due (`outbox`).
+//! spoil the answer, and the transport sends the resulting [`Output`]s when they are due (`outbox`). Where it is asked for,
+//! `authorization/` stands before the endpoint and refuses requests without a good token.
 
+mod authorization;
 mod conversation;
 mod envelope;
 mod faults;

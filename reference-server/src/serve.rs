@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use crate::authorization::{self, Authorization};
 use crate::conversation::{Conversation, Options};
 use crate::faults::{self, Fault, UnknownFault};
 use crate::revision::Revision;
@@ -26,6 +28,10 @@ pub struct ServeOptions {
     pub port: u16,
     /// How many items a page of a list has; 0 counts as 1.
     pub page_size: usize,
+    /// Demand a token of every request (Streamable HTTP only).
+    pub authorization: bool,
+    /// Where to write a settings file with tokens of every kind.
+    pub tokens: Option<PathBuf>,
 }
 
 impl Default for ServeOptions {
@@ -36,6 +42,8 @@ impl Default for ServeOptions {
             faults: Vec::new(),
             port: 0,
             page_size: 3,
+            authorization: false,
+            tokens: None,
         }
     }
 }
@@ -62,6 +70,15 @@ pub enum ServeError {
         /// Why it cannot.
         source: io::Error,
     },
+    /// Authorization was asked for on a transport that has none.
+    #[error("authorization needs the transport streamable-http, not {transport}")]
+    AuthorizationTransport {
+        /// The transport that was asked for.
+        transport: Transport,
+    },
+    /// There is no key for tokens, or they cannot be written.
+    #[error("the tokens cannot be made: {0}")]
+    Tokens(String),
     /// Reading or writing failed.
     #[error("serving ended: {0}")]
     Io(#[from] io::Error),
@@ -80,9 +97,14 @@ pub enum ServeError {
 /// `shutdown_background`, or else dropping it waits for that read.
 ///
 /// # Errors
-/// [`ServeError`]; of its variants `UnknownFault`, `FaultTransport` and `Bind` come before anything is served.
+/// [`ServeError`]; of its variants all but `Io` and `Exited` come before anything is served.
 pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let faults = resolve(&options)?;
+    if options.authorization && options.transport != Transport::StreamableHttp {
+        return Err(ServeError::AuthorizationTransport {
+            transport: options.transport,
+        });
+    }
     let conversations = Options::new(&options.revisions, &faults, options.page_size);
     let serving = async {
         if options.transport == Transport::Stdio {
@@ -94,6 +116,11 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
             .await
         } else {
             let listener = bind(options.port).await?;
+            if options.authorization {
+                let guard = guard(&listener, &faults, options.tokens.as_deref())?;
+                announce(listener.local_addr()?, options.transport);
+                return serve_guarded(listener, conversations, guard).await;
+            }
             announce(listener.local_addr()?, options.transport);
             serve_http(listener, options.transport, conversations).await
         }
@@ -132,6 +159,33 @@ fn announce(address: SocketAddr, transport: Transport) {
         _ => streamable_http::PATH,
     };
     eprintln!("listening on http://{address}{path}");
+}
+
+/// The guard of a server that demands tokens; a settings file with some is written before anyone is told where it listens.
+fn guard(
+    listener: &TcpListener,
+    faults: &[&'static Fault],
+    tokens: Option<&Path>,
+) -> Result<Authorization, ServeError> {
+    let origin = format!("http://{}", listener.local_addr()?);
+    let guard = Authorization::new(origin, streamable_http::PATH, faults)
+        .map_err(|error| ServeError::Tokens(error.to_string()))?;
+    if let Some(path) = tokens {
+        authorization::write_settings(path, guard.issuer())
+            .map_err(|error| ServeError::Tokens(format!("{}: {error}", path.display())))?;
+    }
+    Ok(guard)
+}
+
+async fn serve_guarded(listener: TcpListener, options: Options, guard: Authorization) -> Result<(), ServeError> {
+    let (exits, exited) = mpsc::unbounded_channel();
+    let endpoint = Arc::new(streamable_http::Endpoint::new(options, exits));
+    let guard = Arc::new(guard);
+    http_server::run(listener, exited, move |request| {
+        let (guard, endpoint) = (Arc::clone(&guard), Arc::clone(&endpoint));
+        async move { guard.serve(request, |request| endpoint.handle(request)).await }
+    })
+    .await
 }
 
 async fn serve_http(listener: TcpListener, transport: Transport, options: Options) -> Result<(), ServeError> {

@@ -37,7 +37,7 @@ impl Default for Style {
 #[must_use]
 pub fn render(record: &RunRecord, style: &Style) -> String {
     let mut out = String::new();
-    if let Some(failure) = &record.failure {
+    if let Some(failure) = record.failure.as_ref().filter(|_| record.runs.is_empty()) {
         start_failure(&mut out, record, failure, style);
         return out;
     }
@@ -55,6 +55,17 @@ pub fn render(record: &RunRecord, style: &Style) -> String {
             not_exercised(&mut out, record, style);
         }
         advice(&mut out, record, style);
+    }
+    if let Some(failure) = &record.failure {
+        wrapped(
+            &mut out,
+            style,
+            0,
+            &format!("COULD NOT RUN the rest: {}", terminal(&failure.reason)),
+        );
+        if let Some(hint) = &failure.hint {
+            wrapped(&mut out, style, 2, &format!("hint: {}", terminal(hint)));
+        }
     }
     verdict_line(&mut out, record, style);
     out
@@ -295,6 +306,8 @@ fn verdict_line(out: &mut String, record: &RunRecord, style: &Style) {
         ("FAILED", Colour::Red)
     } else if observed == 0 {
         ("NOTHING JUDGED", Colour::Yellow)
+    } else if record.failure.is_some() {
+        ("INCOMPLETE", Colour::Yellow)
     } else if conformance.warn + robustness.warn > 0 {
         ("PASSED with warnings", Colour::Yellow)
     } else {

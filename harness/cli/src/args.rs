@@ -15,6 +15,7 @@ use touchstone_drive::session::{ConnectorOptions, SessionLimits};
 use touchstone_drive::target::{CommandTarget, Target, UrlTarget};
 
 use crate::config_file;
+use crate::settings::Settings;
 
 /// Conformance tests for MCP servers.
 #[derive(Debug, Parser)]
@@ -63,6 +64,10 @@ pub(crate) struct CheckArguments {
     /// Call this tool with valid arguments, whatever its annotations say
     #[arg(long, value_name = "NAME")]
     allow_tool: Vec<String>,
+
+    /// Examples, tokens and fixtures of the server; without it `touchstone.toml`, where there is one
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
 
     /// Exit with 1 for warnings too
     #[arg(long)]
@@ -206,6 +211,14 @@ pub(crate) struct ServeArguments {
     /// The port to listen on; 0 for any
     #[arg(long, default_value_t = 0)]
     pub port: u16,
+
+    /// Demand an OAuth token of every request (streamable-http only)
+    #[arg(long)]
+    pub authorization: bool,
+
+    /// Write tokens of every kind into this file, for `touchstone check --settings FILE`; implies --authorization
+    #[arg(long, value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
 }
 
 /// A validated `check`.
@@ -256,6 +269,10 @@ impl TryFrom<CheckArguments> for CheckPlan {
             guard: GuardProgram::CurrentExecutable,
             ..ProcessOptions::default()
         };
+        let mut settings = Settings::find(arguments.settings.as_deref())?;
+        let mut targets = targets(arguments.target)?;
+        settings.authorize(&mut targets)?;
+        let allowed = arguments.allow_tool.into_iter().chain(settings.allowed_tools);
         let options = EngineOptions {
             selection,
             filter: CaseFilter::new(arguments.cases),
@@ -264,16 +281,18 @@ impl TryFrom<CheckArguments> for CheckPlan {
                 Call::All => CallPolicy::All,
                 Call::None => CallPolicy::None,
             },
-            allowed_tools: arguments.allow_tool.into_iter().collect::<BTreeSet<_>>(),
+            allowed_tools: allowed.collect::<BTreeSet<_>>(),
             jobs: arguments.jobs,
             connector: ConnectorOptions {
                 session,
                 process,
                 ..ConnectorOptions::default()
             },
+            credentials: settings.credentials,
+            examples: settings.examples,
         };
         Ok(Self {
-            targets: targets(arguments.target)?,
+            targets,
             options,
             folders: arguments.folders,
             strict: arguments.strict,

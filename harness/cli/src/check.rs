@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
-use touchstone_drive::execute::{Engine, RunEvent, StartError, TargetRun};
+use touchstone_drive::execute::{Engine, Locked, RunEvent, StartError, TargetRun};
 use touchstone_drive::session::ConnectError;
 use touchstone_drive::target::Target;
 use touchstone_libtest::Bundle;
@@ -81,7 +81,7 @@ async fn judge(
                 transport: Some(run.transport),
                 sessions: run.sessions,
                 interrupted: run.interrupted,
-                failure: None,
+                failure: run.locked.as_ref().map(locked_out),
                 runs: &run.runs,
             };
             let record = RunRecord::build(&bundle.catalog, input);
@@ -126,6 +126,8 @@ fn verdict(plan: &CheckPlan, record: &RunRecord, run: &TargetRun) -> Exit {
         .any(|requirement| requirement.observed > 0);
     if failed > 0 {
         Exit::Failed
+    } else if run.locked.is_some() {
+        Exit::CouldNotRun
     } else if observed {
         Exit::Clean
     } else {
@@ -146,6 +148,15 @@ fn failure(error: &StartError) -> Failure {
             reason: other.to_string(),
             ..Failure::default()
         },
+    }
+}
+
+/// Why most of the server was not judged, for the record.
+fn locked_out(locked: &Locked) -> Failure {
+    Failure {
+        reason: locked.reason.clone(),
+        hint: Some(locked.hint.clone()),
+        ..Failure::default()
     }
 }
 

@@ -8,6 +8,7 @@ mod check;
 mod config_file;
 mod list;
 mod serve;
+mod settings;
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;

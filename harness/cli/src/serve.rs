@@ -14,6 +14,8 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<Exit> {
             .map_err(|error| anyhow!("--transport: {error}"))?,
         faults: arguments.faults.clone(),
         port: arguments.port,
+        authorization: arguments.authorization || arguments.tokens.is_some(),
+        tokens: arguments.tokens.clone(),
         ..ServeOptions::default()
     };
     if !arguments.revisions.is_empty() {

@@ -10,6 +10,7 @@
 //! ```
 
 pub mod case;
+pub mod challenge;
 pub mod jsonrpc;
 pub mod monitor;
 pub mod revision;

@@ -215,6 +215,10 @@ pub struct Circumstances {
     pub reasons: BTreeMap<String, String>,
     /// Requirements that some case or monitor can judge at all.
     pub covered: std::collections::BTreeSet<String>,
+    /// Whether the server demands authorization.
+    pub protected: bool,
+    /// Why there was no session at all, when there was none.
+    pub blocked: Option<String>,
 }
 
 /// Verdicts and findings of one revision over one transport.
@@ -329,11 +333,20 @@ fn absent(requirement: &Requirement, circumstances: &Circumstances) -> (Verdict,
             }
         }
     }
+    if circumstances.transport == TransportKind::StreamableHttp
+        && !circumstances.protected
+        && requirement.needs.iter().any(|need| need == "auth")
+    {
+        let reason = "the server demands no authorization".to_owned();
+        return (Verdict::NotApplicable, Some(reason));
+    }
     if let Some(reason) = circumstances.reasons.get(&requirement.id) {
         return (Verdict::NotExercised, Some(reason.clone()));
     }
     let reason = if let Some(cause) = requirement.test.strip_prefix("untestable:") {
         format!("cannot be judged from outside: {}", cause.trim())
+    } else if let Some(reason) = &circumstances.blocked {
+        reason.clone()
     } else if !circumstances.covered.contains(&requirement.id) {
         "no case or monitor judges it yet".to_owned()
     } else {
@@ -455,6 +468,8 @@ mod tests {
             capabilities: serde_json::json!({}),
             reasons: BTreeMap::new(),
             covered: std::collections::BTreeSet::new(),
+            protected: false,
+            blocked: None,
         }
     }
 

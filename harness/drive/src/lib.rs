@@ -8,6 +8,7 @@
 //!
 //! Everything runs on one current-thread tokio runtime inside a `LocalSet`; every wait has a deadline and every queue is bounded.
 
+pub mod credentials;
 pub mod execute;
 pub mod process;
 pub mod session;

@@ -17,6 +17,7 @@ pub struct Tap {
 
 struct Shared {
     started: Instant,
+    secrets: Vec<String>,
     state: RefCell<State>,
 }
 
@@ -30,6 +31,12 @@ impl Tap {
     /// Starts an empty trace; `bytes` is how much payload it may keep.
     #[must_use]
     pub fn new(name: impl Into<String>, transport: TransportKind, bytes: usize) -> Self {
+        Self::hiding(name, transport, bytes, Vec::new())
+    }
+
+    /// Starts an empty trace in which none of `secrets` will stand, wherever the server repeats them.
+    #[must_use]
+    pub fn hiding(name: impl Into<String>, transport: TransportKind, bytes: usize, secrets: Vec<String>) -> Self {
         let state = State {
             trace: Trace::new(name, transport),
             bytes_left: bytes,
@@ -38,6 +45,7 @@ impl Tap {
         Self {
             shared: Rc::new(Shared {
                 started: Instant::now(),
+                secrets,
                 state: RefCell::new(state),
             }),
         }
@@ -48,6 +56,9 @@ impl Tap {
     pub fn record(&self, mut kind: EventKind) -> usize {
         let at_us = u64::try_from(self.shared.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let mut state = self.shared.state.borrow_mut();
+        if !self.shared.secrets.is_empty() {
+            hide(&mut kind, &self.shared.secrets);
+        }
         if let Some(payload) = payload_of(&mut kind) {
             let size = payload.bytes().len();
             if size > state.bytes_left {
@@ -93,6 +104,31 @@ impl Tap {
     }
 }
 
+/// Replaces secrets by `***`. What goes out holds them only in header fields and queries, which are hidden already.
+fn hide(kind: &mut EventKind, secrets: &[String]) {
+    if let EventKind::HttpResponse { headers, .. } = kind {
+        for (_, value) in headers {
+            for secret in secrets
+                .iter()
+                .filter(|secret| value.contains(secret.as_str()))
+                .collect::<Vec<_>>()
+            {
+                *value = value.replace(secret.as_str(), "***");
+            }
+        }
+    }
+    let Some(payload) = payload_of(kind) else { return };
+    for secret in secrets {
+        let found = payload
+            .bytes()
+            .windows(secret.len())
+            .any(|window| window == secret.as_bytes());
+        if found {
+            *payload = payload.text().replace(secret.as_str(), "***").as_str().into();
+        }
+    }
+}
+
 /// The payload of an event whose size a server decides.
 fn payload_of(kind: &mut EventKind) -> Option<&mut Payload> {
     match kind {
@@ -107,6 +143,18 @@ fn payload_of(kind: &mut EventKind) -> Option<&mut Payload> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_that_the_server_repeats_does_not_stand_in_the_trace() {
+        let tap = Tap::hiding("t", TransportKind::StreamableHttp, 100, vec!["hunter22".to_owned()]);
+        let payload = "you sent hunter22!".into();
+        tap.record(EventKind::HttpBody { exchange: 0, payload });
+        let trace = format!("{:?}", tap.snapshot());
+        assert!(
+            trace.contains("you sent ***!") && !trace.contains("hunter22"),
+            "{trace}"
+        );
+    }
 
     #[test]
     fn a_full_trace_says_so_once_and_keeps_counting() {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use touchstone_core::trace::TransportKind;
 
+use crate::credentials::Secret;
+
 /// A server under test.
 #[derive(Debug, Clone)]
 pub enum Target {
@@ -39,6 +41,17 @@ pub struct UrlTarget {
     pub headers: Vec<(String, String)>,
     /// The transport to use; detected when `None`.
     pub transport: Option<TransportKind>,
+}
+
+impl UrlTarget {
+    /// The bearer token among the header fields.
+    #[must_use]
+    pub fn token(&self) -> Option<Secret> {
+        let mut fields = self.headers.iter();
+        let (_, value) = fields.find(|(name, _)| name.eq_ignore_ascii_case("authorization"))?;
+        let (scheme, token) = value.trim().split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| Secret::new(token.trim()))
+    }
 }
 
 impl CommandTarget {

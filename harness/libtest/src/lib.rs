@@ -56,6 +56,10 @@ struct ConformanceArguments {
     #[arg(long, env = "TOUCHSTONE_SERVER_URL", value_name = "URL")]
     server_url: Option<String>,
 
+    /// The bearer token that the server at the URL demands.
+    #[arg(long, env = "TOUCHSTONE_SERVER_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    server_token: Option<String>,
+
     /// Fail trials that break a SHOULD as well.
     #[arg(long, env = "TOUCHSTONE_STRICT")]
     strict: bool,
@@ -103,9 +107,11 @@ fn target(arguments: &ConformanceArguments, defaults: Defaults) -> Result<Target
         let url = url
             .parse()
             .map_err(|error| format!("--server-url {url:?} is no URL: {error}"))?;
+        let token = arguments.server_token.iter();
+        let headers = token.map(|token| ("Authorization".to_owned(), format!("Bearer {token}")));
         return Ok(Target::Url(UrlTarget {
             url,
-            headers: Vec::new(),
+            headers: headers.collect(),
             transport: None,
         }));
     }

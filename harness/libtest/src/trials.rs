@@ -136,6 +136,12 @@ impl Lazy {
             .clone()
             .unwrap_or_else(|| "nothing was observed".to_owned());
         match result.verdict {
+            // Green would say that the server was judged.
+            Verdict::NotApplicable | Verdict::NotExercised
+                if run.server.is_null() && reason.starts_with("needs a token") =>
+            {
+                Err(touchstone_reports::escape::terminal(&reason).into())
+            }
             Verdict::Failed => Err(self.explain(result, run).into()),
             Verdict::Warned if self.settings.strict => Err(self.explain(result, run).into()),
             Verdict::NotApplicable | Verdict::NotExercised => {
@@ -249,6 +255,7 @@ impl Lazy {
                 interrupted: false,
                 own_mistakes: vec![],
                 sessions: 1,
+                locked: None,
             });
         }
         run.map_err(|error| {

@@ -16,6 +16,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::authorization::Deviation;
 use crate::conversation::Output;
 use crate::envelope::{Frame, Incoming, Request, Response};
 use crate::revision::Revision;
@@ -125,6 +126,11 @@ pub(crate) trait Decorator: fmt::Debug + Send {
         false
     }
 
+    /// What it changes about authorization.
+    fn authorization(&self) -> Option<&'static Deviation> {
+        None
+    }
+
     /// The answer to send instead.
     fn response(&mut self, _request: &Request, response: Response) -> Response {
         response
@@ -137,4 +143,5 @@ pub(crate) trait Decorator: fmt::Debug + Send {
 }
 
 const EVERYWHERE: &[Transport] = &[Transport::Stdio, Transport::StreamableHttp, Transport::HttpSse];
+const STREAMABLE_HTTP: &[Transport] = &[Transport::StreamableHttp];
 const STDIO: &[Transport] = &[Transport::Stdio];

@@ -301,3 +301,5 @@ async fn faults_that_cannot_work_are_refused_before_serving() {
         Err(ServeError::FaultTransport { .. })
     ));
 }
+
+mod authorization;

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::event_log::EventLog;
 use super::http_server::{self, Exits, Refusal, Reply, accepts, empty, refusal};
+use crate::authorization::Grant;
 use crate::conversation::{Conversation, Options, Output};
 use crate::envelope::{self, Frame, Incoming, Message, Response};
 use crate::outbox::{Departure, Outbox, sleep_until};
@@ -115,7 +116,11 @@ impl Endpoint {
             return Err(refusal(StatusCode::NOT_ACCEPTABLE, why));
         }
         self.check_revision(&headers)?;
+        let grant = request.extensions().get::<Grant>().cloned();
         let body = http_server::json_body(request).await?;
+        if let Some(grant) = grant {
+            grant.permit(&body)?;
+        }
         let session = match headers.contains_key(SESSION_HEADER) {
             true => self.session(&headers)?,
             false => return self.first_post(&body),

@@ -28,18 +28,23 @@ pub enum Need {
 /// Capabilities that a need may name by themselves.
 const CAPABILITIES: [&str; 5] = ["tools", "resources", "prompts", "logging", "completions"];
 /// Circumstances that the catalog knows.
-const CIRCUMSTANCES: [&str; 13] = [
+const CIRCUMSTANCES: [&str; 18] = [
     "modern-only",
     "dual-era",
     "loopback",
     "spawned",
     "auth",
+    "oauth",
+    "own-authentication",
+    "named-host",
     "session",
     "sse-resumable",
     "token",
     "token:expired",
     "token:low-scope",
     "token:other-audience",
+    "token:other-issuer",
+    "beyond-low-scope",
     "two-principals",
     "subscriptions",
 ];

@@ -154,6 +154,18 @@ pub struct Arguments {
     pub from: String,
 }
 
+impl Arguments {
+    /// The smallest sensible valid value, whatever the tool is bound to.
+    #[must_use]
+    pub fn valid() -> Self {
+        Self {
+            generate: Generate::Valid,
+            violate: None,
+            from: String::new(),
+        }
+    }
+}
+
 /// Kinds of generated arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -172,6 +184,17 @@ pub enum Generate {
 pub struct HttpStep {
     /// The HTTP method.
     pub method: String,
+    /// Paths, or URLs of the same origin, instead of the endpoint's; the first that answers with 200 counts.
+    #[serde(default, deserialize_with = "crate::spec::requirement::one_or_many")]
+    pub path: Vec<String>,
+    /// Names below `/.well-known/`, tried after `path` in the places where the metadata of `of` belongs.
+    #[serde(default, deserialize_with = "crate::spec::requirement::one_or_many")]
+    pub well_known: Vec<String>,
+    /// The URL that `well-known` is about; the endpoint's own when `None`.
+    pub of: Option<String>,
+    /// What goes along as proof of authorization.
+    #[serde(default)]
+    pub credentials: Credential,
     /// Header fields to set, or, with null, to leave out.
     #[serde(default)]
     pub headers: Map<String, Value>,
@@ -179,6 +202,33 @@ pub struct HttpStep {
     pub json: Option<Value>,
     /// An exact body.
     pub body: Option<String>,
+}
+
+/// What an HTTP request carries as proof of authorization.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Credential {
+    /// What every request of the run carries.
+    #[default]
+    Valid,
+    /// Nothing.
+    None,
+    /// The valid token, in the query string and nowhere else.
+    InQuery,
+    /// The valid token with a broken signature.
+    Tampered,
+    /// The claims of the valid token without a signature.
+    Unsigned,
+    /// A token that has expired.
+    Expired,
+    /// A token for another resource.
+    OtherAudience,
+    /// A token of another issuer.
+    OtherIssuer,
+    /// A token that does not allow everything.
+    LowScope,
+    /// A token of somebody else.
+    SecondPrincipal,
 }
 
 /// A step as it is written.

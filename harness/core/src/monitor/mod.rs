@@ -7,6 +7,7 @@
 //!
 //! A monitor is a pure function. It speaks only of what it saw: a requirement is kept when something was there to judge.
 
+mod authorization;
 mod capability;
 mod conversation;
 mod envelope;
@@ -63,6 +64,7 @@ pub fn all() -> &'static [Monitor] {
         listing::MONITOR,
         tool::MONITOR,
         shutdown::MONITOR,
+        authorization::MONITOR,
     ];
     ALL
 }

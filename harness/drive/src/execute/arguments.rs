@@ -1,5 +1,7 @@
 //! Arguments for a tool, made from its own schema, and judged again before they count.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use touchstone_core::case::{Arguments, Generate};
 use touchstone_core::spec::judge::{DialectPolicy, Judgement, SchemaJudge};
@@ -9,11 +11,26 @@ use touchstone_generate::Generator;
 const MOST_BOUNDARIES: usize = 24;
 
 /// Makes the values that a step sends, one call each. An error says why there is none, so that the tool is passed over.
-pub(super) fn make(wanted: &Arguments, tool: &Value, dialect: DialectPolicy) -> Result<Vec<Value>, String> {
+pub(super) fn make(
+    wanted: &Arguments,
+    tool: &Value,
+    dialect: DialectPolicy,
+    examples: &BTreeMap<String, Value>,
+) -> Result<Vec<Value>, String> {
     let schema = schema_of(tool)?;
     let judge = SchemaJudge::compile(&schema, dialect)
         .map_err(|problem| format!("its inputSchema is not usable: {problem}"))?;
     let generator = Generator::new(&schema).map_err(|problem| format!("its inputSchema is not usable: {problem}"))?;
+    let example = tool
+        .get("name")
+        .and_then(Value::as_str)
+        .and_then(|name| examples.get(name));
+    if let (Generate::Valid, Some(example)) = (wanted.generate, example) {
+        return match judge.judge(example) {
+            Judgement::Invalid(_) => Err("the example arguments in the settings do not fit its inputSchema".to_owned()),
+            _ => Ok(vec![example.clone()]),
+        };
+    }
     let values: Vec<Value> = match wanted.generate {
         Generate::Valid => vec![
             generator

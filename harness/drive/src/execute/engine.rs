@@ -20,9 +20,13 @@ use touchstone_core::verdict::{
 
 use super::inventory::{CallPolicy, Inventory};
 use super::lane::{Finished, Lane, Shared, run_alone};
+use super::locked::{Access, Locked};
 use super::plan::{CaseFilter, Plan, Planned, Surroundings};
+use super::protection::Protection;
+use crate::credentials::Credentials;
 use crate::session::{ClientIdentity, ConnectError, Connector, ConnectorOptions, Session};
 use crate::target::Target;
+use crate::transport::DetectError;
 
 /// Which revisions are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,6 +55,10 @@ pub struct EngineOptions {
     pub jobs: usize,
     /// How connections are made.
     pub connector: ConnectorOptions,
+    /// Tokens beside the one that the target's header fields carry.
+    pub credentials: Credentials,
+    /// Arguments for valid calls, by tool, instead of generated ones.
+    pub examples: BTreeMap<String, Value>,
 }
 
 /// What happens during a run, for progress displays.
@@ -106,6 +114,8 @@ pub struct TargetRun {
     pub own_mistakes: Vec<String>,
     /// Server processes or HTTP sessions that were opened.
     pub sessions: usize,
+    /// Why only authorization could be judged, when that is so.
+    pub locked: Option<Locked>,
 }
 
 /// Runs suites against targets.
@@ -126,6 +136,15 @@ struct Opened {
     session: Session,
 }
 
+/// What cases of a revision start from.
+pub(super) struct Stage {
+    pub revision: Revision,
+    pub session: Option<Session>,
+    pub capabilities: Value,
+    pub server: Value,
+    pub inventory: Rc<Inventory>,
+}
+
 impl Engine<'_> {
     /// Judges a target. Must run inside a `LocalSet`.
     ///
@@ -137,14 +156,49 @@ impl Engine<'_> {
         on_event: &dyn Fn(RunEvent<'_>),
         cancel: &CancellationToken,
     ) -> Result<TargetRun, StartError> {
-        let connector = tokio::select! {
-            connector = Connector::prepare(target.clone(), self.options.connector.clone()) => connector?,
+        let mut credentials = self.options.credentials.clone();
+        if let Target::Url(url) = target {
+            credentials.valid = url.token().or(credentials.valid);
+        }
+        let options = ConnectorOptions {
+            secrets: credentials.secrets(),
+            ..self.options.connector.clone()
+        };
+        let prepared = tokio::select! {
+            prepared = Connector::prepare(target.clone(), options.clone()) => prepared,
             () = cancel.cancelled() => return Err(StartError::Interrupted),
+        };
+        let mut access = Access {
+            protection: Protection::default(),
+            credentials,
+        };
+        let connector = match prepared {
+            Ok(connector) => {
+                access.protection = self.protection(target, &connector, &access.credentials).await;
+                connector
+            }
+            Err(refusal @ ConnectError::Detect(DetectError::NeedsCredentials { .. })) => {
+                let refusal = refusal.into();
+                return self
+                    .run_locked_out(target, options, access, refusal, on_event, cancel)
+                    .await;
+            }
+            Err(error) => return Err(error.into()),
         };
         let opened = tokio::select! {
-            opened = self.find_revisions(&connector) => opened?,
+            opened = self.find_revisions(&connector) => opened,
             () = cancel.cancelled() => return Err(StartError::Interrupted),
         };
+        let opened = match opened {
+            // The transport was given, so nobody has asked before.
+            Err(refusal @ StartError::Connect(ConnectError::Handshake(_))) if access.protection.oauth => {
+                return self
+                    .run_locked_out(target, options, access, refusal, on_event, cancel)
+                    .await;
+            }
+            opened => opened?,
+        };
+        let access = &access;
         let jobs = match self.options.jobs {
             0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             jobs => jobs,
@@ -155,7 +209,9 @@ impl Engine<'_> {
         let revisions = opened.into_iter().map(|opened| {
             let (connector, turns, own_mistakes) = (&connector, &turns, &own_mistakes);
             async move {
-                let (run, mut mistakes) = self.judge_revision(connector, opened, turns, on_event, cancel).await;
+                let (run, mut mistakes) = self
+                    .judge_revision(connector, access, opened, turns, on_event, cancel)
+                    .await;
                 let mut all = own_mistakes.take();
                 all.append(&mut mistakes);
                 own_mistakes.set(all);
@@ -171,6 +227,7 @@ impl Engine<'_> {
             interrupted: cancel.is_cancelled(),
             own_mistakes: own_mistakes.take(),
             sessions: connector.sessions(),
+            locked: None,
         })
     }
 
@@ -268,6 +325,7 @@ impl Engine<'_> {
     async fn judge_revision(
         &self,
         connector: &Connector,
+        access: &Access,
         opened: Opened,
         turns: &Semaphore,
         on_event: &dyn Fn(RunEvent<'_>),
@@ -276,11 +334,41 @@ impl Engine<'_> {
         let Opened { revision, mut session } = opened;
         let opening = session.opening().cloned().unwrap_or_default();
         let inventory = Rc::new(Inventory::take(&mut session, &self.options.call, &self.options.allowed_tools).await);
+        let stage = Stage {
+            revision,
+            session: Some(session),
+            capabilities: opening.capabilities,
+            server: opening.server,
+            inventory,
+        };
+        self.run_cases(connector, access, stage, turns, on_event, cancel).await
+    }
+
+    /// Runs the cases that make sense, and judges what was recorded.
+    pub(super) async fn run_cases(
+        &self,
+        connector: &Connector,
+        access: &Access,
+        stage: Stage,
+        turns: &Semaphore,
+        on_event: &dyn Fn(RunEvent<'_>),
+        cancel: &CancellationToken,
+    ) -> (RevisionRun, Vec<String>) {
+        let Stage {
+            revision,
+            session,
+            capabilities,
+            server,
+            inventory,
+        } = stage;
         let surroundings = Surroundings {
             transport: connector.transport(),
-            capabilities: &opening.capabilities,
+            capabilities: &capabilities,
             inventory: &inventory,
             spawned: connector.spawns(),
+            named_host: matches!(connector.target(), Target::Url(url) if url.url.domain().is_some()),
+            protection: &access.protection,
+            credentials: &access.credentials,
         };
         let plan = Plan::make(self.suite, self.catalog, revision, &self.options.filter, &surroundings);
         on_event(RunEvent::Revision {
@@ -293,6 +381,8 @@ impl Engine<'_> {
             catalog: self.catalog,
             revision,
             inventory: Rc::clone(&inventory),
+            credentials: &access.credentials,
+            examples: &self.options.examples,
         };
         let (alone, together): (Vec<Planned<'_>>, Vec<Planned<'_>>) =
             plan.run.iter().partition(|planned| planned.case.wants_own_session());
@@ -303,13 +393,7 @@ impl Engine<'_> {
         // One for each case of its own, one for the rough lane.
         connector.expect_sessions(alone.len() + usize::from(!rough.is_empty()));
         let on_done = |id: &str| on_event(RunEvent::Case { revision, id });
-        let gentle = run_lane(
-            Lane::new(&shared, "shared", Some(session)),
-            gentle,
-            turns,
-            cancel,
-            &on_done,
-        );
+        let gentle = run_lane(Lane::new(&shared, "shared", session), gentle, turns, cancel, &on_done);
         let rough = run_lane(Lane::new(&shared, "rough", None), rough, turns, cancel, &on_done);
         let alone = async {
             let runs = alone.into_iter().map(|planned| {
@@ -339,9 +423,10 @@ impl Engine<'_> {
         let finished: Vec<Finished<'_>> = gentle.into_iter().chain(rough).chain(alone).collect();
         self.sum_up(
             connector,
+            access,
             revision,
-            &opening.capabilities,
-            opening.server.clone(),
+            &capabilities,
+            server,
             &inventory,
             plan,
             finished,
@@ -357,6 +442,7 @@ impl Engine<'_> {
     fn sum_up(
         &self,
         connector: &Connector,
+        access: &Access,
         revision: Revision,
         capabilities: &Value,
         server: Value,
@@ -396,7 +482,17 @@ impl Engine<'_> {
             capabilities: capabilities.clone(),
             reasons,
             covered: covered(self.suite, context.schemas.requirements()),
+            protected: access.protection.demanded,
+            blocked: access.protection.locked.clone(),
         };
+        access.credentials.hide_in(&mut observations);
+        if access.protection.locked.is_some() {
+            // A server that lets nobody in has shown nothing else that is good.
+            observations.retain(|observation| {
+                observation.requirement.starts_with("authorization/")
+                    || matches!(observation.outcome, Outcome::Broken(_))
+            });
+        }
         let judged = verdict::judge(self.catalog, &circumstances, &observations);
         let broken = self.broken_by_case(revision, &observations);
         let mut cases: Vec<CaseResult> = finished.iter().map(|case| case_result(case, &broken)).collect();

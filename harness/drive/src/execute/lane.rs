@@ -1,18 +1,23 @@
 //! A lane: a live session that runs one case after the other, and is replaced when it dies.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
-use touchstone_core::case::{Case, Handshake, Input};
+use touchstone_core::case::{Arguments, Case, Handshake, Input};
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::requirement::Catalog;
 use touchstone_core::trace::Trace;
 
+use super::arguments;
 use super::inventory::Inventory;
 use super::plan::Planned;
+use super::protection;
 use super::runner::{CaseReport, Runner};
+use crate::credentials::Credentials;
 use crate::session::{ClientIdentity, ConnectError, Connector, Session};
+use crate::target::Target;
 
 /// What cases of one revision share.
 pub(super) struct Shared<'a> {
@@ -20,6 +25,9 @@ pub(super) struct Shared<'a> {
     pub catalog: &'a Catalog,
     pub revision: Revision,
     pub inventory: Rc<Inventory>,
+    pub credentials: &'a Credentials,
+    /// Arguments for valid calls, by tool.
+    pub examples: &'a BTreeMap<String, Value>,
 }
 
 /// A case that was run.
@@ -156,11 +164,13 @@ async fn run_case<'a>(shared: &Shared<'_>, planned: Planned<'a>, session: &mut S
     let trace = session.tap().read(|trace| trace.name.clone());
     session.forget();
     session.begin_case(&id, illegal);
-    let bindings = bindings(shared.revision, session);
+    let bindings = bindings(shared, session);
     let runner = Runner {
         session: &mut *session,
         connector: shared.connector,
         inventory: &shared.inventory,
+        credentials: shared.credentials,
+        examples: shared.examples,
         catalog: shared.catalog,
         case: planned.case,
         case_id: &id,
@@ -197,7 +207,8 @@ fn identity(revision: Revision, case: &Case) -> ClientIdentity {
 }
 
 /// The names that every case can use.
-fn bindings(revision: Revision, session: &Session) -> Map<String, serde_json::Value> {
+fn bindings(shared: &Shared<'_>, session: &Session) -> Map<String, Value> {
+    let revision = shared.revision;
     let client = session.client();
     let opening = session.opening().cloned().unwrap_or_default();
     let mut bindings = Map::new();
@@ -213,5 +224,19 @@ fn bindings(revision: Revision, session: &Session) -> Map<String, serde_json::Va
     let fresh =
         json!({ "name": "touchstone-no-such-name", "uri": "touchstone://no/such/resource", "text": "touchstone" });
     bindings.insert("fresh".to_owned(), fresh);
+    if let Target::Url(target) = shared.connector.target() {
+        bindings.insert("endpoint".to_owned(), protection::endpoint(&target.url));
+    }
+    if let Some(name) = &shared.credentials.beyond_low_scope {
+        let tool = shared.inventory.tools.iter().find(|tool| tool["name"] == name.as_str());
+        let wanted = Arguments::valid();
+        let dialect = touchstone_core::monitor::dialect(revision);
+        let made = tool.and_then(|tool| arguments::make(&wanted, tool, dialect, shared.examples).ok()?.pop());
+        let arguments = made.unwrap_or_else(|| json!({}));
+        bindings.insert(
+            "beyond-low-scope".to_owned(),
+            json!({ "name": name, "arguments": arguments }),
+        );
+    }
     bindings
 }

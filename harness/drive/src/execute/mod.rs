@@ -9,9 +9,13 @@ mod arguments;
 mod engine;
 mod inventory;
 mod lane;
+mod locked;
+mod places;
 mod plan;
+mod protection;
 mod runner;
 
 pub use engine::{Engine, EngineOptions, RunEvent, Selection, StartError, TargetRun};
 pub use inventory::{CallPolicy, Inventory};
+pub use locked::Locked;
 pub use plan::{CaseFilter, Plan, Planned, Skipped};

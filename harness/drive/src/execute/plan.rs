@@ -1,11 +1,13 @@
 //! Which cases run in a revision, and why others do not.
 
-use touchstone_core::case::{Case, CaseFile, Need, Suite};
+use touchstone_core::case::{Case, CaseFile, Credential, Handshake, Need, Suite};
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::requirement::Catalog;
 use touchstone_core::trace::TransportKind;
 
 use super::inventory::Inventory;
+use super::protection::Protection;
+use crate::credentials::Credentials;
 
 /// Which cases are wanted: all, or those whose id matches one of the globs.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +71,12 @@ pub(super) struct Surroundings<'a> {
     pub inventory: &'a Inventory,
     /// Whether the harness started the server itself.
     pub spawned: bool,
+    /// Whether the URL names its host by a name.
+    pub named_host: bool,
+    /// What the server demands.
+    pub protection: &'a Protection,
+    /// What the tester gave.
+    pub credentials: &'a Credentials,
 }
 
 impl<'a> Plan<'a> {
@@ -87,7 +95,12 @@ impl<'a> Plan<'a> {
             }
             let planned = Planned { file, case };
             let needs = case.needs.iter().filter_map(|need| need.parse::<Need>().ok());
-            match needs.into_iter().find_map(|need| unmet(&need, surroundings)) {
+            let locked = surroundings
+                .protection
+                .locked
+                .clone()
+                .filter(|_| !works_locked_out(case));
+            match locked.or_else(|| needs.into_iter().find_map(|need| unmet(&need, surroundings))) {
                 None => plan.run.push(planned),
                 Some(reason) => plan.skipped.push(Skipped { planned, reason }),
             }
@@ -110,8 +123,43 @@ fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<String> {
             format!("blocked: `{path}` is declared, but its list is an unknown method"),
         ),
         Need::Circumstance(what) if what == "spawned" && surroundings.spawned => None,
-        Need::Circumstance(what) => Some(format!("needs {what}")),
+        Need::Circumstance(what) => unmet_circumstance(what, surroundings),
         other => other.unmet(surroundings.transport, surroundings.capabilities),
+    }
+}
+
+/// Whether a case can run although the server lets nobody in.
+fn works_locked_out(case: &Case) -> bool {
+    const NEEDS: [&str; 3] = ["auth", "oauth", "own-authentication"];
+    case.handshake == Handshake::Manual && case.needs.iter().any(|need| NEEDS.contains(&need.as_str()))
+}
+
+fn unmet_circumstance(what: &str, surroundings: &Surroundings<'_>) -> Option<String> {
+    let Protection {
+        demanded,
+        oauth,
+        locked,
+        ..
+    } = surroundings.protection;
+    let token = |kind| surroundings.credentials.token(kind).err();
+    match what {
+        "auth" | "oauth" | "own-authentication" if !demanded => Some("the server demands no authorization".to_owned()),
+        "auth" => None,
+        "oauth" => (!oauth).then(|| "the server asks for no bearer token: it has an authentication of its own".to_owned()),
+        "own-authentication" => oauth.then(|| "the server asks for a bearer token".to_owned()),
+        "named-host" if surroundings.named_host => None,
+        "named-host" => Some("the host of the URL is an address, which has no letters".to_owned()),
+        "token" => locked.clone().or_else(|| token(Credential::Valid)),
+        "token:expired" => token(Credential::Expired),
+        "token:other-audience" => token(Credential::OtherAudience),
+        "token:other-issuer" => token(Credential::OtherIssuer),
+        "token:low-scope" => token(Credential::LowScope),
+        "two-principals" => token(Credential::SecondPrincipal),
+        "beyond-low-scope" if surroundings.credentials.beyond_low_scope.is_some() => None,
+        "beyond-low-scope" => Some(
+            "no tool is known that the token of low scope may not call; beyond-low-scope in touchstone.toml can name one".to_owned(),
+        ),
+        other => Some(format!("needs {other}")),
     }
 }
 

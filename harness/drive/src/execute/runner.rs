@@ -16,8 +16,10 @@ use touchstone_core::verdict::{Breach, Evidence, Observation, Outcome as Observe
 
 use super::arguments;
 use super::inventory::{Inventory, walk};
+use super::places::{FOREIGN, Targets};
+use crate::credentials::Credentials;
 use crate::session::{Answer, Arrival, Connector, Outcome, Pending, Session};
-use crate::transport::Sent;
+use crate::transport::{RawRequest, Sent};
 
 /// How long a server may take to exit when a case waits for it.
 const EXIT: Duration = Duration::from_secs(5);
@@ -42,6 +44,8 @@ pub(super) struct Runner<'a> {
     pub session: &'a mut Session,
     pub connector: &'a Connector,
     pub inventory: &'a Inventory,
+    pub credentials: &'a Credentials,
+    pub examples: &'a BTreeMap<String, Value>,
     pub catalog: &'a Catalog,
     pub case: &'a Case,
     pub case_id: &'a str,
@@ -55,7 +59,7 @@ pub(super) struct Runner<'a> {
 }
 
 /// Why steps stop before their end.
-enum Stop {
+pub(super) enum Stop {
     /// The case cannot go on.
     Case(String),
     /// This item of a `for-each` is passed over.
@@ -70,11 +74,11 @@ impl From<Unbound> for Stop {
 }
 
 /// An answer with the events that show it.
-struct Seen {
-    value: Value,
-    events: Vec<usize>,
+pub(super) struct Seen {
+    pub value: Value,
+    pub events: Vec<usize>,
     /// Why the answer shows nothing but a mistake that a monitor reports.
-    spoilt: Option<&'static str>,
+    pub spoilt: Option<&'static str>,
 }
 
 /// The answer has another id than the request, which the pairing monitor reports.
@@ -276,7 +280,7 @@ impl Runner<'_> {
                     .bindings
                     .get(&wanted.from)
                     .ok_or_else(|| Stop::Case(format!("no tool is bound to {:?}", wanted.from)))?;
-                let values = arguments::make(wanted, tool, self.dialect).map_err(Stop::Item)?;
+                let values = arguments::make(wanted, tool, self.dialect, self.examples).map_err(Stop::Item)?;
                 let with = |value| {
                     let mut params = params.clone().unwrap_or_else(|| json!({}));
                     params["arguments"] = value;
@@ -485,20 +489,55 @@ impl Runner<'_> {
         } else {
             Intent::Proper
         };
+        let mut raw = RawRequest::new(&request.method);
+        raw.body = body;
+        raw.intent = intent;
+        let Targets { places, foreign } = self.targets(request)?;
+        let mut seen = None;
+        for place in places {
+            raw.headers = overrides
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone().map(String::into_bytes)))
+                .collect();
+            raw.document = place.is_some();
+            raw.target = place.clone();
+            self.authorize(request.credentials, &mut raw)?;
+            let answer = self.exchange(&raw, place, within).await?;
+            let done = answer.value.pointer("/http/status") == Some(&json!(200));
+            seen = Some(answer);
+            if done {
+                return seen.ok_or_else(|| Stop::Case("no request was made".to_owned()));
+            }
+        }
+        let mut seen = seen.unwrap_or_else(|| Seen {
+            value: json!({ "outcome": "refused" }),
+            events: vec![],
+            spoilt: None,
+        });
+        if foreign {
+            seen.spoilt = Some(FOREIGN);
+        }
+        Ok(seen)
+    }
+
+    /// One HTTP request of a step, and what came of it.
+    async fn exchange(
+        &mut self,
+        raw: &RawRequest,
+        place: Option<String>,
+        within: Option<Duration>,
+    ) -> Result<Seen, Stop> {
         let first = self.session.tap().position();
-        let sent = self
-            .session
-            .connection()
-            .request_raw(&request.method, &overrides, body, intent)
-            .await;
+        let sent = self.session.connection().http_request(raw);
         let sent = sent.map_err(|error| Stop::Case(error.to_string()))?;
-        let (answer, headers) = self.session.wait_for_exchange(sent, within).await;
+        let (answer, fields) = self.session.wait_for_exchange(sent, within).await;
         let mut value = answer.to_value();
-        let headers: Map<String, Value> = headers
+        let headers: Map<String, Value> = fields
             .into_iter()
             .map(|(name, value)| (name.to_lowercase(), json!(value)))
             .collect();
         value["http"] = json!({ "status": answer.status, "headers": headers });
+        self.describe_authorization(&mut value, sent, place);
         Ok(Seen {
             value,
             events: vec![first],

@@ -12,6 +12,7 @@ use super::hint;
 use super::protocol::{ClientIdentity, OpeningProblem, Stateful, protocol_for};
 use super::spare::Spares;
 use super::{Session, SessionLimits};
+use crate::credentials::Secret;
 use crate::process::{ProcessOptions, SpawnError};
 use crate::tap::{DEFAULT_TRACE_BYTES, Tap};
 use crate::target::Target;
@@ -31,6 +32,8 @@ pub struct ConnectorOptions {
     pub process: ProcessOptions,
     /// Bytes of payload that a trace keeps.
     pub trace_bytes: usize,
+    /// Texts that must not stand in a trace.
+    pub secrets: Vec<Secret>,
 }
 
 impl Default for ConnectorOptions {
@@ -40,6 +43,7 @@ impl Default for ConnectorOptions {
             session: SessionLimits::default(),
             process: ProcessOptions::default(),
             trace_bytes: DEFAULT_TRACE_BYTES,
+            secrets: Vec::new(),
         }
     }
 }
@@ -138,6 +142,12 @@ impl Connector {
         })
     }
 
+    /// The target.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// The transport.
     #[must_use]
     pub fn transport(&self) -> TransportKind {
@@ -227,6 +237,12 @@ impl Connector {
         self.spares.dismiss();
     }
 
+    /// The tap of a new connection, which hides what must not be shown.
+    fn tap(&self, name: &str) -> Tap {
+        let secrets = self.options.secrets.iter().map(|secret| secret.expose().to_owned());
+        Tap::hiding(name, self.transport, self.options.trace_bytes, secrets.collect())
+    }
+
     async fn connection(&self, name: &str) -> Result<(Connection, Tap), ConnectError> {
         let limits = &self.options.transport;
         let url = match &self.target {
@@ -235,13 +251,13 @@ impl Connector {
                     limits: limits.clone(),
                     process: self.options.process.clone(),
                 };
-                let bytes = self.options.trace_bytes;
-                let (connection, tap) = self.spares.connection(name, command, &options, bytes).await?;
+                let tap = |name: &str| self.tap(name);
+                let (connection, tap) = self.spares.connection(name, command, &options, &tap).await?;
                 return Ok((Connection::Stdio(connection), tap));
             }
             Target::Url(url) => url,
         };
-        let tap = Tap::new(name, self.transport, self.options.trace_bytes);
+        let tap = self.tap(name);
         let connection = match self.transport {
             TransportKind::HttpSse => Connection::HttpSse(HttpSseConnection::open(url, limits, tap.clone()).await?),
             _ => Connection::StreamableHttp(StreamableHttpConnection::open(url, limits, tap.clone())?),

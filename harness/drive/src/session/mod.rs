@@ -477,6 +477,38 @@ impl Session {
         (answer, headers.unwrap_or_default())
     }
 
+    /// Whether the request of an exchange carried a session id.
+    #[must_use]
+    pub fn in_session(&self, exchange: u32) -> bool {
+        self.tap.read(|trace| {
+            trace.events.iter().any(|event| match &event.kind {
+                EventKind::HttpRequest {
+                    exchange: found,
+                    headers,
+                    ..
+                } if *found == exchange => headers
+                    .iter()
+                    .any(|(name, _)| name.eq_ignore_ascii_case("mcp-session-id")),
+                _ => false,
+            })
+        })
+    }
+
+    /// The body of an exchange that brought no message, as JSON when it is some.
+    #[must_use]
+    pub fn document(&self, exchange: u32) -> Option<Value> {
+        let body = self.tap.read(|trace| {
+            trace.events.iter().find_map(|event| match &event.kind {
+                EventKind::HttpBody {
+                    exchange: found,
+                    payload,
+                } if *found == exchange => Some(payload.clone()),
+                _ => None,
+            })
+        });
+        serde_json::from_slice(body?.bytes()).ok()
+    }
+
     /// Ends the session properly.
     pub async fn close(&mut self) {
         self.connection.close().await;

@@ -7,8 +7,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-use touchstone_core::trace::TransportKind;
-
 use crate::process::SpawnError;
 use crate::tap::Tap;
 use crate::target::CommandTarget;
@@ -44,7 +42,7 @@ impl Spares {
         name: &str,
         target: &CommandTarget,
         options: &StdioOptions,
-        trace_bytes: usize,
+        tap: &dyn Fn(&str) -> Tap,
     ) -> Result<(StdioConnection, Tap), SpawnError> {
         let taken = loop {
             let Some((connection, tap)) = self.ready.borrow_mut().pop_front() else {
@@ -58,18 +56,18 @@ impl Spares {
         };
         let opened = match taken {
             Some(spare) => spare,
-            None => start(name, target, options, trace_bytes).await?,
+            None => start(name, target, options, tap).await?,
         };
         self.expected.set(self.expected.get().saturating_sub(1));
-        self.replenish(target, options, trace_bytes).await;
+        self.replenish(target, options, tap).await;
         Ok(opened)
     }
 
     /// Starts spares until enough stand ready. A spare that cannot be started is no loss: the session that needs the process will say why.
-    async fn replenish(&self, target: &CommandTarget, options: &StdioOptions, trace_bytes: usize) {
+    async fn replenish(&self, target: &CommandTarget, options: &StdioOptions, tap: &dyn Fn(&str) -> Tap) {
         while self.ready.borrow().len() + self.starting.get() < MOST.min(self.expected.get()) {
             self.starting.set(self.starting.get() + 1);
-            let spare = start("spare", target, options, trace_bytes).await;
+            let spare = start("spare", target, options, tap).await;
             self.starting.set(self.starting.get() - 1);
             match spare {
                 Ok(spare) => self.ready.borrow_mut().push_back(spare),
@@ -83,9 +81,9 @@ async fn start(
     name: &str,
     target: &CommandTarget,
     options: &StdioOptions,
-    trace_bytes: usize,
+    tap: &dyn Fn(&str) -> Tap,
 ) -> Result<(StdioConnection, Tap), SpawnError> {
-    let tap = Tap::new(name, TransportKind::Stdio, trace_bytes);
+    let tap = tap(name);
     let connection = StdioConnection::open(target, options, tap.clone()).await?;
     Ok((connection, tap))
 }
@@ -95,6 +93,7 @@ mod tests {
     use std::time::Duration;
 
     use tokio::task::LocalSet;
+    use touchstone_core::trace::TransportKind;
 
     use super::*;
 
@@ -115,7 +114,9 @@ mod tests {
 
     async fn connection(spares: &Spares, name: &str, target: &CommandTarget) -> (StdioConnection, Tap) {
         spares
-            .connection(name, target, &StdioOptions::default(), 1000)
+            .connection(name, target, &StdioOptions::default(), &|name| {
+                Tap::new(name, TransportKind::Stdio, 1000)
+            })
             .await
             .unwrap()
     }

@@ -124,7 +124,8 @@ impl StreamableHttpConnection {
             .then(|| request.headers().get(SESSION_ID).cloned())
             .flatten();
         let observer = self.observer(raw.adopt_session, ends);
-        Ok(self.exchanges.start(request, Some(raw.intent), observer).exchange)
+        let intent = (!request.is_document()).then_some(raw.intent);
+        Ok(self.exchanges.start(request, intent, observer).exchange)
     }
 
     /// Breaks off one exchange, as a client that disconnects does. Its end arrives in the queue.

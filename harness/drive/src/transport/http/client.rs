@@ -120,6 +120,7 @@ impl HttpClient {
             headers,
             body: None,
             lowercase_names: false,
+            document: false,
         })
     }
 

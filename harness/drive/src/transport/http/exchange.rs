@@ -268,6 +268,7 @@ impl Exchange {
     }
 
     async fn run(&mut self, request: HttpRequest) -> Result<(), ExchangeFailure> {
+        let document = request.document;
         let mut response = self.client.send(request).await?;
         let headers = self.client.shown_fields(&response.headers);
         let (exchange, status) = (self.exchange, response.status);
@@ -289,6 +290,7 @@ impl Exchange {
             return Err(ExchangeFailure::Encoded(encoding));
         }
         match essence(&response.headers).as_str() {
+            _ if document => self.read_other(&mut response.body).await,
             "application/json" => self.read_json(status, &mut response.body).await,
             "text/event-stream" => self.read_stream(&mut response.body).await,
             _ => self.read_other(&mut response.body).await,

@@ -23,6 +23,8 @@ pub struct HttpRequest {
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Bytes>,
     pub(super) lowercase_names: bool,
+    /// Whether the response is a document of its own and no message.
+    pub(super) document: bool,
 }
 
 /// A request of a transport case: the transport's defaults with changes. Whatever it is, it goes to the server under test.
@@ -41,6 +43,8 @@ pub struct RawRequest {
     pub intent: Intent,
     /// Send field names in lower case, on a connection of its own, instead of the usual capitalisation.
     pub lowercase_names: bool,
+    /// Take the response for a document of its own and not for a message: the request is not for the endpoint.
+    pub document: bool,
     /// Let a session id in the response become the connection's session id, as it would after an ordinary message.
     pub adopt_session: bool,
 }
@@ -56,6 +60,7 @@ impl RawRequest {
             body: None,
             intent: Intent::Broken,
             lowercase_names: false,
+            document: false,
             adopt_session: false,
         }
     }
@@ -127,6 +132,7 @@ impl RawRequest {
             }
         }
         request.lowercase_names = self.lowercase_names;
+        request.document = self.document;
         Ok(())
     }
 }
@@ -136,6 +142,11 @@ impl HttpRequest {
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// Whether it asks for a document of its own, so that neither body is a message.
+    pub(in crate::transport) fn is_document(&self) -> bool {
+        self.document
     }
 
     /// Sets a header field.
