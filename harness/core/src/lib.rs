@@ -10,6 +10,7 @@
 //! ```
 
 pub mod case;
+pub mod coverage;
 pub mod jsonrpc;
 pub mod monitor;
 pub mod revision;

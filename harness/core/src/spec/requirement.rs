@@ -158,6 +158,9 @@ pub struct Requirement {
         deserialize_with = "revision_map"
     )]
     pub grade: BTreeMap<RevisionKey, Severity>,
+    /// Why no monitor, schema or case judges it. A `test` that begins with `untestable:` says so already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unjudged: Option<String>,
 }
 
 /// A revision as it is spelled in data files.
@@ -189,6 +192,13 @@ impl Requirement {
                 .get(&RevisionKey(revision))
                 .map_or(severity, |grade| severity.min(*grade)),
         )
+    }
+
+    /// Why nothing judges the requirement, where that is meant to stay so.
+    #[must_use]
+    pub fn unjudged_because(&self) -> Option<&str> {
+        let untestable = || self.test.strip_prefix("untestable:").map(str::trim);
+        self.unjudged.as_deref().or_else(untestable)
     }
 
     /// The area, which is the part of the id before the slash.
