@@ -3,6 +3,7 @@
 //! `messages.json` holds a valid message for every kind that there is, as full as can be; `faults.json` changes one place of one of them, and
 //! says which single fault comes of it.
 
+mod completeness;
 mod differential;
 
 use std::collections::BTreeMap;

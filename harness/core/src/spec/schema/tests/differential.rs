@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::completeness::official_methods;
 use super::{Definitions, Message, library, messages, only_formats, put};
 use crate::revision::Revision;
 use crate::spec::requirement::Severity;
@@ -202,8 +203,13 @@ fn differences_from_the_official_schemas_are_explained() {
     let mut used: BTreeMap<&str, usize> = BTreeMap::new();
     for revision in Revision::STATEFUL {
         let text = std::fs::read_to_string(folder.join(format!("{revision}.schema.json"))).unwrap();
-        let official = Official::new(&serde_json::from_str(&text).unwrap());
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let official = Official::new(&document);
         let schemas = library.for_revision(revision);
+        let ours: BTreeSet<String> = schemas.server_methods().map(str::to_owned).collect();
+        assert_eq!(ours, official_methods(&document, "Server"), "{revision}");
+        let ours: BTreeSet<String> = schemas.client_methods().map(str::to_owned).collect();
+        assert_eq!(ours, official_methods(&document, "Client"), "{revision}");
         for message in messages.iter().filter(|message| message.revisions.contains(&revision)) {
             let Some(name) = official.name(message) else {
                 assert!(
