@@ -8,6 +8,7 @@ use std::fmt;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::case::Need;
 use crate::revision::Revision;
 use crate::trace::TransportKind;
 
@@ -282,13 +283,21 @@ pub enum CatalogError {
         /// The file.
         file: String,
     },
+    /// An entry needs something that nobody knows.
+    #[error("requirement {id}: {problem}")]
+    Need {
+        /// The entry.
+        id: String,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 impl Catalog {
     /// Loads a catalog from `(area, JSON text)` pairs.
     ///
     /// # Errors
-    /// When a file is malformed, an id occurs twice or stands in the wrong file.
+    /// When a file is malformed, an id occurs twice or stands in the wrong file, or an entry needs something unknown.
     pub fn from_json<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, CatalogError> {
         let mut catalog = Self::default();
         for (area, text) in files {
@@ -304,7 +313,7 @@ impl Catalog {
     /// Adds the entries of one area.
     ///
     /// # Errors
-    /// When an id occurs twice or belongs to another area.
+    /// When an id occurs twice or belongs to another area, or an entry needs something unknown.
     pub fn add(&mut self, area: &str, entries: Vec<Requirement>) -> Result<(), CatalogError> {
         for entry in entries {
             if entry.area() != area {
@@ -315,6 +324,11 @@ impl Catalog {
             }
             if self.requirements.contains_key(&entry.id) {
                 return Err(CatalogError::Twice(entry.id));
+            }
+            for need in &entry.needs {
+                if let Err(problem) = need.parse::<Need>() {
+                    return Err(CatalogError::Need { id: entry.id, problem });
+                }
             }
             self.requirements.insert(entry.id.clone(), entry);
         }
@@ -505,6 +519,17 @@ mod tests {
         let error = Catalog::from_json([("prompts", SAMPLE)]).unwrap_err().to_string();
         assert!(
             error.contains("tools/name-unique") && error.contains("prompts"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_need_is_refused() {
+        let text = SAMPLE.replacen(r#""needs": "tools""#, r#""needs": "tols""#, 1);
+        assert_ne!(text, SAMPLE);
+        let error = Catalog::from_json([("tools", text.as_str())]).unwrap_err().to_string();
+        assert!(
+            error.contains("tools/name-unique") && error.contains("\"tols\""),
             "{error}"
         );
     }
