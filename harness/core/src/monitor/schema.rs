@@ -78,36 +78,6 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     }
 }
 
-/// A method that servers do not send in this revision. One of another revision shows that the server does not speak the negotiated one;
-/// nothing forbids a private notification, which a client passes over.
-fn stranger(observer: &mut Observer<'_>, context: &Context<'_>, kind: &str, method: &str, event: usize) {
-    if context.schemas.belongs_to_another_revision(method) {
-        if super::capability::asks_for_capability(method) {
-            return; // No client declares the capability in a revision without it, which the capability monitor reports.
-        }
-        let text = format!(
-            "the {kind} `{method}` is one of another revision, not of {}",
-            context.revision
-        );
-        observer.broken(BreachAt::new(GENERAL, event, text).about(method));
-        return;
-    }
-    let text = format!(
-        "the {kind} `{method}` is not among the methods that a server may send in {}",
-        context.revision
-    );
-    let at_most = if kind == "notification" {
-        Severity::Info
-    } else {
-        Severity::Fail
-    };
-    observer.broken(
-        BreachAt::new("base-protocol/server-method-vocabulary", event, text)
-            .about(method)
-            .at_most(at_most),
-    );
-}
-
 fn report(observer: &mut Observer<'_>, checked: Checked, value: &Value, place: &str, method: &str, event: usize) {
     for fault in &checked.faults {
         let requirement = fault.requirement.as_deref().unwrap_or(GENERAL);
@@ -162,4 +132,34 @@ fn general_pointer(pointer: &str) -> String {
     } else {
         general
     }
+}
+
+/// A method that servers do not send in this revision. One of another revision shows that the server does not speak the negotiated one;
+/// nothing forbids a private notification, which a client passes over.
+fn stranger(observer: &mut Observer<'_>, context: &Context<'_>, kind: &str, method: &str, event: usize) {
+    if context.schemas.belongs_to_another_revision(method) {
+        if super::capability::asks_for_capability(method) {
+            return; // No client declares the capability in a revision without it, which the capability monitor reports.
+        }
+        let text = format!(
+            "the {kind} `{method}` is one of another revision, not of {}",
+            context.revision
+        );
+        observer.broken(BreachAt::new(GENERAL, event, text).about(method));
+        return;
+    }
+    let text = format!(
+        "the {kind} `{method}` is not among the methods that a server may send in {}",
+        context.revision
+    );
+    let at_most = if kind == "notification" {
+        Severity::Info
+    } else {
+        Severity::Fail
+    };
+    observer.broken(
+        BreachAt::new("base-protocol/server-method-vocabulary", event, text)
+            .about(method)
+            .at_most(at_most),
+    );
 }
