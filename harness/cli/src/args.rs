@@ -180,6 +180,27 @@ pub(crate) struct ListArguments {
     /// A folder with case files of your own, listed together with the built-in ones
     #[arg(long = "cases", value_name = "DIR")]
     pub folders: Vec<PathBuf>,
+
+    /// Only requirements that nothing judges, with the reason
+    #[arg(long)]
+    pub uncovered: bool,
+
+    /// Only requirements of this area, for example `tools`
+    #[arg(long, value_name = "AREA")]
+    pub area: Option<String>,
+
+    /// Only requirements of this tier: A, B (no fixture needed), C (fixture or credentials), D (permissions, untestable)
+    #[arg(long, value_enum, ignore_case = true, value_name = "A|B|C|D")]
+    pub tier: Option<TierName>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "UPPER")]
+pub(crate) enum TierName {
+    A,
+    B,
+    C,
+    D,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

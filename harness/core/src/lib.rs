@@ -11,6 +11,7 @@
 
 pub mod case;
 pub mod challenge;
+pub mod coverage;
 pub mod jsonrpc;
 pub mod monitor;
 pub mod revision;

@@ -343,8 +343,8 @@ fn absent(requirement: &Requirement, circumstances: &Circumstances) -> (Verdict,
     if let Some(reason) = circumstances.reasons.get(&requirement.id) {
         return (Verdict::NotExercised, Some(reason.clone()));
     }
-    let reason = if let Some(cause) = requirement.test.strip_prefix("untestable:") {
-        format!("cannot be judged from outside: {}", cause.trim())
+    let reason = if let Some(cause) = requirement.unjudged_because() {
+        format!("not judged: {cause}")
     } else if let Some(reason) = &circumstances.blocked {
         reason.clone()
     } else if !circumstances.covered.contains(&requirement.id) {
@@ -512,6 +512,15 @@ mod tests {
             Verdict::NotApplicable,
             "the capability is not declared"
         );
+    }
+
+    #[test]
+    fn the_catalog_says_why_nothing_judges_a_rule() {
+        let text = r#"[{"id": "tools/e", "levels": {"2025-06-18": "MUST"}, "statement": "s", "ref": "r", "needs": "none", "test": "t",
+            "kind": "wire", "tier": "D", "oracle": "none", "unjudged": "needs a clock of days."}]"#;
+        let judged = judge(&Catalog::from_json([("tools", text)]).unwrap(), &circumstances(), &[]);
+        let reason = judged.requirements[0].reason.as_deref();
+        assert_eq!(reason, Some("not judged: needs a clock of days."));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{Decorator, EVERYWHERE, Fault, Received, STDIO};
 use crate::conversation::Output;
 use crate::envelope::{Id, Message, Response};
+use crate::revision::Revision;
 
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
@@ -45,7 +46,67 @@ pub(super) const FAULTS: &[Fault] = &[
         caught_by: &["base-protocol/survives-garbage"],
         make: || Box::new(DieMalformed),
     },
+    Fault {
+        id: "future-notification",
+        summary: "sends notifications of a later revision than the one that was negotiated",
+        transports: STDIO,
+        revision: Some(Revision::V2025_06_18),
+        serve_with: &[],
+        caught_by: &["lifecycle/negotiated-version-respected"],
+        make: || {
+            Box::new(StrayMessages::new(
+                r#""method":"notifications/tasks/status","params":{}"#,
+                false,
+            ))
+        },
+    },
+    Fault {
+        id: "unknown-request",
+        summary: "asks the client for something that no revision knows",
+        transports: STDIO,
+        revision: None,
+        serve_with: &[],
+        caught_by: &["base-protocol/server-method-vocabulary"],
+        make: || Box::new(StrayMessages::new(r#""method":"client/unheardOf""#, true)),
+    },
 ];
+
+/// `future-notification`, `unknown-request`: after every fifth request a message of the server's own.
+#[derive(Debug)]
+pub(super) struct StrayMessages {
+    members: &'static str,
+    has_id: bool,
+    requests: usize,
+}
+
+impl StrayMessages {
+    const fn new(members: &'static str, has_id: bool) -> Self {
+        Self {
+            members,
+            has_id,
+            requests: 0,
+        }
+    }
+}
+
+impl Decorator for StrayMessages {
+    fn outputs(&mut self, received: Received, mut outputs: Vec<Output>) -> Vec<Output> {
+        const EVERY: usize = 5;
+        if let Received::Requests(count) = received {
+            let before = self.requests / EVERY;
+            self.requests += count;
+            for number in before..self.requests / EVERY {
+                let id = if self.has_id {
+                    format!(r#""id":"stray-{number}","#)
+                } else {
+                    String::new()
+                };
+                outputs.push(Output::Text(format!(r#"{{"jsonrpc":"2.0",{id}{}}}"#, self.members)));
+            }
+        }
+        outputs
+    }
+}
 
 /// `log-line`: stray text among the messages.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! Preconditions of cases and requirements: what must be there before a check makes sense.
 
+use crate::spelling::nearest;
 use crate::trace::TransportKind;
 
 /// One precondition.
@@ -49,6 +50,47 @@ const CIRCUMSTANCES: [&str; 18] = [
     "subscriptions",
 ];
 
+/// What may be found on a server.
+const FOUND: [&str; 25] = [
+    "annotations",
+    "any-list",
+    "binary-resource",
+    "change-capability",
+    "completable",
+    "elicitation",
+    "embedded-resource",
+    "empty-cursor",
+    "file-resource",
+    "handles",
+    "header-param",
+    "icons",
+    "input-required",
+    "legacy-version",
+    "listed-prompt",
+    "listed-resource",
+    "output-schema",
+    "pages",
+    "prompt-arg",
+    "required-arg",
+    "required-prompt-arg",
+    "resource-link",
+    "safe-tool",
+    "structured-content",
+    "template",
+];
+/// Client capabilities that the harness can declare.
+const CLIENT: [&str; 7] = [
+    "any",
+    "elicitation",
+    "elicitation.url",
+    "roots",
+    "sampling",
+    "sampling.tools",
+    "tasks",
+];
+/// Extensions of which requirements speak.
+const EXTENSIONS: [&str; 3] = ["any", "tasks", "ui"];
+
 impl std::str::FromStr for Need {
     type Err = String;
 
@@ -73,13 +115,27 @@ impl std::str::FromStr for Need {
             Some(("not", capability)) if CAPABILITIES.contains(&capability.split('.').next().unwrap_or_default()) => {
                 Ok(Self::Undeclared(capability.to_owned()))
             }
-            Some(("client", rest)) => Ok(Self::Client(rest.to_owned())),
-            Some(("has", rest)) => Ok(Self::Found(rest.to_owned())),
-            Some(("fixture", rest)) => Ok(Self::Fixture(rest.to_owned())),
-            Some(("ext", _)) => Ok(Self::Circumstance(text.to_owned())),
-            _ => Err(format!("unknown precondition {text:?}")),
+            Some(("client", rest)) if CLIENT.contains(&rest) => Ok(Self::Client(rest.to_owned())),
+            Some(("has", rest)) if FOUND.contains(&rest) => Ok(Self::Found(rest.to_owned())),
+            // Kinds of fixtures are open: a tester may have set up one of his own.
+            Some(("fixture", rest)) if !rest.is_empty() => Ok(Self::Fixture(rest.to_owned())),
+            Some(("ext", rest)) if EXTENSIONS.contains(&rest) => Ok(Self::Circumstance(text.to_owned())),
+            Some((kind, rest)) => Err(unknown(text, kind, rest)),
+            None => Err(format!("unknown precondition {text:?}")),
         }
     }
+}
+
+/// The complaint about a word of a known kind.
+fn unknown(text: &str, kind: &str, rest: &str) -> String {
+    let known: &[&'static str] = match kind {
+        "client" => &CLIENT,
+        "has" => &FOUND,
+        "ext" => &EXTENSIONS,
+        _ => &[],
+    };
+    let hint = nearest(rest, known.iter().copied()).map(|near| format!("; did you mean {kind}:{near}?"));
+    format!("unknown precondition {text:?}{}", hint.unwrap_or_default())
 }
 
 impl Need {
@@ -100,4 +156,29 @@ impl Need {
 
 fn declares(capabilities: &serde_json::Value, path: &str) -> bool {
     super::expectation::lookup(capabilities, path).is_some_and(|flag| *flag != serde_json::Value::Bool(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_nobody_knows_are_refused_with_the_nearest() {
+        let error = |text: &str| text.parse::<Need>().unwrap_err();
+        assert!(error("has:safe-tol").contains("did you mean has:safe-tool?"));
+        assert!(error("client:root").contains("did you mean client:roots?"));
+        for text in [
+            "has:",
+            "client:everything",
+            "ext:other",
+            "fixture:",
+            "tols",
+            "some:thing",
+            "",
+        ] {
+            assert!(error(text).contains("unknown precondition"), "{text}");
+        }
+        assert_eq!("has:pages".parse(), Ok(Need::Found("pages".to_owned())));
+        assert_eq!("fixture:my-tool".parse(), Ok(Need::Fixture("my-tool".to_owned())));
+    }
 }

@@ -89,6 +89,11 @@ const CLIENT: [(&str, &str); 3] = [
     ("elicitation/create", "elicitation"),
 ];
 
+/// Whether the method asks a client for something that it has to declare.
+pub(super) fn asks_for_capability(method: &str) -> bool {
+    CLIENT.iter().any(|(name, _)| *name == method)
+}
+
 fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);

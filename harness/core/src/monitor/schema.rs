@@ -6,6 +6,7 @@ use super::conversation::{Conversation, Direction};
 use super::{BreachAt, Context, Monitor, Observer};
 use crate::case::expectation::lookup;
 use crate::jsonrpc::Shape;
+use crate::spec::requirement::Severity;
 use crate::spec::schema::Checked;
 
 pub(super) const MONITOR: Monitor = Monitor {
@@ -59,11 +60,7 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             _ => continue,
         };
         let Some(definition) = definition else {
-            let text = format!(
-                "the {kind} `{method}` is not among the methods that a server may send in {}",
-                context.revision
-            );
-            observer.broken(BreachAt::new("base-protocol/server-method-vocabulary", message.event, text).about(method));
+            stranger(observer, context, kind, method, message.event);
             continue;
         };
         observer.kept("base-protocol/server-method-vocabulary", message.event);
@@ -135,4 +132,34 @@ fn general_pointer(pointer: &str) -> String {
     } else {
         general
     }
+}
+
+/// A method that servers do not send in this revision. One of another revision shows that the server does not speak the negotiated one;
+/// nothing forbids a private notification, which a client passes over.
+fn stranger(observer: &mut Observer<'_>, context: &Context<'_>, kind: &str, method: &str, event: usize) {
+    if context.schemas.belongs_to_another_revision(method) {
+        if super::capability::asks_for_capability(method) {
+            return; // No client declares the capability in a revision without it, which the capability monitor reports.
+        }
+        let text = format!(
+            "the {kind} `{method}` is one of another revision, not of {}",
+            context.revision
+        );
+        observer.broken(BreachAt::new(GENERAL, event, text).about(method));
+        return;
+    }
+    let text = format!(
+        "the {kind} `{method}` is not among the methods that a server may send in {}",
+        context.revision
+    );
+    let at_most = if kind == "notification" {
+        Severity::Info
+    } else {
+        Severity::Fail
+    };
+    observer.broken(
+        BreachAt::new("base-protocol/server-method-vocabulary", event, text)
+            .about(method)
+            .at_most(at_most),
+    );
 }

@@ -315,7 +315,13 @@ fn every_mistake_breaks_its_own_rule_and_no_other() {
         ),
         (
             "base-protocol/server-method-vocabulary",
-            welcomed(vec![In(r#"{"jsonrpc":"2.0","method":"notifications/made_up"}"#)]),
+            welcomed(vec![In(r#"{"jsonrpc":"2.0","id":1,"method":"made/up"}"#)]),
+        ),
+        (
+            "lifecycle/negotiated-version-respected",
+            welcomed(vec![In(
+                r#"{"jsonrpc":"2.0","method":"notifications/tasks/status","params":{}}"#,
+            )]),
         ),
         // Lifecycle, lists, tools, shutdown.
         (
@@ -455,4 +461,19 @@ fn our_own_messages_are_checked_unless_they_are_wrong_on_purpose() {
     assert_eq!(mistakes(Bad(call)), 0);
     assert_eq!(mistakes(Out(r#"{"jsonrpc":"2.0","id":1,"method":"no/such"}"#)), 0);
     assert_eq!(mistakes(Out("{")), 1);
+}
+
+/// Nothing forbids notifications of one's own, and what another monitor says is not said twice.
+#[test]
+fn methods_of_nobody_and_of_other_revisions_are_told_apart() {
+    let library = library();
+    let own = r#"{"jsonrpc":"2.0","method":"notifications/made_up"}"#;
+    let private = trace([Out(HELLO), In(WELCOME), Out(READY), In(own)]);
+    assert_eq!(judged(&library, Revision::V2025_06_18, &private).0, BTreeSet::new());
+    let form = r#"{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{}}"#;
+    let early = trace([Out(HELLO), In(WELCOME), Out(READY), In(form)]);
+    assert_eq!(
+        judged(&library, Revision::V2025_03_26, &early).0,
+        BTreeSet::from(["base-protocol/undeclared-client-capability-unused".to_owned()])
+    );
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::case::Need;
 use crate::revision::Revision;
 use crate::trace::TransportKind;
 
@@ -158,6 +159,9 @@ pub struct Requirement {
         deserialize_with = "revision_map"
     )]
     pub grade: BTreeMap<RevisionKey, Severity>,
+    /// Why no monitor, schema or case judges it. A `test` that begins with `untestable:` says so already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unjudged: Option<String>,
 }
 
 /// A revision as it is spelled in data files.
@@ -189,6 +193,13 @@ impl Requirement {
                 .get(&RevisionKey(revision))
                 .map_or(severity, |grade| severity.min(*grade)),
         )
+    }
+
+    /// Why nothing judges the requirement, where that is meant to stay so.
+    #[must_use]
+    pub fn unjudged_because(&self) -> Option<&str> {
+        let untestable = || self.test.strip_prefix("untestable:").map(str::trim);
+        self.unjudged.as_deref().or_else(untestable)
     }
 
     /// The area, which is the part of the id before the slash.
@@ -272,13 +283,21 @@ pub enum CatalogError {
         /// The file.
         file: String,
     },
+    /// An entry needs something that nobody knows.
+    #[error("requirement {id}: {problem}")]
+    Need {
+        /// The entry.
+        id: String,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 impl Catalog {
     /// Loads a catalog from `(area, JSON text)` pairs.
     ///
     /// # Errors
-    /// When a file is malformed, an id occurs twice or stands in the wrong file.
+    /// When a file is malformed, an id occurs twice or stands in the wrong file, or an entry needs something unknown.
     pub fn from_json<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, CatalogError> {
         let mut catalog = Self::default();
         for (area, text) in files {
@@ -294,7 +313,7 @@ impl Catalog {
     /// Adds the entries of one area.
     ///
     /// # Errors
-    /// When an id occurs twice or belongs to another area.
+    /// When an id occurs twice or belongs to another area, or an entry needs something unknown.
     pub fn add(&mut self, area: &str, entries: Vec<Requirement>) -> Result<(), CatalogError> {
         for entry in entries {
             if entry.area() != area {
@@ -305,6 +324,11 @@ impl Catalog {
             }
             if self.requirements.contains_key(&entry.id) {
                 return Err(CatalogError::Twice(entry.id));
+            }
+            for need in &entry.needs {
+                if let Err(problem) = need.parse::<Need>() {
+                    return Err(CatalogError::Need { id: entry.id, problem });
+                }
             }
             self.requirements.insert(entry.id.clone(), entry);
         }
@@ -495,6 +519,17 @@ mod tests {
         let error = Catalog::from_json([("prompts", SAMPLE)]).unwrap_err().to_string();
         assert!(
             error.contains("tools/name-unique") && error.contains("prompts"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_need_is_refused() {
+        let text = SAMPLE.replacen(r#""needs": "tools""#, r#""needs": "tols""#, 1);
+        assert_ne!(text, SAMPLE);
+        let error = Catalog::from_json([("tools", text.as_str())]).unwrap_err().to_string();
+        assert!(
+            error.contains("tools/name-unique") && error.contains("\"tols\""),
             "{error}"
         );
     }

@@ -84,6 +84,7 @@ pub(super) fn derive(
         methods: BTreeMap::new(),
         errors: BTreeMap::new(),
         requirements: BTreeSet::new(),
+        elsewhere: BTreeSet::new(),
     };
     if catalog
         .get(check::NULL_OPTIONAL)

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 pub(super) fn is_known(name: &str) -> bool {
     matches!(
         name,
-        "uri" | "uri-characters" | "uri-template" | "byte" | "mime-type" | "iso-8601"
+        "uri" | "uri-characters" | "uri-template" | "byte" | "byte-spacing" | "mime-type" | "iso-8601"
     )
 }
 
@@ -18,6 +18,7 @@ pub(super) fn noun(name: &str) -> &'static str {
         "uri-characters" => "strict URI (RFC 3986)",
         "uri-template" => "URI template (RFC 6570)",
         "byte" => "base64",
+        "byte-spacing" => "base64 in one piece",
         "mime-type" => "MIME type",
         _ => "ISO 8601 timestamp",
     }
@@ -33,6 +34,7 @@ pub(super) fn check(name: &str, text: &str) -> Result<(), String> {
         "uri-characters" => uri_characters(text),
         "uri-template" => uri_template(text),
         "byte" => byte(text),
+        "byte-spacing" => byte_spacing(text),
         "mime-type" => mime_type(text),
         "iso-8601" => iso_8601(text),
         _ => Ok(()),
@@ -121,9 +123,32 @@ fn is_variable(variable: &str) -> bool {
     name.split('.').all(part)
 }
 
-/// Base64 with the standard alphabet and padding (RFC 4648, 4).
+/// Base64 with the standard alphabet and padding (RFC 4648, 4), wherever its lines are broken.
 fn byte(text: &str) -> Result<(), String> {
-    STANDARD.decode(text).map(|_| ()).map_err(|error| error.to_string())
+    let decoded = if is_spaced(text) {
+        let joined: String = text.split(is_space).collect();
+        STANDARD.decode(joined)
+    } else {
+        STANDARD.decode(text)
+    };
+    decoded.map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// Nothing between the characters of base64 (RFC 4648, 3.1).
+fn byte_spacing(text: &str) -> Result<(), String> {
+    if is_spaced(text) {
+        Err("it holds spaces or line breaks".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+fn is_spaced(text: &str) -> bool {
+    text.contains(is_space)
+}
+
+fn is_space(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\r' | '\n')
 }
 
 /// `type/subtype`, each a token, with optional parameters (RFC 2045, 5.1).
@@ -316,9 +341,10 @@ mod tests {
     fn base64_is_strict() {
         assert_format(
             "byte",
-            &["", "aGk=", "+/+/"],
-            &["aGk", "a_k=", "a b=", "aGk=\n", "-_-_", "aGl="],
+            &["", "aGk=", "+/+/", "aG\r\nk=\n", "a Gk="],
+            &["aGk", "a_k=", "a b=", "aGk\n", "-_-_", "aGl=", "aGk=\u{a0}"],
         );
+        assert_format("byte-spacing", &["", "aGk="], &["aGk=\n", "a Gk=", "\taGk="]);
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub struct RevisionSchemas {
     methods: BTreeMap<MethodKind, BTreeMap<String, Method>>,
     errors: BTreeMap<i64, String>,
     requirements: BTreeSet<String>,
+    /// Methods that servers send in other revisions only.
+    elsewhere: BTreeSet<String>,
 }
 
 /// Who sends a method, and as what.
@@ -92,9 +94,17 @@ impl SchemaLibrary {
         let revisions = Revision::ALL
             .into_iter()
             .map(|revision| Ok((revision, derive::derive(&documents, revision, catalog)?)));
-        Ok(Self {
-            revisions: revisions.collect::<Result<_, _>>()?,
-        })
+        let mut revisions: BTreeMap<Revision, RevisionSchemas> = revisions.collect::<Result<_, _>>()?;
+        let every: BTreeSet<String> = revisions
+            .values()
+            .flat_map(RevisionSchemas::server_methods)
+            .map(str::to_owned)
+            .collect();
+        for schemas in revisions.values_mut() {
+            let own: BTreeSet<String> = schemas.server_methods().map(str::to_owned).collect();
+            schemas.elsewhere = &every - &own;
+        }
+        Ok(Self { revisions })
     }
 
     /// The schemas of a revision.
@@ -189,6 +199,12 @@ impl RevisionSchemas {
     /// Every method that a server may send, requests before notifications, each by name.
     pub fn server_methods(&self) -> impl Iterator<Item = &str> {
         self.sent([MethodKind::ServerRequest, MethodKind::ServerNotification])
+    }
+
+    /// Whether servers send the method in some other revision, but not in this one.
+    #[must_use]
+    pub fn belongs_to_another_revision(&self, method: &str) -> bool {
+        self.elsewhere.contains(method)
     }
 
     /// Every method that a client may send, requests before notifications, each by name.

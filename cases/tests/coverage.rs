@@ -1,0 +1,165 @@
+//! Every requirement of the handshake era is judged, or its entry says why it is not.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use touchstone_core::case::Suite;
+use touchstone_core::coverage::Coverage;
+use touchstone_core::monitor;
+use touchstone_core::revision::Revision;
+use touchstone_core::spec::requirement::{Catalog, Requirement};
+use touchstone_core::spec::schema::SchemaLibrary;
+
+/// Areas whose judges are still being written; what they leave open is printed and does not fail.
+const IN_FLIGHT: &[&str] = &[
+    "authorization",
+    "base-protocol",
+    "cancellation",
+    "client-features",
+    "completion",
+    "lifecycle",
+    "logging",
+    "meta",
+    "pagination",
+    "ping",
+    "progress",
+    "prompts",
+    "resources",
+    "schema",
+    "security",
+    "tasks",
+    "tools",
+    "transport-http-sse",
+    "transport-stdio",
+    "transport-streamable-http",
+];
+
+fn loaded() -> (Catalog, Coverage) {
+    let files = touchstone_cases::requirements()
+        .iter()
+        .map(|file| (file.area, file.json));
+    let catalog = Catalog::from_json(files).expect("the embedded requirements are a catalog");
+    let documents = touchstone_cases::schemas()
+        .iter()
+        .map(|schema| (schema.name, schema.text));
+    let schemas = SchemaLibrary::load(documents, &catalog).expect("the embedded schemas can be derived");
+    let mut suite = Suite::default();
+    for file in touchstone_cases::cases() {
+        suite
+            .add_embedded(file.area, file.path, file.json)
+            .expect("the embedded cases can be read");
+    }
+    let coverage = Coverage::new(&catalog, &schemas, &suite);
+    (catalog, coverage)
+}
+
+/// What was found as text, and the ids among it whose areas are no longer in flight.
+fn report<'a>(found: &[(&'a Requirement, String)], complaint: &str) -> (String, Vec<&'a str>) {
+    let mut text = format!("{} {complaint}:\n", found.len());
+    for (requirement, detail) in found {
+        let _ = writeln!(text, "{} (tier {:?}): {detail}", requirement.id, requirement.tier);
+    }
+    let settled = found
+        .iter()
+        .filter(|(requirement, _)| !IN_FLIGHT.contains(&requirement.area()))
+        .map(|(requirement, _)| requirement.id.as_str());
+    (text, settled.collect())
+}
+
+#[test]
+fn every_requirement_of_the_handshake_era_is_judged_or_has_a_reason() {
+    let (catalog, coverage) = loaded();
+    let mut open = Vec::new();
+    for requirement in catalog.iter().filter(|entry| entry.unjudged_because().is_none()) {
+        let unjudged: Vec<&str> = Revision::STATEFUL
+            .into_iter()
+            .filter(|revision| requirement.level(*revision).is_some())
+            .filter(|revision| !coverage.is_judged(&requirement.id, *revision))
+            .map(Revision::as_str)
+            .collect();
+        if !unjudged.is_empty() {
+            open.push((requirement, format!("nothing judges it in {}", unjudged.join(", "))));
+        }
+    }
+    let (text, settled) = report(&open, "requirements are not judged, and have no reason (`unjudged`)");
+    println!("{text}");
+    assert!(settled.is_empty(), "{settled:#?}\n{text}");
+}
+
+#[test]
+fn nothing_that_is_judged_says_that_it_is_not() {
+    let (catalog, coverage) = loaded();
+    let stale: Vec<(&Requirement, String)> = catalog
+        .iter()
+        .filter(|requirement| requirement.unjudged.is_some() && !coverage.judges(&requirement.id).is_empty())
+        .map(|requirement| {
+            let judges = coverage.judges(&requirement.id).iter();
+            let names: Vec<String> = judges
+                .map(|judge| format!("{} {}", judge.kind.as_str(), judge.name))
+                .collect();
+            (requirement, format!("judged by {}", names.join(", ")))
+        })
+        .collect();
+    let (text, settled) = report(&stale, "requirements are judged, and have a reason why they are not");
+    println!("{text}");
+    assert!(settled.is_empty(), "{settled:#?}\n{text}");
+}
+
+#[test]
+fn a_reason_is_one_sentence_and_said_once() {
+    let (catalog, _) = loaded();
+    for requirement in catalog.iter() {
+        let Some(reason) = &requirement.unjudged else { continue };
+        let id = &requirement.id;
+        assert!(
+            !requirement.test.starts_with("untestable:"),
+            "{id}: its test says already why it is not judged"
+        );
+        assert!(
+            reason.ends_with('.') && !reason.contains('\n'),
+            "{id}: {reason:?} is not one sentence"
+        );
+    }
+}
+
+/// What a case exercises is seen by a monitor or a schema, or the case would bring it about for nobody.
+#[test]
+fn what_a_case_exercises_is_judged_by_somebody() {
+    let (catalog, coverage) = loaded();
+    let unseen: Vec<(&Requirement, String)> = catalog
+        .iter()
+        .filter(|requirement| {
+            Revision::STATEFUL
+                .into_iter()
+                .any(|revision| requirement.level(revision).is_some())
+        })
+        .filter(|requirement| coverage.judges(&requirement.id).is_empty())
+        .filter(|requirement| !coverage.stimuli(&requirement.id).is_empty())
+        .map(|requirement| (requirement, coverage.stimuli(&requirement.id).join(", ")))
+        .collect();
+    let (text, settled) = report(&unseen, "requirements are exercised by cases, and judged by nothing");
+    println!("{text}");
+    assert!(settled.is_empty(), "{settled:#?}\n{text}");
+}
+
+#[test]
+fn every_id_that_a_monitor_names_is_in_the_catalog() {
+    let (catalog, _) = loaded();
+    for monitor in monitor::all() {
+        let named: BTreeSet<&str> = monitor.requirements.iter().copied().collect();
+        assert_eq!(
+            named.len(),
+            monitor.requirements.len(),
+            "the monitor {} names an id twice",
+            monitor.name
+        );
+        for id in named {
+            let near = catalog.nearest(id).unwrap_or("nothing");
+            assert!(
+                catalog.get(id).is_some(),
+                "the monitor {} names {id}, which is no requirement; nearest is {near}",
+                monitor.name
+            );
+        }
+    }
+}
