@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::envelope::{self, Frame, Id, Incoming, Message, Request, Response, RpcError};
 use crate::faults::{Decorator, Fault, Received};
-use crate::features::{Answer, Scratch, Session};
+use crate::features::{Answer, Scratch, Session, showcase};
 use crate::revision::Revision;
 
 /// What a conversation needs to know. Conversations made from clones share the scratch directory of `write_note`.
@@ -276,6 +276,8 @@ impl Conversation {
         if revision.has_titles() {
             info["title"] = json!("Touchstone reference server");
         }
+        let info = showcase::introduced(revision, info);
+        capabilities["experimental"] = json!({ "com.example.reference": {} });
         Ok(json!({
             "protocolVersion": revision.as_str(),
             "capabilities": capabilities,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use touchstone_core::case::interpolation::{Unbound, interpolate, interpolate_text};
 use touchstone_core::case::step::HttpStep;
-use touchstone_core::case::{Action, Arguments, Case, Expectation, Input, Judgement, Step};
+use touchstone_core::case::{Action, Arguments, Case, Expectation, Input, Judgement, Need, Step};
 use touchstone_core::jsonrpc::{self, IdToken, Reading, Shape};
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::judge::DialectPolicy;
@@ -16,6 +16,7 @@ use touchstone_core::verdict::{Breach, Evidence, Observation, Outcome as Observe
 
 use super::arguments;
 use super::inventory::{Inventory, walk};
+use super::plan::{Surroundings, unmet};
 use crate::session::{Answer, Arrival, Connector, Outcome, Pending, Session};
 use crate::transport::Sent;
 
@@ -95,10 +96,34 @@ impl Runner<'_> {
 
     async fn steps(&mut self, steps: &[Step]) -> Result<(), Stop> {
         for step in steps {
+            if let Some(reason) = self.unmet(step) {
+                self.unexercised_rest(std::slice::from_ref(step), &reason);
+                continue;
+            }
             // Nested steps call back into this function.
             Box::pin(self.step(step)).await?;
         }
         Ok(())
+    }
+
+    /// Why a step is passed over.
+    fn unmet(&self, step: &Step) -> Option<String> {
+        if step.needs.is_empty() {
+            return None;
+        }
+        let capabilities = self
+            .session
+            .opening()
+            .map(|opening| opening.capabilities.clone())
+            .unwrap_or_default();
+        let surroundings = Surroundings {
+            transport: self.connector.transport(),
+            capabilities: &capabilities,
+            inventory: self.inventory,
+            spawned: self.connector.spawns(),
+        };
+        let needs = step.needs.iter().filter_map(|need| need.parse::<Need>().ok());
+        needs.into_iter().find_map(|need| unmet(&need, &surroundings))
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), Stop> {
@@ -276,7 +301,9 @@ impl Runner<'_> {
                     .bindings
                     .get(&wanted.from)
                     .ok_or_else(|| Stop::Case(format!("no tool is bound to {:?}", wanted.from)))?;
-                let values = arguments::make(wanted, tool, self.dialect).map_err(Stop::Item)?;
+                let text = wanted.text.as_deref();
+                let text = text.map(|text| interpolate_text(text, &self.bindings)).transpose()?;
+                let values = arguments::make(wanted, text.as_deref(), tool, self.dialect).map_err(Stop::Item)?;
                 let with = |value| {
                     let mut params = params.clone().unwrap_or_else(|| json!({}));
                     params["arguments"] = value;
@@ -312,6 +339,10 @@ impl Runner<'_> {
     async fn parallel(&mut self, steps: &[Step]) -> Result<(), Stop> {
         let mut started = Vec::new();
         for step in steps {
+            if let Some(reason) = self.unmet(step) {
+                self.unexercised_rest(std::slice::from_ref(step), &reason);
+                continue;
+            }
             let Action::Request { method, params, id, .. } = &step.action else {
                 continue;
             };
@@ -528,8 +559,9 @@ impl Runner<'_> {
             step.action,
             Action::Silence(_) | Action::Await { .. } | Action::ExpectExit
         );
+        let about = self.item.clone().or_else(|| step.about().map(str::to_owned));
         for expectation in &step.expect {
-            self.judge(expectation, &seen, is_request)?;
+            self.judge(expectation, &seen, is_request, about.as_deref())?;
         }
         let gone = self.session.closed().map(str::to_owned);
         if let Some(name) = &step.name {
@@ -544,7 +576,13 @@ impl Runner<'_> {
         }
     }
 
-    fn judge(&mut self, expectation: &Expectation, seen: &Seen, is_request: bool) -> Result<(), Stop> {
+    fn judge(
+        &mut self,
+        expectation: &Expectation,
+        seen: &Seen,
+        is_request: bool,
+        about: Option<&str>,
+    ) -> Result<(), Stop> {
         let id = expectation.requirement.as_str();
         if self
             .catalog
@@ -573,7 +611,7 @@ impl Runner<'_> {
                 let message = format!("{}: {message}", self.case.title);
                 Observed::Broken(Breach {
                     message,
-                    about: self.item.clone(),
+                    about: about.map(str::to_owned),
                     at_most,
                     score: Score::Conformance,
                 })
