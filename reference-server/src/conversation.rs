@@ -112,6 +112,14 @@ impl Conversation {
             .collect()
     }
 
+    /// What the server says after its input has ended: nothing, unless a fault makes it talk.
+    pub fn end(&self) -> Vec<Output> {
+        self.decorators
+            .iter()
+            .flat_map(|decorator| decorator.at_end())
+            .collect()
+    }
+
     /// Whether the process outlives the end of its input; `false` unless a fault says so.
     pub fn outlives_input(&self) -> bool {
         self.decorators.iter().any(|decorator| decorator.outlives_input())
@@ -129,6 +137,13 @@ impl Conversation {
 
     /// Takes one frame from the client: a line of stdio, or the body of a POST. Never panics, whatever the bytes.
     pub fn receive(&mut self, bytes: &[u8]) -> Vec<Output> {
+        if let Some(outputs) = self
+            .decorators
+            .iter_mut()
+            .find_map(|decorator| decorator.instead(bytes))
+        {
+            return outputs;
+        }
         let frame = envelope::read(bytes);
         let received = Received::of(&frame);
         let outputs = match frame {
