@@ -6,6 +6,7 @@
 mod answers;
 mod authorization;
 mod completion;
+mod content;
 mod declarations;
 mod features;
 mod http;
@@ -94,7 +95,7 @@ impl fmt::Debug for Fault {
 }
 
 /// The faults, one table for each theme.
-const TABLES: [&[Fault]; 15] = [
+const TABLES: [&[Fault]; 16] = [
     process::FAULTS,
     traffic::FAULTS,
     answers::FAULTS,
@@ -102,6 +103,7 @@ const TABLES: [&[Fault]; 15] = [
     declarations::FAULTS,
     features::FAULTS,
     tools::FAULTS,
+    content::FAULTS,
     resources::FAULTS,
     prompts::FAULTS,
     completion::FAULTS,

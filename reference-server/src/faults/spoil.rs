@@ -140,7 +140,12 @@ pub(super) fn params(request: &Request) -> Map<String, Value> {
 
 /// Whether the request is of the method, and its name or URI is this one.
 pub(super) fn asks(request: &Request, method: &str, name: &str) -> bool {
-    let named = |member: &str| request.params.as_ref().is_ok_and(|params| params.get(member) == Some(&name.into()));
+    let named = |member: &str| {
+        request
+            .params
+            .as_ref()
+            .is_ok_and(|params| params.get(member) == Some(&name.into()))
+    };
     request.method == method && (named("name") || named("uri"))
 }
 
@@ -203,7 +208,11 @@ impl Decorator for Entry {
 
 /// Adds an entry to a list: the method, the list, and the entry.
 #[derive(Debug)]
-pub(super) struct Addition(pub(super) &'static str, pub(super) &'static str, pub(super) fn() -> Value);
+pub(super) struct Addition(
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) fn() -> Value,
+);
 
 impl Decorator for Addition {
     fn response(&mut self, request: &Request, mut response: Response) -> Response {
@@ -245,6 +254,29 @@ impl Decorator for Every {
             && request.method == self.0
         {
             (self.1)(result);
+        }
+        response
+    }
+}
+
+/// Changes the results of a tool.
+pub(super) fn returned(tool: &'static str, change: fn(&mut Value)) -> Box<dyn Decorator> {
+    Box::new(Returned { tool, change })
+}
+
+#[derive(Debug)]
+struct Returned {
+    tool: &'static str,
+    change: fn(&mut Value),
+}
+
+impl Decorator for Returned {
+    fn response(&mut self, request: &Request, mut response: Response) -> Response {
+        if let Ok(result) = &mut response.outcome
+            && asks(request, "tools/call", self.tool)
+            && result["isError"] != true
+        {
+            (self.change)(result);
         }
         response
     }

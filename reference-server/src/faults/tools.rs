@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::spoil::{Answers, Entry, Results, add, asks, block, entry, error, internal, params, take, text};
+use super::spoil::{Answers, Entry, Results, add, asks, entry, error, internal, params, returned, take, text};
 use super::{Decorator, Fault};
 use crate::envelope::{Request, Response, RpcError};
 use crate::revision::Revision;
@@ -11,28 +11,64 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault::new("dup-tool", "lists a tool twice", &["tools/name-unique"], || {
         listed("echo", |tools, tool| tools.push(tool.clone()))
     }),
-    Fault::new("tool-name-number", "gives a tool a number for a name", &["tools/name-string"], || {
-        Box::new(Results(|_, result| add(result, "tools", json!({ "name": 5, "inputSchema": { "type": "object" } }))))
-    }),
-    Fault::new("tool-title-number", "gives a tool a number for a title", &["schema/title-string"], || {
-        changed("echo", |tool| tool["title"] = json!(5))
-    }),
-    Fault::new("tools-object", "lists tools as an object", &["tools/list-array", "tools/list-supported"], || {
-        Box::new(Results(|request, result| {
-            if request.method == "tools/list" {
-                *result = json!({ "tools": {} });
-            }
-        }))
-    }),
-    Fault::new("schema-bad", "has a type in an inputSchema that JSON Schema does not know", &["tools/input-schema-valid"], || {
-        changed("search_docs", |tool| tool["inputSchema"]["properties"]["query"]["type"] = json!("unknown"))
-    }),
-    Fault::new("ref-dangling", "has a $ref in an inputSchema that leads nowhere", &["tools/input-schema-valid"], || {
-        changed("search_docs", |tool| tool["inputSchema"]["properties"]["query"] = json!({ "$ref": "#/$defs/none" }))
-    }),
-    Fault::new("schema-no-object", "has an inputSchema of type string", &["tools/input-schema-object"], || {
-        changed("counter", |tool| tool["inputSchema"] = json!({ "type": "string" }))
-    }),
+    Fault::new(
+        "tool-name-number",
+        "gives a tool a number for a name",
+        &["tools/name-string"],
+        || {
+            Box::new(Results(|_, result| {
+                add(
+                    result,
+                    "tools",
+                    json!({ "name": 5, "inputSchema": { "type": "object" } }),
+                )
+            }))
+        },
+    ),
+    Fault::new(
+        "tool-title-number",
+        "gives a tool a number for a title",
+        &["schema/title-string"],
+        || changed("echo", |tool| tool["title"] = json!(5)),
+    ),
+    Fault::new(
+        "tools-object",
+        "lists tools as an object",
+        &["tools/list-array", "tools/list-supported"],
+        || {
+            Box::new(Results(|request, result| {
+                if request.method == "tools/list" {
+                    *result = json!({ "tools": {} });
+                }
+            }))
+        },
+    ),
+    Fault::new(
+        "schema-bad",
+        "has a type in an inputSchema that JSON Schema does not know",
+        &["tools/input-schema-valid"],
+        || {
+            changed("search_docs", |tool| {
+                tool["inputSchema"]["properties"]["query"]["type"] = json!("unknown")
+            })
+        },
+    ),
+    Fault::new(
+        "ref-dangling",
+        "has a $ref in an inputSchema that leads nowhere",
+        &["tools/input-schema-valid"],
+        || {
+            changed("search_docs", |tool| {
+                tool["inputSchema"]["properties"]["query"] = json!({ "$ref": "#/$defs/none" })
+            })
+        },
+    ),
+    Fault::new(
+        "schema-no-object",
+        "has an inputSchema of type string",
+        &["tools/input-schema-object"],
+        || changed("counter", |tool| tool["inputSchema"] = json!({ "type": "string" })),
+    ),
     Fault::new(
         "schema-properties-array",
         "has an array of properties in an inputSchema",
@@ -45,209 +81,274 @@ pub(super) const FAULTS: &[Fault] = &[
         &["tools/input-schema-required", "tools/input-schema-valid"],
         || changed("counter", |tool| tool["inputSchema"]["required"] = json!("none")),
     ),
-    Fault::new("output-schema-bad", "has a type in an outputSchema that JSON Schema does not know", &["tools/output-schema-valid"], || {
-        changed("search_docs", |tool| tool["outputSchema"]["properties"]["total"]["type"] = json!("whole"))
-    }),
+    Fault::new(
+        "output-schema-bad",
+        "has a type in an outputSchema that JSON Schema does not know",
+        &["tools/output-schema-valid"],
+        || {
+            changed("search_docs", |tool| {
+                tool["outputSchema"]["properties"]["total"]["type"] = json!("whole")
+            })
+        },
+    ),
     Fault::new(
         "output-schema-array",
         "has an outputSchema of type array, and structured results that are objects",
         &["tools/output-schema-object", "tools/output-schema-conformance"],
         || changed("search_docs", |tool| tool["outputSchema"] = json!({ "type": "array" })),
     ),
-    Fault::new("annotations-text", "writes readOnlyHint as a text", &["tools/annotations-shape"], || {
-        changed("counter", |tool| tool["annotations"]["readOnlyHint"] = json!("no"))
-    }),
-    Fault::new("task-support-odd", "supports tasks sometimes", &["tools/execution-task-support"], || {
-        changed("show_logo", |tool| tool["execution"] = json!({ "taskSupport": "sometimes" }))
-    })
+    Fault::new(
+        "annotations-text",
+        "writes readOnlyHint as a text",
+        &["tools/annotations-shape"],
+        || changed("counter", |tool| tool["annotations"]["readOnlyHint"] = json!("no")),
+    ),
+    Fault::new(
+        "task-support-odd",
+        "supports tasks sometimes",
+        &["tools/execution-task-support"],
+        || {
+            changed("show_logo", |tool| {
+                tool["execution"] = json!({ "taskSupport": "sometimes" })
+            })
+        },
+    )
     .under(Revision::V2025_11_25),
-    Fault::new("dialect-unknown", "writes an inputSchema in a dialect that nobody knows", &["tools/schema-dialect-known"], || {
-        changed("show_logo", |tool| tool["inputSchema"]["$schema"] = json!("https://example.com/dialect"))
-    })
+    Fault::new(
+        "dialect-unknown",
+        "writes an inputSchema in a dialect that nobody knows",
+        &["tools/schema-dialect-known"],
+        || {
+            changed("show_logo", |tool| {
+                tool["inputSchema"]["$schema"] = json!("https://example.com/dialect")
+            })
+        },
+    )
     .under(Revision::V2025_11_25),
-    Fault::new("dialect-number", "has a number for the dialect of an inputSchema", &["tools/schema-dialect-known"], || {
-        changed("show_logo", |tool| tool["inputSchema"]["$schema"] = json!(2020))
-    })
+    Fault::new(
+        "tool-name-charset",
+        "has a tool with spaces in its name",
+        &["tools/name-charset"],
+        || Box::new(Phantom("say hello!")),
+    )
     .under(Revision::V2025_11_25),
-    Fault::new("tool-name-charset", "has a tool with spaces in its name", &["tools/name-charset"], || {
-        Box::new(Phantom("say hello!"))
-    })
+    Fault::new(
+        "tool-name-empty",
+        "has a tool without a name to speak of",
+        &["tools/name-length"],
+        || Box::new(Phantom("")),
+    )
     .under(Revision::V2025_11_25),
-    Fault::new("tool-name-empty", "has a tool without a name to speak of", &["tools/name-length"], || Box::new(Phantom("")))
-        .under(Revision::V2025_11_25),
-    Fault::new("tool-name-ci", "finds tools whatever the case of their names", &["tools/name-case-sensitive"], || {
-        Box::new(Answers(|request, _| {
-            let name = params(request).get("name").and_then(Value::as_str).map(str::to_owned)?;
-            let known = ["ADD", "SEARCH_DOCS", "ECHO", "SHOW_LOGO"].contains(&name.as_str());
-            (request.method == "tools/call" && known).then(|| Ok(text("done")))
-        }))
-    })
+    Fault::new(
+        "tool-name-ci",
+        "finds tools whatever the case of their names",
+        &["tools/name-case-sensitive"],
+        || {
+            Box::new(Answers(|request, _| {
+                let name = params(request).get("name").and_then(Value::as_str).map(str::to_owned)?;
+                let known = ["ADD", "SEARCH_DOCS", "ECHO", "SHOW_LOGO"].contains(&name.as_str());
+                (request.method == "tools/call" && known).then(|| Ok(text("done")))
+            }))
+        },
+    )
     .under(Revision::V2025_11_25),
-    Fault::new("unknown-tool-ok", "calls tools that do not exist", &["tools/unknown-tool-error"], || {
-        Box::new(Answers(|request, response| refused(request, response, "Unknown tool").then(|| Ok(text("done")))))
-    }),
-    Fault::new("nameless-call-ok", "calls no tool when none is named", &["tools/missing-name"], || {
-        Box::new(Answers(|request, _| {
-            let named = params(request).get("name").is_some_and(Value::is_string);
-            (request.method == "tools/call" && !named).then(|| Ok(text("done")))
-        }))
-    }),
-    Fault::new("nameless-call-internal", "has an internal error when no tool is named", &["base-protocol/invalid-params-code"], || {
-        Box::new(Answers(|request, _| {
-            let named = params(request).get("name").is_some_and(Value::is_string);
-            (request.method == "tools/call" && !named).then(|| Err(internal()))
-        }))
-    }),
-    Fault::new("arguments-anything", "takes arguments that are no object", &["tools/arguments-not-object"], || {
-        Box::new(Answers(|request, _| {
-            let odd = params(request).get("arguments").is_some_and(|arguments| !arguments.is_object());
-            (request.method == "tools/call" && odd).then(|| Ok(text("done")))
-        }))
-    }),
-    Fault::new("arguments-demanded", "refuses calls without the arguments member", &["tools/call-without-arguments"], || {
-        Box::new(Answers(|request, response| {
-            let absent = response.outcome.is_ok() && !params(request).contains_key("arguments");
-            (request.method == "tools/call" && absent).then(|| Err(error(-32602, "arguments must be given")))
-        }))
-    }),
-    Fault::new("accept-missing", "runs tools without their required arguments", &["tools/input-validated"], || {
-        accepting(|why| why.contains("lacks the required member"))
-    }),
-    Fault::new("accept-type", "runs tools with arguments of the wrong type", &["tools/input-type-validated"], || {
-        accepting(|why| ["an integer", "a string", "a boolean", "an array", "an object"].iter().any(|kind| why.ends_with(kind)))
-    }),
-    Fault::new("accept-extra", "runs tools with arguments that their schemas exclude", &["tools/input-additional-validated"], || {
-        accepting(|why| why.contains("has the unknown member"))
-    }),
-    Fault::new("accept-enum", "ignores enumerations in schemas", &["tools/hostile-arguments"], || {
-        accepting(|why| why.contains("must be one of"))
-    }),
-    Fault::new("accept-range", "ignores limits of numbers and texts in schemas", &["tools/hostile-arguments"], || {
-        accepting(|why| ["or more, but", "or less, but", "or fewer, but"].iter().any(|limit| why.contains(limit)))
-    }),
-    Fault::new("stricter", "refuses an empty text that its schema allows", &["tools/inputs-match-own-schema"], || {
-        Box::new(Answers(|request, _| {
-            let empty = params(request).get("arguments").is_some_and(|arguments| arguments["text"] == "");
-            (asks(request, "tools/call", "echo") && empty).then(|| Err(error(-32602, "text must not be empty")))
-        }))
-    }),
-    Fault::new("failure-as-error", "tells the failure of a tool in a protocol error", &["tools/execution-error-as-result"], || {
-        Box::new(Answers(|request, _| {
-            asks(request, "tools/call", "risky_tool").then(|| Err(error(-32000, "The risky tool has failed")))
-        }))
-    }),
-    Fault::new("validation-as-error", "tells wrong arguments in a protocol error", &["tools/validation-error-as-result"], || {
-        Box::new(Answers(|request, response| {
-            invalid(request, response).map(|why| Err(RpcError::invalid_params(why)))
-        }))
-    })
+    Fault::new(
+        "unknown-tool-ok",
+        "calls tools that do not exist",
+        &["tools/unknown-tool-error"],
+        || {
+            Box::new(Answers(|request, response| {
+                refused(request, response, "Unknown tool").then(|| Ok(text("done")))
+            }))
+        },
+    ),
+    Fault::new(
+        "nameless-call-ok",
+        "calls no tool when none is named",
+        &["tools/missing-name"],
+        || {
+            Box::new(Answers(|request, _| {
+                let named = params(request).get("name").is_some_and(Value::is_string);
+                (request.method == "tools/call" && !named).then(|| Ok(text("done")))
+            }))
+        },
+    ),
+    Fault::new(
+        "nameless-call-internal",
+        "has an internal error when no tool is named",
+        &["base-protocol/invalid-params-code"],
+        || {
+            Box::new(Answers(|request, _| {
+                let named = params(request).get("name").is_some_and(Value::is_string);
+                (request.method == "tools/call" && !named).then(|| Err(internal()))
+            }))
+        },
+    ),
+    Fault::new(
+        "arguments-anything",
+        "takes arguments that are no object",
+        &["tools/arguments-not-object"],
+        || {
+            Box::new(Answers(|request, _| {
+                let odd = params(request)
+                    .get("arguments")
+                    .is_some_and(|arguments| !arguments.is_object());
+                (request.method == "tools/call" && odd).then(|| Ok(text("done")))
+            }))
+        },
+    ),
+    Fault::new(
+        "arguments-demanded",
+        "refuses calls without the arguments member",
+        &["tools/call-without-arguments"],
+        || {
+            Box::new(Answers(|request, response| {
+                let absent = response.outcome.is_ok() && !params(request).contains_key("arguments");
+                (request.method == "tools/call" && absent).then(|| Err(error(-32602, "arguments must be given")))
+            }))
+        },
+    ),
+    Fault::new(
+        "accept-missing",
+        "runs tools without their required arguments",
+        &["tools/input-validated"],
+        || accepting(|why| why.contains("lacks the required member")),
+    ),
+    Fault::new(
+        "accept-type",
+        "runs tools with arguments of the wrong type",
+        &["tools/input-type-validated"],
+        || {
+            accepting(|why| {
+                ["an integer", "a string", "a boolean", "an array", "an object"]
+                    .iter()
+                    .any(|kind| why.ends_with(kind))
+            })
+        },
+    ),
+    Fault::new(
+        "accept-extra",
+        "runs tools with arguments that their schemas exclude",
+        &["tools/input-additional-validated"],
+        || accepting(|why| why.contains("has the unknown member")),
+    ),
+    Fault::new(
+        "accept-enum",
+        "ignores enumerations in schemas",
+        &["tools/hostile-arguments"],
+        || accepting(|why| why.contains("must be one of")),
+    ),
+    Fault::new(
+        "accept-range",
+        "ignores limits of numbers and texts in schemas",
+        &["tools/hostile-arguments"],
+        || {
+            accepting(|why| {
+                ["or more, but", "or less, but", "or fewer, but"]
+                    .iter()
+                    .any(|limit| why.contains(limit))
+            })
+        },
+    ),
+    Fault::new(
+        "stricter",
+        "refuses the largest number that its schema allows",
+        &["tools/inputs-match-own-schema"],
+        || {
+            Box::new(Answers(|request, _| {
+                let most = params(request)
+                    .get("arguments")
+                    .is_some_and(|arguments| arguments["milliseconds"] == 1000);
+                (asks(request, "tools/call", "slow") && most)
+                    .then(|| Err(error(-32602, "milliseconds must be less than 1000")))
+            }))
+        },
+    ),
+    Fault::new(
+        "failure-as-error",
+        "tells the failure of a tool in a protocol error",
+        &["tools/execution-error-as-result"],
+        || {
+            Box::new(Answers(|request, _| {
+                asks(request, "tools/call", "risky_tool").then(|| Err(error(-32000, "The risky tool has failed")))
+            }))
+        },
+    ),
+    Fault::new(
+        "validation-as-error",
+        "tells wrong arguments in a protocol error",
+        &["tools/validation-error-as-result"],
+        || {
+            Box::new(Answers(|request, response| {
+                invalid(request, response).map(|why| Err(RpcError::invalid_params(why)))
+            }))
+        },
+    )
     .under(Revision::V2025_11_25),
-    Fault::new("no-content", "leaves content out of results", &["tools/call-result-content"], || {
-        returned("echo", |result| drop(take(result, "content")))
-    }),
-    Fault::new("content-blob", "has content blocks of a type of its own", &["tools/call-content-type-known"], || {
-        returned("echo", |result| result["content"][0]["type"] = json!("blob"))
-    }),
-    Fault::new("content-untyped", "has content blocks without type", &["schema/content-block-discriminator", "tools/call-content-type-known"], || {
-        returned("echo", |result| drop(take(&mut result["content"][0], "type")))
-    }),
-    Fault::new("text-number", "has a number for the text of a block", &["tools/content-text"], || {
-        returned("echo", |result| result["content"][0]["text"] = json!(5))
-    }),
-    Fault::new("is-error-text", "writes isError as a text", &["tools/is-error-boolean"], || {
-        returned("echo", |result| result["isError"] = json!("false"))
-    }),
-    Fault::new("out-mismatch", "returns structured content that breaks its outputSchema", &["tools/output-schema-conformance"], || {
-        returned("search_docs", |result| {
-            result["structuredContent"]["total"] = json!("many");
-            result["content"][0]["text"] = json!(result["structuredContent"].to_string());
-        })
-    }),
-    Fault::new("out-missing", "returns no structured content for an outputSchema", &["tools/output-schema-structured-present"], || {
-        returned("search_docs", |result| drop(take(result, "structuredContent")))
-    }),
-    Fault::new("out-array", "returns an array as structured content", &["tools/structured-content-object"], || {
-        returned("echo", |result| *result = json!({ "content": [{ "type": "text", "text": "[]" }], "structuredContent": [] }))
-    }),
-    Fault::new("out-no-text", "returns structured content without its text", &["tools/structured-content-text"], || {
-        returned("search_docs", |result| result["content"] = json!([]))
-    }),
-    Fault::new("image-no-mime", "has a picture without MIME type", &["tools/content-image"], || {
-        shown("image", |block| drop(take(block, "mimeType")))
-    }),
-    Fault::new("image-not-base64", "has a picture that is no base64", &["tools/base64-valid"], || {
-        shown("image", |block| block["data"] = json!("no base64!"))
-    }),
-    Fault::new("audio-no-data", "has a sound without data", &["tools/content-audio"], || {
-        shown("audio", |block| drop(take(block, "data")))
-    }),
-    Fault::new("embedded-bare", "embeds no resource in a resource block", &["tools/content-embedded-resource"], || {
-        shown("resource", |block| drop(take(block, "resource")))
-    }),
-    Fault::new("embedded-binary-text", "embeds binary data as text", &["resources/text-only-for-text"], || {
-        shown("resource", |block| block["resource"]["text"] = json!("\u{fffd}PNG\u{0}"))
-    }),
-    Fault::new("link-no-name", "links to a resource without naming it", &["tools/content-resource-link"], || {
-        shown("resource_link", |block| drop(take(block, "name")))
-    }),
-    Fault::new("audience-odd", "means everyone by the audience of a block", &["schema/annotations-audience"], || {
-        shown("text", |block| block["annotations"]["audience"] = json!(["everyone"]))
-    }),
-    Fault::new("priority-five", "has a priority of five", &["schema/annotations-priority"], || {
-        shown("text", |block| block["annotations"]["priority"] = json!(5))
-    }),
-    Fault::new("last-modified-number", "has a number for the time of a change", &["schema/annotations-last-modified-type"], || {
-        shown("text", |block| block["annotations"]["lastModified"] = json!(20250618))
-    }),
-    Fault::new("last-modified-words", "tells the time of a change in words", &["schema/annotations-last-modified-format"], || {
-        shown("text", |block| block["annotations"]["lastModified"] = json!("yesterday"))
-    }),
-    Fault::new("meta-array", "has an array for _meta", &["meta/is-object"], || {
-        returned("show_logo", |result| result["_meta"] = json!([]))
-    }),
-    Fault::new("meta-prefix", "has a _meta key whose prefix begins with a digit", &["meta/key-prefix-grammar"], || {
-        returned("show_logo", |result| result["_meta"] = json!({ "1st.example/key": 1 }))
-    }),
-    Fault::new("meta-name", "has a _meta key whose name begins with a hyphen", &["meta/key-name-grammar"], || {
-        returned("show_logo", |result| result["_meta"] = json!({ "com.example/-key": 1 }))
-    }),
-    Fault::new("meta-reserved", "has a _meta key of its own under a reserved prefix", &["meta/reserved-prefix-unused"], || {
-        returned("show_logo", |result| result["_meta"] = json!({ "tools.mcp.com/key": 1 }))
-    }),
-    Fault::new("meta-forward", "has a _meta key whose prefix is a domain name", &["meta/reverse-dns-prefix"], || {
-        returned("show_logo", |result| result["_meta"] = json!({ "api.example.com/key": 1 }))
-    })
-    .under(Revision::V2025_11_25),
-    Fault::new("icons-object", "has an object for icons", &["schema/icons-array"], || {
-        changed("show_logo", |tool| tool["icons"] = json!({ "src": "https://example.com/icon.png" }))
-    })
-    .under(Revision::V2025_11_25),
-    Fault::new("icon-no-src", "has an icon without a picture", &["schema/icon-src"], || icon(|icon| drop(take(icon, "src"))))
-        .under(Revision::V2025_11_25),
-    Fault::new("icon-script", "has an icon whose picture is a script", &["schema/icon-src-scheme"], || {
-        icon(|icon| icon["src"] = json!("javascript:alert(1)"))
-    })
-    .under(Revision::V2025_11_25),
-    Fault::new("icon-plain-http", "has an icon that comes over plain http", &["schema/icon-src-scheme"], || {
-        icon(|icon| icon["src"] = json!("http://example.com/icon.png"))
-    })
-    .under(Revision::V2025_11_25),
-    Fault::new("icon-mime-number", "has a number for the type of an icon", &["schema/icon-mime-type"], || {
-        icon(|icon| icon["mimeType"] = json!(5))
-    })
-    .under(Revision::V2025_11_25),
-    Fault::new("icon-sizes-text", "has a text for the sizes of an icon", &["schema/icon-sizes"], || {
-        icon(|icon| icon["sizes"] = json!("1x1"))
-    })
-    .under(Revision::V2025_11_25),
-    Fault::new("icon-size-odd", "has an icon of a large size", &["schema/icon-sizes-format"], || {
-        icon(|icon| icon["sizes"] = json!(["large"]))
-    })
-    .under(Revision::V2025_11_25),
-    Fault::new("icon-theme-odd", "has an icon for a blue theme", &["schema/icon-theme"], || {
-        icon(|icon| icon["theme"] = json!("blue"))
-    })
-    .under(Revision::V2025_11_25),
+    Fault::new(
+        "no-content",
+        "leaves content out of results",
+        &["tools/call-result-content"],
+        || returned("echo", |result| drop(take(result, "content"))),
+    ),
+    Fault::new(
+        "content-blob",
+        "has content blocks of a type of its own",
+        &["tools/call-content-type-known"],
+        || returned("echo", |result| result["content"][0]["type"] = json!("blob")),
+    ),
+    Fault::new(
+        "content-untyped",
+        "has content blocks without type",
+        &["schema/content-block-discriminator", "tools/call-content-type-known"],
+        || returned("echo", |result| drop(take(&mut result["content"][0], "type"))),
+    ),
+    Fault::new(
+        "text-number",
+        "has a number for the text of a block",
+        &["tools/content-text"],
+        || returned("echo", |result| result["content"][0]["text"] = json!(5)),
+    ),
+    Fault::new(
+        "is-error-text",
+        "writes isError as a text",
+        &["tools/is-error-boolean"],
+        || returned("echo", |result| result["isError"] = json!("false")),
+    ),
+    Fault::new(
+        "out-mismatch",
+        "returns structured content that breaks its outputSchema",
+        &["tools/output-schema-conformance"],
+        || {
+            returned("search_docs", |result| {
+                result["structuredContent"]["total"] = json!("many");
+                result["content"][0]["text"] = json!(result["structuredContent"].to_string());
+            })
+        },
+    ),
+    Fault::new(
+        "out-missing",
+        "returns no structured content for an outputSchema",
+        &["tools/output-schema-structured-present"],
+        || returned("search_docs", |result| drop(take(result, "structuredContent"))),
+    ),
+    Fault::new(
+        "out-array",
+        "returns an array as structured content",
+        &["tools/structured-content-object"],
+        || {
+            returned(
+                "echo",
+                |result| *result = json!({ "content": [{ "type": "text", "text": "[]" }], "structuredContent": [] }),
+            )
+        },
+    ),
+    Fault::new(
+        "out-no-text",
+        "returns structured content without its text",
+        &["tools/structured-content-text"],
+        || returned("search_docs", |result| result["content"] = json!([])),
+    ),
 ];
 
 /// Does something with the list of tools that has the tool.
@@ -278,72 +379,6 @@ fn changed(name: &'static str, change: fn(&mut Value)) -> Box<dyn Decorator> {
     Box::new(Entry("tools/list", "tools", name, change))
 }
 
-/// Changes an icon of `show_logo`.
-fn icon(change: fn(&mut Value)) -> Box<dyn Decorator> {
-    Box::new(Icon(change))
-}
-
-#[derive(Debug)]
-struct Icon(fn(&mut Value));
-
-impl Decorator for Icon {
-    fn response(&mut self, request: &Request, mut response: Response) -> Response {
-        if let ("tools/list", Ok(result)) = (request.method.as_str(), &mut response.outcome)
-            && let Some(icon) = entry(result, "tools", "show_logo").and_then(|tool| tool.pointer_mut("/icons/1"))
-        {
-            (self.0)(icon);
-        }
-        response
-    }
-}
-
-/// Changes the results of a tool.
-fn returned(tool: &'static str, change: fn(&mut Value)) -> Box<dyn Decorator> {
-    Box::new(Returned { tool, change })
-}
-
-#[derive(Debug)]
-struct Returned {
-    tool: &'static str,
-    change: fn(&mut Value),
-}
-
-impl Decorator for Returned {
-    fn response(&mut self, request: &Request, mut response: Response) -> Response {
-        if let Ok(result) = &mut response.outcome
-            && asks(request, "tools/call", self.tool)
-            && result["isError"] != true
-        {
-            (self.change)(result);
-        }
-        response
-    }
-}
-
-/// Changes a content block of `show_logo`.
-fn shown(kind: &'static str, change: fn(&mut Value)) -> Box<dyn Decorator> {
-    Box::new(Shown { kind, change })
-}
-
-#[derive(Debug)]
-struct Shown {
-    kind: &'static str,
-    change: fn(&mut Value),
-}
-
-impl Decorator for Shown {
-    fn response(&mut self, request: &Request, mut response: Response) -> Response {
-        if let Ok(result) = &mut response.outcome
-            && asks(request, "tools/call", "show_logo")
-            && result["isError"] != true
-            && let Some(block) = block(result, self.kind)
-        {
-            (self.change)(block);
-        }
-        response
-    }
-}
-
 /// A further tool, which needs no arguments.
 #[derive(Debug)]
 struct Phantom(&'static str);
@@ -353,7 +388,11 @@ impl Decorator for Phantom {
         if asks(request, "tools/call", self.0) {
             response.outcome = Ok(text("done"));
         } else if let ("tools/list", Ok(result)) = (request.method.as_str(), &mut response.outcome) {
-            add(result, "tools", json!({ "name": self.0, "inputSchema": { "type": "object" } }));
+            add(
+                result,
+                "tools",
+                json!({ "name": self.0, "inputSchema": { "type": "object" } }),
+            );
         }
         response
     }
@@ -361,7 +400,11 @@ impl Decorator for Phantom {
 
 /// Whether a call was refused with an error that begins with these words.
 fn refused(request: &Request, response: &Response, why: &str) -> bool {
-    request.method == "tools/call" && response.outcome.as_ref().is_err_and(|error| error.message.starts_with(why))
+    request.method == "tools/call"
+        && response
+            .outcome
+            .as_ref()
+            .is_err_and(|error| error.message.starts_with(why))
 }
 
 /// What is wrong with the arguments of a call, in the words of the server.

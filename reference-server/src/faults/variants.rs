@@ -8,15 +8,33 @@ use crate::conversation::Output;
 use crate::envelope::{Request, Response, RpcError};
 
 pub(super) const VARIANTS: &[Fault] = &[
-    Fault::new("variant-only-tools", "is correct, and offers nothing but tools", &[], || {
-        Box::new(Without(&["resources", "prompts", "completions", "logging"]))
+    Fault::new(
+        "variant-only-tools",
+        "is correct, and offers nothing but tools",
+        &[],
+        || Box::new(Without(&["resources", "prompts", "completions", "logging"])),
+    ),
+    Fault::new("variant-no-tools", "is correct, and offers no tools", &[], || {
+        Box::new(Without(&["tools"]))
     }),
-    Fault::new("variant-no-tools", "is correct, and offers no tools", &[], || Box::new(Without(&["tools"]))),
-    Fault::new("variant-no-subscriptions", "is correct, and offers neither subscriptions nor news", &[], || Box::new(NoNews)),
-    Fault::new("variant-silent", "is correct, and answers nothing that it cannot read", &[], || Box::new(Silent)),
-    Fault::new("variant-invalid-params", "is correct, and tells wrong arguments in a protocol error, as older revisions do", &[], || {
-        Box::new(InvalidParams)
-    }),
+    Fault::new(
+        "variant-no-subscriptions",
+        "is correct, and offers neither subscriptions nor news",
+        &[],
+        || Box::new(NoNews),
+    ),
+    Fault::new(
+        "variant-silent",
+        "is correct, and answers nothing that it cannot read",
+        &[],
+        || Box::new(Silent),
+    ),
+    Fault::new(
+        "variant-invalid-params",
+        "is correct, and tells wrong arguments in a protocol error, as older revisions do",
+        &[],
+        || Box::new(InvalidParams),
+    ),
 ];
 
 /// A server without some capabilities, and without their methods.
@@ -35,6 +53,13 @@ impl Decorator for Without {
             Some(area) => area,
             None => "",
         };
+        if let ("tools/call", Ok(result)) = (request.method.as_str(), &mut response.outcome)
+            && self.0.contains(&"resources")
+            && let Some(blocks) = result["content"].as_array_mut()
+        {
+            // Resources come from servers that have some.
+            blocks.retain(|block| block["type"] != "resource");
+        }
         if self.0.contains(&of) {
             response.outcome = Err(RpcError::method_not_found(&request.method));
         }
@@ -79,7 +104,12 @@ struct InvalidParams;
 
 impl Decorator for InvalidParams {
     fn response(&mut self, request: &Request, mut response: Response) -> Response {
-        let text = |result: &Value| result.pointer("/content/0/text").and_then(Value::as_str).map(str::to_owned);
+        let text = |result: &Value| {
+            result
+                .pointer("/content/0/text")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
         if request.method == "tools/call"
             && let Some(why) = response.outcome.as_ref().ok().and_then(text)
             && why.starts_with("Invalid arguments for ")

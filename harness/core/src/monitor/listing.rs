@@ -39,6 +39,8 @@ struct Walk {
     seen: BTreeMap<String, (usize, usize)>,
     /// Cursors given out so far.
     cursors: Vec<String>,
+    /// Those of them that were asked for.
+    followed: Vec<String>,
     pages: usize,
 }
 
@@ -64,9 +66,10 @@ fn page(
     let cursor = exchange.request.value.pointer("/params/cursor").and_then(Value::as_str);
     match cursor {
         None => *walk = Walk::default(),
-        // A cursor that this walk did not just give out: a case tries something, no walk goes on.
+        // A cursor that this walk did not just give out, or that was followed already: a case tries something, no walk goes on.
         Some(cursor) if walk.cursors.last().map(String::as_str) != Some(cursor) => return,
-        Some(_) => {}
+        Some(cursor) if walk.followed.iter().any(|known| known == cursor) => return,
+        Some(cursor) => walk.followed.push(cursor.to_owned()),
     }
     let Some(answer) = exchange.answers.first() else { return };
     let event = answer.message.event;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::conversation::Conversation;
 use super::resource::{entries, result};
 use super::{BreachAt, Context, Monitor, Observer, quoted};
+use crate::revision::Revision;
 use crate::spec::requirement::Severity;
 
 pub(super) const MONITOR: Monitor = Monitor {
@@ -32,7 +33,7 @@ const KNOWN: [&str; 5] = [
     "json-schema.org/draft-04/schema",
 ];
 
-fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &mut Observer<'_>) {
+fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
     let mut seen: BTreeSet<String> = BTreeSet::new();
@@ -52,7 +53,10 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
                     dialect(observer, name, member, schema, event);
                 }
             }
-            if let Some(schema) = tool.get("inputSchema") {
+            if let Some(schema) = tool
+                .get("inputSchema")
+                .filter(|_| context.revision >= Revision::V2025_11_25)
+            {
                 without_parameters(observer, name, schema, event);
             }
             hints(observer, name, tool, event);
@@ -66,11 +70,8 @@ fn dialect(observer: &mut Observer<'_>, tool: &str, member: &str, schema: &Value
         observer.kept("schema/dialect-2020-12-recommended", event);
         return;
     };
-    let Some(dialect) = dialect.as_str() else {
-        let message = format!("$schema in the {member} of tool {} is no URI", quoted(tool));
-        observer.broken(BreachAt::new("tools/schema-dialect-known", event, message).about(tool));
-        return;
-    };
+    // Anything but a text is reported by the schemas.
+    let Some(dialect) = dialect.as_str() else { return };
     let plain = dialect.trim_end_matches('#');
     let plain = plain
         .strip_prefix("https://")

@@ -132,7 +132,8 @@ impl Inventory {
             }
             Source::Prompts => self.prompts.clone(),
             Source::PlainPrompts => {
-                let plain = |prompt: &&Value| !arguments(prompt).any(is_required);
+                let readable = |prompt: &Value| prompt.get("arguments").is_none_or(Value::is_array);
+                let plain = |prompt: &&Value| readable(prompt) && !arguments(prompt).any(is_required);
                 self.prompts.iter().filter(plain).cloned().collect()
             }
             Source::Resources => self.resources.clone(),

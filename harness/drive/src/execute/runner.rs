@@ -80,6 +80,8 @@ struct Seen {
 
 /// The answer has another id than the request, which the pairing monitor reports.
 const OTHER_ID: &str = "blocked: the answer has another id than the request";
+/// The server did not survive the notification, which the pairing monitor reports.
+const GONE: &str = "blocked: the server went away";
 /// The notification was answered, which the pairing monitor reports.
 const ANSWERED: &str = "blocked: the notification was answered";
 
@@ -167,8 +169,9 @@ impl Runner<'_> {
                 let answered = seen.value["replies"]
                     .as_array()
                     .is_some_and(|replies| !replies.is_empty());
+                let gone = seen.value["outcome"] == "closed";
                 Seen {
-                    spoilt: answered.then_some(ANSWERED),
+                    spoilt: answered.then_some(ANSWERED).or(gone.then_some(GONE)),
                     ..seen
                 }
             }
