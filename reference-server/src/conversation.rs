@@ -125,6 +125,11 @@ impl Conversation {
         self.decorators.iter().any(|decorator| decorator.outlives_input())
     }
 
+    /// Whether the process outlives a signal that asks for its end; `false` unless a fault says so.
+    pub(crate) fn outlives_signals(&self) -> bool {
+        self.decorators.iter().any(|decorator| decorator.outlives_signals())
+    }
+
     /// Whether an `initialize` has succeeded.
     pub(crate) fn is_initialized(&self) -> bool {
         self.negotiated.is_some()

@@ -84,6 +84,15 @@ pub enum ServeError {
 pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let faults = resolve(&options)?;
     let conversations = Options::new(&options.revisions, &faults, options.page_size);
+    let stubborn = Conversation::new(&conversations).outlives_signals();
+    let ending = async {
+        loop {
+            terminated().await;
+            if !stubborn {
+                break;
+            }
+        }
+    };
     let serving = async {
         if options.transport == Transport::Stdio {
             stdio::serve(
@@ -100,7 +109,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     };
     tokio::select! {
         served = serving => served,
-        () = terminated() => Ok(()),
+        () = ending => Ok(()),
     }
 }
 

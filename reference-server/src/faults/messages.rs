@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::spoil::{After, Answers, Bytes, Instead, Results, error, internal, message, notification};
 use super::{Decorator, Fault, Received, STDIO};
 use crate::conversation::Output;
-use crate::envelope::{Id, Request, Response};
+use crate::envelope::{Request, Response};
 use crate::revision::Revision;
 
 pub(super) const FAULTS: &[Fault] = &[
@@ -122,34 +122,6 @@ pub(super) const FAULTS: &[Fault] = &[
                 (request.method == "touchstone/no-such-method").then(|| Ok(json!({})))
             }))
         },
-    ),
-    Fault::new(
-        "id-digits",
-        "turns string ids of digits into numbers",
-        &["base-protocol/response-id-type"],
-        || Box::new(IdDigits),
-    ),
-    Fault::new(
-        "id-float",
-        "writes number ids with a fraction",
-        &["base-protocol/response-id-type", "base-protocol/response-id-echo"],
-        || Box::new(IdFloat),
-    ),
-    Fault::new(
-        "id-i32",
-        "keeps 32 bits of number ids",
-        &[
-            "base-protocol/response-id-echo",
-            "base-protocol/request-answered-once",
-            "base-protocol/integer-id-supported",
-        ],
-        || Box::new(IdCut),
-    ),
-    Fault::new(
-        "id-zero-falsy",
-        "takes a request with the id 0 for a notification",
-        &["base-protocol/request-answered-once"],
-        || Box::new(Instead(|bytes| has(bytes, b"\"id\":0,").then(Vec::new))),
     ),
     Fault::new(
         "ghost",
@@ -451,62 +423,8 @@ impl Decorator for Dying {
     }
 }
 
-fn has(bytes: &[u8], part: &[u8]) -> bool {
+pub(super) fn has(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
-}
-
-/// Changes the ids of answers.
-fn with_id(response: Response, change: impl Fn(&str) -> Option<String>) -> Response {
-    match change(response.id.token()).and_then(|token| Id::from_token(token).ok()) {
-        Some(id) => Response { id, ..response },
-        None => response,
-    }
-}
-
-/// `id-digits`: `"7"` comes back as `7`.
-#[derive(Debug)]
-struct IdDigits;
-
-impl Decorator for IdDigits {
-    fn response(&mut self, _: &Request, response: Response) -> Response {
-        with_id(response, |token| {
-            let digits = token.strip_prefix('"')?.strip_suffix('"')?;
-            (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.to_owned())
-        })
-    }
-}
-
-/// `id-float`: 7 comes back as 7.5.
-#[derive(Debug)]
-struct IdFloat;
-
-impl Decorator for IdFloat {
-    fn response(&mut self, request: &Request, response: Response) -> Response {
-        if request.method != "prompts/list" {
-            return response;
-        }
-        with_id(response, |token| {
-            token
-                .bytes()
-                .all(|byte| byte.is_ascii_digit())
-                .then(|| format!("{token}.0"))
-        })
-    }
-}
-
-/// `id-i32`: 2147483648 comes back as -2147483648.
-#[derive(Debug)]
-struct IdCut;
-
-impl Decorator for IdCut {
-    fn response(&mut self, _: &Request, response: Response) -> Response {
-        with_id(response, |token| {
-            let number: i64 = token.parse().ok()?;
-            #[expect(clippy::cast_possible_truncation, reason = "the fault")]
-            let cut = number as i32;
-            (i64::from(cut) != number).then(|| cut.to_string())
-        })
-    }
 }
 
 /// `bad-utf8`: once, inside a notification.

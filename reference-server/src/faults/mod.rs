@@ -10,6 +10,7 @@ mod content;
 mod declarations;
 mod features;
 mod http;
+mod identity;
 mod messages;
 mod process;
 mod prompts;
@@ -95,10 +96,11 @@ impl fmt::Debug for Fault {
 }
 
 /// The faults, one table for each theme.
-const TABLES: [&[Fault]; 16] = [
+const TABLES: [&[Fault]; 17] = [
     process::FAULTS,
     traffic::FAULTS,
     answers::FAULTS,
+    identity::FAULTS,
     messages::FAULTS,
     declarations::FAULTS,
     features::FAULTS,
@@ -180,6 +182,11 @@ pub(crate) trait Decorator: fmt::Debug + Send {
 
     /// Whether the process stays when its input has ended.
     fn outlives_input(&self) -> bool {
+        false
+    }
+
+    /// Whether the process stays when a signal asks it to end.
+    fn outlives_signals(&self) -> bool {
         false
     }
 
