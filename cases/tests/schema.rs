@@ -173,6 +173,8 @@ fn schema_and_loader_refuse_the_same_mistakes() {
         with_step(json!({ "repeat": 3 })),
         with_step(json!({ "repeat": -1, "steps": [] })),
         with_step(json!({ "parallel": [{ "probe": "alive" }] })),
+        with_step(json!({ "request": "a", "needs": ["tols"] })),
+        with_step(json!({ "request": "a", "needs": "tools" })),
         with_step(json!({ "bind": "x" })),
         with_expectation(json!({ "that": { "a": 1 } })),
         with_expectation(json!({ "requirement": "Tools", "that": { "a": 1 } })),
@@ -185,7 +187,11 @@ fn schema_and_loader_refuse_the_same_mistakes() {
         assert!(loader(file).is_err(), "the loader accepts {file}");
     }
     // The frame around the mistakes is not one of them.
-    for sound in [case("needs", json!(["tools"])), with_step(json!({ "request": "a" }))] {
+    for sound in [
+        case("needs", json!(["tools", "not:resources.subscribe"])),
+        with_step(json!({ "request": "a" })),
+        with_step(json!({ "request": "a", "needs": ["tools"] })),
+    ] {
         assert!(validator.is_valid(&sound) && loader(&sound).is_ok(), "{sound}");
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::envelope::{self, Frame, Id, Incoming, Message, Request, Response, RpcError};
 use crate::faults::{Decorator, Fault, Received};
-use crate::features::{Answer, Scratch, Session};
+use crate::features::{Answer, Scratch, Session, showcase};
 use crate::revision::Revision;
 
 /// What a conversation needs to know. Conversations made from clones share the scratch directory of `write_note`.
@@ -112,9 +112,22 @@ impl Conversation {
             .collect()
     }
 
+    /// What the server says after its input has ended: nothing, unless a fault makes it talk.
+    pub fn end(&self) -> Vec<Output> {
+        self.decorators
+            .iter()
+            .flat_map(|decorator| decorator.at_end())
+            .collect()
+    }
+
     /// Whether the process outlives the end of its input; `false` unless a fault says so.
     pub fn outlives_input(&self) -> bool {
         self.decorators.iter().any(|decorator| decorator.outlives_input())
+    }
+
+    /// Whether the process outlives a signal that asks for its end; `false` unless a fault says so.
+    pub(crate) fn outlives_signals(&self) -> bool {
+        self.decorators.iter().any(|decorator| decorator.outlives_signals())
     }
 
     /// Whether an `initialize` has succeeded.
@@ -129,6 +142,13 @@ impl Conversation {
 
     /// Takes one frame from the client: a line of stdio, or the body of a POST. Never panics, whatever the bytes.
     pub fn receive(&mut self, bytes: &[u8]) -> Vec<Output> {
+        if let Some(outputs) = self
+            .decorators
+            .iter_mut()
+            .find_map(|decorator| decorator.instead(bytes))
+        {
+            return outputs;
+        }
         let frame = envelope::read(bytes);
         let received = Received::of(&frame);
         let outputs = match frame {
@@ -276,6 +296,8 @@ impl Conversation {
         if revision.has_titles() {
             info["title"] = json!("Touchstone reference server");
         }
+        let info = showcase::introduced(revision, info);
+        capabilities["experimental"] = json!({ "com.example.reference": {} });
         Ok(json!({
             "protocolVersion": revision.as_str(),
             "capabilities": capabilities,

@@ -246,12 +246,15 @@ pub enum Message {
         /// Its params.
         params: Value,
     },
+    /// Bytes of any form (faults only).
+    Raw(Vec<u8>),
 }
 
 impl Message {
     /// The message as one line of JSON, without the newline.
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
+            Self::Raw(bytes) => bytes.clone(),
             Self::Response(response) => encode(&WireResponse::from(response)),
             Self::Batch(responses) => encode(&responses.iter().map(WireResponse::from).collect::<Vec<_>>()),
             Self::Notification { method, params } => {

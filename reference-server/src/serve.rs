@@ -106,6 +106,15 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
         });
     }
     let conversations = Options::new(&options.revisions, &faults, options.page_size);
+    let stubborn = Conversation::new(&conversations).outlives_signals();
+    let ending = async {
+        loop {
+            terminated().await;
+            if !stubborn {
+                break;
+            }
+        }
+    };
     let serving = async {
         if options.transport == Transport::Stdio {
             stdio::serve(
@@ -127,7 +136,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     };
     tokio::select! {
         served = serving => served,
-        () = terminated() => Ok(()),
+        () = ending => Ok(()),
     }
 }
 

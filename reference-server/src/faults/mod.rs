@@ -5,12 +5,22 @@
 
 mod answers;
 mod authorization;
+mod completion;
+mod content;
+mod declarations;
 mod features;
 mod http;
+mod identity;
+mod messages;
 mod process;
+mod prompts;
+mod resources;
 mod server_requests;
+mod spoil;
 mod tasks;
+mod tools;
 mod traffic;
+mod variants;
 
 use std::fmt;
 
@@ -34,12 +44,43 @@ pub struct Fault {
     pub revision: Option<Revision>,
     /// Further arguments of `touchstone serve` that the fault needs to show.
     pub serve_with: &'static [&'static str],
-    /// The requirements of which at least one must be found broken, and none beside them.
+    /// The requirements of which at least one must be found broken, and none beside them. None at all: a correct variant.
     pub caught_by: &'static [&'static str],
     make: fn() -> Box<dyn Decorator>,
 }
 
 impl Fault {
+    /// A fault that shows over every transport, in the revision that is judged unless told otherwise.
+    const fn new(
+        id: &'static str,
+        summary: &'static str,
+        caught_by: &'static [&'static str],
+        make: fn() -> Box<dyn Decorator>,
+    ) -> Self {
+        Self {
+            id,
+            summary,
+            transports: EVERYWHERE,
+            revision: None,
+            serve_with: &[],
+            caught_by,
+            make,
+        }
+    }
+
+    /// The same fault over some transports only.
+    const fn over(self, transports: &'static [Transport]) -> Self {
+        Self { transports, ..self }
+    }
+
+    /// The same fault, shown in a revision of its own.
+    const fn under(self, revision: Revision) -> Self {
+        Self {
+            revision: Some(revision),
+            ..self
+        }
+    }
+
     /// A decorator for a new conversation.
     pub(crate) fn decorator(&self) -> Box<dyn Decorator> {
         (self.make)()
@@ -56,11 +97,20 @@ impl fmt::Debug for Fault {
 }
 
 /// The faults, one table for each theme.
-const TABLES: [&[Fault]; 8] = [
+const TABLES: [&[Fault]; 17] = [
     process::FAULTS,
     traffic::FAULTS,
     answers::FAULTS,
+    identity::FAULTS,
+    messages::FAULTS,
+    declarations::FAULTS,
     features::FAULTS,
+    tools::FAULTS,
+    content::FAULTS,
+    resources::FAULTS,
+    prompts::FAULTS,
+    completion::FAULTS,
+    variants::VARIANTS,
     server_requests::FAULTS,
     tasks::FAULTS,
     http::FAULTS,
@@ -121,6 +171,16 @@ pub(crate) trait Decorator: fmt::Debug + Send {
         Vec::new()
     }
 
+    /// What is said after the last message, once the input has ended (stdio).
+    fn at_end(&self) -> Vec<Output> {
+        Vec::new()
+    }
+
+    /// What a frame leads to instead of being read.
+    fn instead(&mut self, _bytes: &[u8]) -> Option<Vec<Output>> {
+        None
+    }
+
     /// Whether the process stays when its input has ended.
     fn outlives_input(&self) -> bool {
         false
@@ -129,6 +189,11 @@ pub(crate) trait Decorator: fmt::Debug + Send {
     /// What it changes about authorization.
     fn authorization(&self) -> Option<&'static Deviation> {
         None
+    }
+
+    /// Whether the process stays when a signal asks it to end.
+    fn outlives_signals(&self) -> bool {
+        false
     }
 
     /// The answer to send instead.

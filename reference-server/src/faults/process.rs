@@ -22,7 +22,24 @@ pub(super) const FAULTS: &[Fault] = &[
         caught_by: &["transport-stdio/exit-on-stdin-close"],
         make: || Box::new(EofStay),
     },
+    Fault::new(
+        "sigterm-ignored",
+        "stays alive after SIGTERM",
+        &["transport-stdio/exit-on-sigterm"],
+        || Box::new(SigtermIgnored),
+    )
+    .over(STDIO),
 ];
+
+/// `sigterm-ignored`: only the end of the input counts.
+#[derive(Debug)]
+pub(super) struct SigtermIgnored;
+
+impl Decorator for SigtermIgnored {
+    fn outlives_signals(&self) -> bool {
+        true
+    }
+}
 
 /// `banner`: a greeting for people where only messages may be.
 #[derive(Debug)]

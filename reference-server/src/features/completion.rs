@@ -30,7 +30,10 @@ fn candidates(reference: &Object, argument: &str) -> Result<Vec<&'static str>, R
         "ref/prompt" => match (string(reference, "name")?, argument) {
             ("code_review_prompt", "focus") => return Ok(vec!["performance", "security", "style", "tests"]),
             ("code_review_prompt", "pr_url") => return Ok(vec!["https://example.com/pull/1"]),
-            (name, _) => (name, ["code_review_prompt", "greeting"].contains(&name)),
+            (name, _) => (
+                name,
+                ["code_review_prompt", "greeting", "describe_logo", "summarise_readme"].contains(&name),
+            ),
         },
         "ref/resource" => match (string(reference, "uri")?, argument) {
             (CONFIG_TEMPLATE, "key") => return Ok(CONFIG.iter().map(|(key, _)| *key).collect()),

@@ -5,6 +5,7 @@ mod paging;
 mod prompts;
 mod resources;
 mod scratch;
+pub(crate) mod showcase;
 mod tools;
 mod validation;
 
@@ -77,7 +78,7 @@ impl Session {
             "resources/read" => resources::read(params),
             "resources/subscribe" | "resources/unsubscribe" => resources::subscription(params),
             "prompts/list" => self.list_prompts(params),
-            "prompts/get" => prompts::get(params),
+            "prompts/get" => self.get_prompt(params),
             "completion/complete" => completion::complete(params),
             "logging/setLevel" => set_level(params),
             _ => Err(RpcError::method_not_found(method)),

@@ -1,8 +1,8 @@
-//! Two prompts: one with arguments, one without.
+//! Prompts: one with arguments, one without, and two that show more than text.
 
 use serde_json::{Value, json};
 
-use super::{Object, Session, object, paging, string};
+use super::{Object, Session, object, paging, resources, showcase, string};
 use crate::envelope::RpcError;
 
 impl Session {
@@ -21,12 +21,45 @@ impl Session {
             "arguments": [pull_request, focus],
         });
         let greeting = json!({ "name": "greeting", "description": "Says hello." });
-        let items = vec![self.titled(review, "Code review"), self.titled(greeting, "Greeting")];
+        let picture = json!({ "name": "describe_logo", "description": "Asks what the logo shows." });
+        let document = json!({ "name": "summarise_readme", "description": "Asks for a summary of the read-me." });
+        let items = vec![
+            self.titled(review, "Code review"),
+            showcase::adorned(self.revision, self.titled(greeting, "Greeting")),
+            self.titled(picture, "Describe the logo"),
+            self.titled(document, "Summarise the read-me"),
+        ];
         paging::page("prompts", items, self.page_size, params)
     }
 }
 
-pub(super) fn get(params: &Object) -> Result<Value, RpcError> {
+impl Session {
+    pub(super) fn get_prompt(&self, params: &Object) -> Result<Value, RpcError> {
+        let revision = self.revision;
+        let (description, blocks) = match params.get("name").and_then(Value::as_str) {
+            Some("describe_logo") => {
+                let blocks = [Some(showcase::image_block()), showcase::audio_block(revision)];
+                ("A question about a picture", blocks.into_iter().flatten().collect())
+            }
+            Some("summarise_readme") => {
+                let contents = resources::contents("docs://readme").unwrap_or_default();
+                let caption = showcase::text_block(revision, "Please summarise this.");
+                (
+                    "A question about a document",
+                    vec![showcase::embedded_block(revision, contents), caption],
+                )
+            }
+            _ => return get(params),
+        };
+        let messages: Vec<Value> = blocks
+            .into_iter()
+            .map(|block: Value| json!({ "role": "user", "content": block }))
+            .collect();
+        Ok(json!({ "description": description, "messages": messages }))
+    }
+}
+
+fn get(params: &Object) -> Result<Value, RpcError> {
     let name = string(params, "name")?;
     let arguments = object(params, "arguments")?;
     let argument = |name: &str| {

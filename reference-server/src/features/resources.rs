@@ -1,10 +1,8 @@
-//! Two fixed resources, one text and one binary, and a template.
+//! Fixed resources, texts and a picture, and a template.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{Object, Session, paging, string};
+use super::{Object, Session, paging, showcase, string};
 use crate::envelope::RpcError;
 
 /// The template's URIs, as RFC 6570 writes them.
@@ -20,13 +18,14 @@ pub(super) const CONFIG: [(&str, &str); 4] = [
 
 const README: &str = "# Reference server\n\nIts documents never change, so that two reads are the same.\n";
 
-/// A PNG: one transparent pixel.
-const LOGO: [u8; 68] = [
-    0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0x00, 0x00, 0x00, 0x0D, 0x49, 0x48, 0x44, 0x52, 0x00, 0x00, 0x00,
-    0x01, 0x00, 0x00, 0x00, 0x01, 0x08, 0x06, 0x00, 0x00, 0x00, 0x1F, 0x15, 0xC4, 0x89, 0x00, 0x00, 0x00, 0x0B, 0x49,
-    0x44, 0x41, 0x54, 0x78, 0xDA, 0x63, 0x60, 0x00, 0x02, 0x00, 0x00, 0x05, 0x00, 0x01, 0xE9, 0xFA, 0xDC, 0xD8, 0x00,
-    0x00, 0x00, 0x00, 0x49, 0x45, 0x4E, 0x44, 0xAE, 0x42, 0x60, 0x82,
-];
+/// The URI of the logo.
+pub(super) const LOGO_URI: &str = "docs://logo";
+
+/// A guide, on a file system that is made up.
+const GUIDE: &str = "Call tools/list first.\n";
+const GUIDE_URI: &str = "file:///reference/guide.txt";
+
+const NOTES: &str = "Nothing changes here.\n";
 
 impl Session {
     pub(super) fn list_resources(&self, params: &Object) -> Result<Value, RpcError> {
@@ -37,15 +36,42 @@ impl Session {
                 "Read me",
                 "text/markdown",
                 "What this server is for.",
+                README.len(),
             ),
-            ("docs://logo", "logo", "Logo", "image/png", "A picture of one pixel."),
+            (
+                LOGO_URI,
+                "logo",
+                "Logo",
+                "image/png",
+                "A picture of one pixel.",
+                showcase::LOGO.len(),
+            ),
+            (GUIDE_URI, "guide", "Guide", "text/plain", "How to begin.", GUIDE.len()),
+            (
+                "docs://notes",
+                "notes",
+                "Notes",
+                "text/plain",
+                "What else is worth knowing.",
+                NOTES.len(),
+            ),
         ];
-        let items = resources.into_iter().map(|(uri, name, title, mime_type, description)| {
-            self.titled(
-                json!({ "uri": uri, "name": name, "description": description, "mimeType": mime_type }),
-                title,
-            )
-        });
+        let items = resources
+            .into_iter()
+            .map(|(uri, name, title, mime_type, description, size)| {
+                let item = self.titled(
+                    json!({
+                        "uri": uri,
+                        "name": name,
+                        "description": description,
+                        "mimeType": mime_type,
+                        "size": size,
+                        "annotations": showcase::annotations(self.revision),
+                    }),
+                    title,
+                );
+                showcase::adorned(self.revision, item)
+            });
         paging::page("resources", items.collect(), self.page_size, params)
     }
 
@@ -55,8 +81,10 @@ impl Session {
             "name": "config",
             "description": "One setting of the application.",
             "mimeType": "text/plain",
+            "annotations": showcase::annotations(self.revision),
         });
-        let items = vec![self.titled(template, "Configuration")];
+        let template = showcase::adorned(self.revision, self.titled(template, "Configuration"));
+        let items = vec![template];
         paging::page("resourceTemplates", items, self.page_size, params)
     }
 
@@ -84,10 +112,12 @@ pub(super) fn subscription(params: &Object) -> Result<Value, RpcError> {
         .ok_or_else(|| RpcError::resource_not_found(uri))
 }
 
-fn contents(uri: &str) -> Option<Value> {
+pub(super) fn contents(uri: &str) -> Option<Value> {
     match uri {
+        GUIDE_URI => Some(json!({ "uri": uri, "mimeType": "text/plain", "text": GUIDE })),
+        "docs://notes" => Some(json!({ "uri": uri, "mimeType": "text/plain", "text": NOTES })),
         "docs://readme" => Some(json!({ "uri": uri, "mimeType": "text/markdown", "text": README })),
-        "docs://logo" => Some(json!({ "uri": uri, "mimeType": "image/png", "blob": STANDARD.encode(LOGO) })),
+        LOGO_URI => Some(json!({ "uri": uri, "mimeType": "image/png", "blob": showcase::logo() })),
         _ => {
             let key = uri.strip_prefix("config://app/")?;
             let (_, value) = CONFIG.iter().find(|(known, _)| *known == key)?;

@@ -74,6 +74,9 @@ fn check_string(schema: &Value, value: &Value, path: &str) -> Result<(), String>
     if let Some(most) = schema["maxLength"].as_u64().filter(|most| length > *most) {
         return Err(format!("{path} must have {most} characters or fewer, but has {length}"));
     }
+    if let Some(known) = schema["enum"].as_array().filter(|known| !known.contains(value)) {
+        return Err(format!("{path} must be one of {}", Value::from(known.clone())));
+    }
     match PATTERNS.iter().find(|(pattern, _)| schema["pattern"] == **pattern) {
         Some((pattern, holds)) if !holds(text) => Err(format!("{path} must match {pattern}")),
         _ => Ok(()),
@@ -114,6 +117,8 @@ mod tests {
             (json!({ "type": "string", "minLength": 1 }), json!(""), false),
             (json!({ "type": "string", "maxLength": 2 }), json!("éé"), true),
             (json!({ "type": "string", "maxLength": 2 }), json!("ééé"), false),
+            (json!({ "type": "string", "enum": ["a", "b"] }), json!("b"), true),
+            (json!({ "type": "string", "enum": ["a", "b"] }), json!("c"), false),
             (json!({ "type": "string", "pattern": PRIORITY }), json!("high"), true),
             (json!({ "type": "string", "pattern": PRIORITY }), json!("high\n"), false),
             (

@@ -43,6 +43,8 @@ pub(crate) async fn serve(
             () = sleep_until(outbox.next_due()) => {}
         }
     }
+    outbox.extend(Instant::now(), conversation.end());
+    send(&mut output, outbox.take_due(Instant::now())).await?;
     if conversation.outlives_input() {
         std::future::pending::<()>().await;
     }

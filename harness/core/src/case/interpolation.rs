@@ -1,7 +1,12 @@
 //! `${path}` in the strings of a case: replaced by what the path leads to.
 //!
 //! A string that is nothing but one `${path}` becomes the value itself, of whatever type; inside a longer string the value is written out.
-//! `$${` stands for a literal `${`.
+//! `$${` stands for a literal `${`. `${path|filter}` is a text made from what the path leads to:
+//!
+//! - `other-case`: capital letters for small ones and the other way round, no value where there are no letters;
+//! - `first-variable`: the name of the first variable of a URI template.
+
+use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
@@ -57,7 +62,7 @@ pub fn interpolate_text(text: &str, bindings: &Map<String, Value>) -> Result<Str
             break;
         };
         out.push_str(&rest[..start]);
-        match resolve(&rest[start + 2..start + 2 + length], bindings)? {
+        match &*resolve(&rest[start + 2..start + 2 + length], bindings)? {
             Value::String(inner) => out.push_str(inner),
             other => out.push_str(&other.to_string()),
         }
@@ -73,12 +78,15 @@ fn string(text: &str, bindings: &Map<String, Value>) -> Result<Value, Unbound> {
         .and_then(|inner| inner.strip_suffix('}'))
         .filter(|path| !path.contains(['{', '}']));
     match whole {
-        Some(path) => resolve(path, bindings).cloned(),
+        Some(path) => resolve(path, bindings).map(Cow::into_owned),
         None => interpolate_text(text, bindings).map(Value::String),
     }
 }
 
-fn resolve<'a>(path: &str, bindings: &'a Map<String, Value>) -> Result<&'a Value, Unbound> {
+fn resolve<'a>(reference: &str, bindings: &'a Map<String, Value>) -> Result<Cow<'a, Value>, Unbound> {
+    let (path, filter) = reference
+        .split_once('|')
+        .map_or((reference, None), |(path, filter)| (path, Some(filter)));
     let (first, rest) = path
         .split_once('.')
         .map_or((path, None), |(first, rest)| (first, Some(rest)));
@@ -87,10 +95,39 @@ fn resolve<'a>(path: &str, bindings: &'a Map<String, Value>) -> Result<&'a Value
         Some(rest) => value.and_then(|value| lookup(value, rest)),
         None => value,
     };
+    let value = match filter {
+        None => value.map(Cow::Borrowed),
+        Some(filter) => value
+            .and_then(Value::as_str)
+            .and_then(|text| filtered(filter, text))
+            .map(|text| Cow::Owned(Value::String(text))),
+    };
     value.ok_or_else(|| Unbound {
-        path: path.to_owned(),
+        path: reference.to_owned(),
         known: bindings.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
     })
+}
+
+/// What a filter makes of a text, if anything.
+fn filtered(filter: &str, text: &str) -> Option<String> {
+    match filter {
+        "other-case" => {
+            let other = |letter: char| match letter.is_ascii_lowercase() {
+                true => letter.to_ascii_uppercase(),
+                false => letter.to_ascii_lowercase(),
+            };
+            Some(text.chars().map(other).collect::<String>()).filter(|swapped| swapped != text)
+        }
+        // RFC 6570: an operator may stand before the names, modifiers behind them.
+        "first-variable" => {
+            let (_, expression) = text.split_once('{')?;
+            let (expression, _) = expression.split_once('}')?;
+            let names = expression.trim_start_matches(['+', '#', '.', '/', ';', '?', '&']);
+            let name = names.split([',', ':', '*']).next()?;
+            Some(name.to_owned()).filter(|name| !name.is_empty())
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -112,6 +149,24 @@ mod tests {
             interpolate(&value, &bindings()).unwrap(),
             json!({"a": 3, "b": "call add 3 times", "c": [2], "d": "${n}"})
         );
+    }
+
+    #[test]
+    fn filters_make_texts_of_texts() {
+        let Value::Object(bindings) =
+            json!({"tool": {"name": "get_User"}, "n": "1", "t": "a://{/path*}{?q}", "u": "a://b"})
+        else {
+            unreachable!()
+        };
+        for (text, expected) in [
+            ("${tool.name|other-case}", Some("GET_uSER")),
+            ("${n|other-case}", None),
+            ("${t|first-variable}", Some("path")),
+            ("${u|first-variable}", None),
+            ("${n|upside-down}", None),
+        ] {
+            assert_eq!(interpolate_text(text, &bindings).ok().as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

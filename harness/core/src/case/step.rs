@@ -15,6 +15,8 @@ use super::expectation::Expectation;
 pub struct Step {
     /// What is done.
     pub action: Action,
+    /// What must hold, or the step is passed over.
+    pub needs: Vec<String>,
     /// Keep the answer under this name.
     pub name: Option<String>,
     /// Wait at most this long instead of the default.
@@ -134,10 +136,16 @@ pub enum Source {
     Tools,
     /// The tools that may be called with valid arguments.
     CallableTools,
+    /// Those of them that require no argument.
+    PlainTools,
     /// All prompts.
     Prompts,
+    /// The prompts that require no argument.
+    PlainPrompts,
     /// All resources.
     Resources,
+    /// The resources with a `file:` URI.
+    FileResources,
     /// All resource templates.
     ResourceTemplates,
 }
@@ -152,6 +160,8 @@ pub struct Arguments {
     pub violate: Option<String>,
     /// The name of the tool's binding.
     pub from: String,
+    /// A text that takes the place of every generated text, where the schema allows it.
+    pub text: Option<String>,
 }
 
 impl Arguments {
@@ -162,6 +172,7 @@ impl Arguments {
             generate: Generate::Valid,
             violate: None,
             from: String::new(),
+            text: None,
         }
     }
 }
@@ -265,6 +276,8 @@ struct RawStep {
     newline: Option<bool>,
     at_most: Option<usize>,
     steps: Option<Vec<Step>>,
+    #[serde(default)]
+    needs: Vec<String>,
     #[serde(rename = "as")]
     name: Option<String>,
     within: Option<String>,
@@ -341,6 +354,17 @@ impl RawStep {
     }
 }
 
+impl Step {
+    /// What an occurrence in this step is about, where the step is one of several alike: the method that it tries.
+    #[must_use]
+    pub fn about(&self) -> Option<&str> {
+        match &self.action {
+            Action::Request { method, .. } | Action::ListAll { method } if !self.needs.is_empty() => Some(method),
+            _ => None,
+        }
+    }
+}
+
 impl TryFrom<RawStep> for Step {
     type Error = String;
 
@@ -367,8 +391,10 @@ impl TryFrom<RawStep> for Step {
             return Err(format!("\"deliberate\" makes no sense in a {action:?} step"));
         }
         let expect = raw.expect.clone();
+        let needs = raw.needs.clone();
         Ok(Self {
             action: action_of(raw)?,
+            needs,
             name,
             within,
             deliberate,
@@ -528,6 +554,13 @@ mod tests {
         };
         assert_eq!((method.as_str(), id.as_deref()), ("tools/list", Some("\"a\"")));
         assert_eq!(params, Some(serde_json::json!({"cursor": "x"})));
+    }
+
+    #[test]
+    fn a_step_with_needs_names_its_method_as_the_place() {
+        let listing = step("request: tools/list\nneeds: [tools]").unwrap();
+        assert_eq!((listing.needs.len(), listing.about()), (1, Some("tools/list")));
+        assert_eq!(step("request: tools/list").unwrap().about(), None);
     }
 
     #[test]

@@ -145,6 +145,9 @@ impl Suite {
             }
             let mut problem = None;
             case.visit(&mut |step| {
+                for need in &step.needs {
+                    problem = problem.take().or_else(|| need.parse::<Need>().err());
+                }
                 for schema in step
                     .expect
                     .iter()
@@ -229,6 +232,10 @@ mod tests {
             (
                 "- case: a\n  title: t\n  exercises: [tools/name-unique]\n  steps: [{request: p, id: x}]\n",
                 "not a JSON value",
+            ),
+            (
+                "- case: a\n  title: t\n  exercises: [tools/name-unique]\n  steps: [{request: p, needs: [tols]}]\n",
+                "unknown precondition",
             ),
             (
                 "- case: a\n  title: t\n  steps: [{request: p, expect: [{requirement: tools/name-unique, that: {a: {type: strng}}}]}]\n",

@@ -135,7 +135,13 @@ fn shape_of(text: &str, members: &[Member]) -> Shape {
     };
     let id = token("id").map(IdToken::scanned);
     let has_params = token("params").is_some();
-    match (token("method"), token("result"), token("error")) {
+    // Some libraries write the member that they do not use as null: what was meant is plain, and the envelope monitor reports it.
+    let (result, error) = match (token("result"), token("error")) {
+        (result @ Some(_), Some("null")) => (result, None),
+        (Some("null"), error @ Some(_)) => (None, error),
+        both => both,
+    };
+    match (token("method"), result, error) {
         (Some(method), None, None) => match (serde_json::from_str::<String>(method), id) {
             (Ok(method), Some(id)) => Shape::Request { id, method, has_params },
             (Ok(method), None) => Shape::Notification { method, has_params },
@@ -182,6 +188,11 @@ mod tests {
                 },
             ),
             (r#"{ "id" : 1 , "result" : {} }"#, Shape::Response { id: id() }),
+            (r#"{"id":1,"result":{},"error":null}"#, Shape::Response { id: id() }),
+            (
+                r#"{"id":1,"result":null,"error":{}}"#,
+                Shape::ErrorResponse { id: id() },
+            ),
             (r#"{"error":{}}"#, Shape::ErrorResponse { id: None }),
             (
                 r#"{"id":null,"error":{}}"#,

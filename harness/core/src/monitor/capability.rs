@@ -148,6 +148,12 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             _ => {}
         }
     }
+    // What is not declared must not come: it was looked for all the time.
+    for (_, capability, requirement) in NOTIFICATIONS {
+        if !declares(capability) {
+            observer.kept(requirement, declared_at);
+        }
+    }
     for message in messages
         .iter()
         .filter(|message| message.direction == Direction::FromServer && message.event > declared_at)

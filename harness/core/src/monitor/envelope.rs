@@ -96,7 +96,8 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         if attempts_a_message(Some(message.value)) {
             judge_message(observer, message.value, message.event);
         }
-        if let Shape::Request { id, .. } = message.shape
+        if let Shape::Request { id, method, .. } = message.shape
+            && !method.starts_with("notifications/")
             && let Some(first) = request_ids.insert(id.to_string(), message.event)
         {
             let text = format!("the server used the request id {} twice", quoted(&id.to_string()));

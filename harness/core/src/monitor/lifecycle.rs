@@ -6,6 +6,7 @@ use super::conversation::{Conversation, Direction};
 use super::{BreachAt, Context, Monitor, Observer, quoted};
 use crate::jsonrpc::Shape;
 use crate::revision::Revision;
+use crate::spec::requirement::Severity;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "lifecycle",
@@ -68,6 +69,11 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
         .iter()
         .find(|message| message.direction == Direction::ToServer)
         .map(|message| message.event);
+    let welcomed = exchanges
+        .iter()
+        .find(|exchange| exchange.method == "initialize")
+        .and_then(|exchange| exchange.answers.first())
+        .map(|answer| answer.message.event);
     let initialized = messages.iter().find(|message| {
         message.direction == Direction::ToServer
             && matches!(message.shape, Shape::Notification { method, .. } if method == "notifications/initialized")
@@ -82,7 +88,12 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
             _ => continue,
         };
         let harmless = method == "ping" || method == "notifications/message";
-        if !harmless && first_request.is_none_or(|first| message.event < first) {
+        let early = !is_request && welcomed.is_some_and(|welcomed| message.event < welcomed);
+        if !harmless && early && first_request.is_some_and(|first| message.event > first) {
+            let text = format!("the server sent {} before it had answered initialize", quoted(method));
+            let breach = BreachAt::new("lifecycle/first-interaction", message.event, text);
+            observer.broken(breach.at_most(Severity::Warn));
+        } else if !harmless && first_request.is_none_or(|first| message.event < first) {
             let text = format!("the server sent {} before the client had said anything", quoted(method));
             observer.broken(BreachAt::new("lifecycle/first-interaction", message.event, text));
         } else if is_request && !harmless && initialized.is_some_and(|initialized| message.event < initialized.event) {

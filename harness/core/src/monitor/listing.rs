@@ -14,6 +14,9 @@ pub(super) const MONITOR: Monitor = Monitor {
         "pagination/terminates",
         "pagination/no-overlap",
         "pagination/cursor-accepted",
+        "pagination/operations",
+        "pagination/next-cursor-nonempty",
+        "prompts/argument-names-unique",
         "tools/name-unique",
         "prompts/name-unique",
         "resources/uri-unique",
@@ -36,6 +39,8 @@ struct Walk {
     seen: BTreeMap<String, (usize, usize)>,
     /// Cursors given out so far.
     cursors: Vec<String>,
+    /// Those of them that were asked for.
+    followed: Vec<String>,
     pages: usize,
 }
 
@@ -61,24 +66,39 @@ fn page(
     let cursor = exchange.request.value.pointer("/params/cursor").and_then(Value::as_str);
     match cursor {
         None => *walk = Walk::default(),
-        // A cursor that this walk did not just give out: a case tries something, no walk goes on.
+        // A cursor that this walk did not just give out, or that was followed already: a case tries something, no walk goes on.
         Some(cursor) if walk.cursors.last().map(String::as_str) != Some(cursor) => return,
-        Some(_) => {}
+        Some(cursor) if walk.followed.iter().any(|known| known == cursor) => return,
+        Some(cursor) => walk.followed.push(cursor.to_owned()),
     }
     let Some(answer) = exchange.answers.first() else { return };
     let event = answer.message.event;
     let Some(result) = answer.message.value.get("result") else {
         if cursor.is_some() {
-            let message = format!("the cursor that {} gave out was refused", exchange.method);
-            observer
-                .broken(BreachAt::new("pagination/cursor-accepted", event, message).also(&[exchange.request.event]));
+            // A server that takes the parameter for an unknown one does not support pages there at all.
+            let says = answer.message.value.pointer("/error/message").and_then(Value::as_str);
+            let (requirement, message) = match says.is_some_and(speaks_of_an_unknown_parameter) {
+                true => (
+                    "pagination/operations",
+                    "does not know the parameter cursor, which it gave out itself",
+                ),
+                false => ("pagination/cursor-accepted", "refused a cursor that it gave out itself"),
+            };
+            let message = format!("{} {message}", exchange.method);
+            observer.broken(
+                BreachAt::new(requirement, event, message)
+                    .also(&[exchange.request.event])
+                    .about(exchange.method),
+            );
         }
         return;
     };
     walk.pages += 1;
     if cursor.is_some() {
         observer.kept("pagination/cursor-accepted", event);
+        observer.kept("pagination/operations", event);
     }
+    argument_names(observer, result, event);
     for name in result
         .get(member)
         .and_then(Value::as_array)
@@ -104,7 +124,19 @@ fn page(
             }
         }
     }
-    match result.get("nextCursor").and_then(Value::as_str) {
+    let next = result.get("nextCursor").and_then(Value::as_str);
+    match next {
+        None => {}
+        Some("") => {
+            let message = format!(
+                "{} gave out an empty cursor, which many clients take for the end",
+                exchange.method
+            );
+            observer.broken(BreachAt::new("pagination/next-cursor-nonempty", event, message).about(exchange.method));
+        }
+        Some(_) => observer.kept("pagination/next-cursor-nonempty", event),
+    }
+    match next {
         Some(next) if walk.cursors.iter().any(|known| known == next) => {
             let message = format!(
                 "{} gave out the same cursor again: following it never ends",
@@ -121,6 +153,43 @@ fn page(
                 observer.kept("pagination/terminates", event);
                 observer.kept("pagination/no-overlap", event);
             }
+        }
+    }
+}
+
+/// Whether an error says that a parameter is not known.
+fn speaks_of_an_unknown_parameter(message: &str) -> bool {
+    let message = message.to_lowercase();
+    let unknown = [
+        "unknown",
+        "unexpected",
+        "unrecognized",
+        "unrecognised",
+        "unsupported",
+        "additional",
+        "extra",
+    ];
+    let parameter = ["param", "argument", "propert", "key", "field", "member"];
+    unknown.iter().any(|word| message.contains(word)) && parameter.iter().any(|word| message.contains(word))
+}
+
+/// Arguments of one prompt with the same name.
+fn argument_names(observer: &mut Observer<'_>, result: &Value, event: usize) {
+    for prompt in result.get("prompts").and_then(Value::as_array).into_iter().flatten() {
+        let arguments = prompt.get("arguments").and_then(Value::as_array).into_iter().flatten();
+        let names: Vec<&str> = arguments
+            .filter_map(|argument| argument.get("name")?.as_str())
+            .collect();
+        let twice = names
+            .iter()
+            .enumerate()
+            .find(|(index, name)| names[..*index].contains(name));
+        if let Some((_, name)) = twice {
+            let prompt = prompt.get("name").and_then(Value::as_str).unwrap_or_default();
+            let message = format!("prompt {} has two arguments {}", quoted(prompt), quoted(name));
+            observer.broken(BreachAt::new("prompts/argument-names-unique", event, message).about(prompt));
+        } else if !names.is_empty() {
+            observer.kept("prompts/argument-names-unique", event);
         }
     }
 }

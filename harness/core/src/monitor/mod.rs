@@ -9,16 +9,24 @@
 
 mod authorization;
 mod capability;
+mod completion;
+mod content;
 mod conversation;
 mod envelope;
+mod icon;
 mod lifecycle;
 mod listing;
+mod meta;
 mod outgoing;
 mod pairing;
+mod ping;
+mod resource;
 mod schema;
+mod security;
 mod shutdown;
 mod stdout;
 mod tool;
+mod tool_form;
 
 pub use conversation::{Answered, Conversation, Direction, End, Exchange, Frame, Message};
 pub use outgoing::own_mistakes;
@@ -63,6 +71,14 @@ pub fn all() -> &'static [Monitor] {
         lifecycle::MONITOR,
         listing::MONITOR,
         tool::MONITOR,
+        tool_form::MONITOR,
+        content::MONITOR,
+        icon::MONITOR,
+        resource::MONITOR,
+        completion::MONITOR,
+        meta::MONITOR,
+        security::MONITOR,
+        ping::MONITOR,
         shutdown::MONITOR,
         authorization::MONITOR,
     ];

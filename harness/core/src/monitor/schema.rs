@@ -39,7 +39,15 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
                 };
                 let checked = context.schemas.check(definition, result);
                 let place = format!("the result of {}", exchange.method);
-                report(observer, checked, result, &place, exchange.method, answer.message.event);
+                report(
+                    observer,
+                    context,
+                    checked,
+                    result,
+                    &place,
+                    exchange.method,
+                    answer.message.event,
+                );
             }
         }
     }
@@ -68,6 +76,7 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         if params.is_object() {
             report(
                 observer,
+                context,
                 context.schemas.check(definition, params),
                 params,
                 &format!("the {kind} {method}"),
@@ -78,9 +87,20 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     }
 }
 
-fn report(observer: &mut Observer<'_>, checked: Checked, value: &Value, place: &str, method: &str, event: usize) {
+fn report(
+    observer: &mut Observer<'_>,
+    context: &Context<'_>,
+    checked: Checked,
+    value: &Value,
+    place: &str,
+    method: &str,
+    event: usize,
+) {
     for fault in &checked.faults {
         let requirement = fault.requirement.as_deref().unwrap_or(GENERAL);
+        if super::resource::owns_scheme(requirement, value.pointer(&fault.pointer), context.revision) {
+            continue; // The resource monitor says it better.
+        }
         let about = owner(value, &fault.pointer).unwrap_or_else(|| method.to_owned());
         let message = format!("{place}, at {}: {}", general_pointer(&fault.pointer), fault.message);
         observer.broken(

@@ -116,6 +116,7 @@ fn message_line(observer: &mut Observer<'_>, frame: &Frame, document: &Document,
     if !after_close {
         observer.kept("transport-stdio/stdout-pure", frame.event);
     }
+    observer.kept("transport-stdio/stdout-schema-valid", frame.event);
     observer.kept("transport-stdio/newline-delimited", frame.event);
     observer.kept("transport-stdio/no-embedded-newlines", frame.event);
     observer.kept("base-protocol/utf8-output", frame.event);

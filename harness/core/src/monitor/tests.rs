@@ -7,6 +7,8 @@ use crate::spec::requirement::Catalog;
 use crate::spec::schema::SchemaLibrary;
 use crate::trace::{Channel, EventKind, Intent, Survivor, Trace, TransportKind};
 
+mod features;
+
 /// One line of a trace, in short.
 enum Line {
     /// Sent as a proper message.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::conversation::{Conversation, Exchange};
 use super::{BreachAt, Context, Monitor, Observer, quoted};
 use crate::revision::Revision;
-use crate::spec::judge::{DialectPolicy, SchemaJudge};
+use crate::spec::judge::{DialectPolicy, SchemaJudge, SchemaProblem};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "tool",
@@ -149,12 +149,20 @@ fn compile(
             observer.kept(requirement, event);
             Some(judge)
         }
+        // The dialect has a rule of its own there.
+        Err(_) if context.revision >= Revision::V2025_11_25 && names_no_dialect(schema) => None,
+        Err(SchemaProblem::UnknownDialect(_)) if context.revision >= Revision::V2025_11_25 => None,
         Err(problem) => {
             let message = format!("the {member} of tool {} is not usable: {problem}", quoted(tool));
             observer.broken(BreachAt::new(requirement, event, message).about(tool));
             None
         }
     }
+}
+
+/// Whether `$schema` is something else than a text.
+fn names_no_dialect(schema: &Value) -> bool {
+    schema.get("$schema").is_some_and(|dialect| !dialect.is_string())
 }
 
 fn required_known(observer: &mut Observer<'_>, tool: &str, schema: &Value, event: usize) {

@@ -11,8 +11,11 @@ use touchstone_generate::Generator;
 const MOST_BOUNDARIES: usize = 24;
 
 /// Makes the values that a step sends, one call each. An error says why there is none, so that the tool is passed over.
+///
+/// With `text`, every text among the arguments is that one, and optional arguments of prompts, which are all texts, are given as well.
 pub(super) fn make(
     wanted: &Arguments,
+    text: Option<&str>,
     tool: &Value,
     dialect: DialectPolicy,
     examples: &BTreeMap<String, Value>,
@@ -56,6 +59,10 @@ pub(super) fn make(
             (Generate::Invalid, Judgement::Invalid(_)) | (Generate::Valid | Generate::Boundary, Judgement::Valid)
         )
     };
+    let values = match text {
+        None => values,
+        Some(text) => values.into_iter().map(|value| with_text(value, text, tool)).collect(),
+    };
     // `arguments` itself is always an object: anything else is a malformed request, and another rule.
     let mut values: Vec<Value> = values
         .into_iter()
@@ -71,6 +78,21 @@ pub(super) fn make(
         });
     }
     Ok(values)
+}
+
+/// The arguments with every text among them replaced, and all texts that a prompt can be given.
+fn with_text(mut value: Value, text: &str, item: &Value) -> Value {
+    if let Value::Object(members) = &mut value {
+        for argument in item.get("arguments").and_then(Value::as_array).into_iter().flatten() {
+            if let Some(name) = argument.get("name").and_then(Value::as_str) {
+                members.insert(name.to_owned(), json!(text));
+            }
+        }
+        for member in members.values_mut().filter(|member| member.is_string()) {
+            *member = json!(text);
+        }
+    }
+    value
 }
 
 /// The schema of the arguments: a tool's own, or, for a prompt, an object of texts.

@@ -381,6 +381,7 @@ impl Engine<'_> {
             catalog: self.catalog,
             revision,
             inventory: Rc::clone(&inventory),
+            surroundings: &surroundings,
             credentials: &access.credentials,
             examples: &self.options.examples,
         };

@@ -126,8 +126,18 @@ impl Inventory {
         match source {
             Source::Tools => self.tools.clone(),
             Source::CallableTools => self.tools.iter().filter(|tool| self.callable(tool)).cloned().collect(),
+            Source::PlainTools => {
+                let plain = |tool: &&Value| self.callable(tool) && tool.pointer("/inputSchema/required/0").is_none();
+                self.tools.iter().filter(plain).cloned().collect()
+            }
             Source::Prompts => self.prompts.clone(),
+            Source::PlainPrompts => {
+                let readable = |prompt: &Value| prompt.get("arguments").is_none_or(Value::is_array);
+                let plain = |prompt: &&Value| readable(prompt) && !arguments(prompt).any(is_required);
+                self.prompts.iter().filter(plain).cloned().collect()
+            }
             Source::Resources => self.resources.clone(),
+            Source::FileResources => self.resources.iter().filter(|entry| is_file(entry)).cloned().collect(),
             Source::ResourceTemplates => self.templates.clone(),
         }
     }
@@ -136,13 +146,7 @@ impl Inventory {
     #[must_use]
     pub fn found(&self, what: &str) -> Option<bool> {
         let tool = |wanted: &dyn Fn(&Value) -> bool| self.tools.iter().any(|tool| self.callable(tool) && wanted(tool));
-        let argument = |wanted: &dyn Fn(&Value) -> bool| {
-            self.prompts
-                .iter()
-                .filter_map(|prompt| prompt.get("arguments")?.as_array())
-                .flatten()
-                .any(wanted)
-        };
+        let argument = |wanted: &dyn Fn(&Value) -> bool| self.prompts.iter().flat_map(arguments).any(wanted);
         Some(match what {
             "safe-tool" => tool(&|_| true),
             "required-arg" => tool(&|tool| tool.pointer("/inputSchema/required/0").is_some()),
@@ -150,8 +154,9 @@ impl Inventory {
             "listed-resource" => !self.resources.is_empty(),
             "listed-prompt" => !self.prompts.is_empty(),
             "template" => !self.templates.is_empty(),
+            "file-resource" => self.resources.iter().any(is_file),
             "prompt-arg" => argument(&|_| true),
-            "required-prompt-arg" => argument(&|argument| argument.get("required") == Some(&Value::Bool(true))),
+            "required-prompt-arg" => argument(&is_required),
             "completable" => argument(&|_| true) || !self.templates.is_empty(),
             "any-list" => !(self.tools.is_empty() && self.prompts.is_empty() && self.resources.is_empty()),
             _ => return None,
@@ -167,6 +172,24 @@ impl Inventory {
             callable,
         }
     }
+}
+
+/// The arguments that a prompt declares.
+fn arguments(prompt: &Value) -> impl Iterator<Item = &Value> {
+    prompt.get("arguments").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// Whether an argument of a prompt must be given.
+fn is_required(argument: &Value) -> bool {
+    argument.get("required") == Some(&Value::Bool(true))
+}
+
+/// Whether a resource has a `file:` URI.
+fn is_file(resource: &Value) -> bool {
+    resource
+        .get("uri")
+        .and_then(Value::as_str)
+        .is_some_and(|uri| uri.starts_with("file:"))
 }
 
 /// Follows the cursors of a list method, with a seen-set and caps.

@@ -12,7 +12,7 @@ use touchstone_core::trace::Trace;
 
 use super::arguments;
 use super::inventory::Inventory;
-use super::plan::Planned;
+use super::plan::{Planned, Surroundings};
 use super::protection;
 use super::runner::{CaseReport, Runner};
 use crate::credentials::Credentials;
@@ -25,6 +25,7 @@ pub(super) struct Shared<'a> {
     pub catalog: &'a Catalog,
     pub revision: Revision,
     pub inventory: Rc<Inventory>,
+    pub surroundings: &'a Surroundings<'a>,
     pub credentials: &'a Credentials,
     /// Arguments for valid calls, by tool.
     pub examples: &'a BTreeMap<String, Value>,
@@ -169,6 +170,7 @@ async fn run_case<'a>(shared: &Shared<'_>, planned: Planned<'a>, session: &mut S
         session: &mut *session,
         connector: shared.connector,
         inventory: &shared.inventory,
+        surroundings: shared.surroundings,
         credentials: shared.credentials,
         examples: shared.examples,
         catalog: shared.catalog,
@@ -231,7 +233,11 @@ fn bindings(shared: &Shared<'_>, session: &Session) -> Map<String, Value> {
         let tool = shared.inventory.tools.iter().find(|tool| tool["name"] == name.as_str());
         let wanted = Arguments::valid();
         let dialect = touchstone_core::monitor::dialect(revision);
-        let made = tool.and_then(|tool| arguments::make(&wanted, tool, dialect, shared.examples).ok()?.pop());
+        let made = tool.and_then(|tool| {
+            arguments::make(&wanted, None, tool, dialect, shared.examples)
+                .ok()?
+                .pop()
+        });
         let arguments = made.unwrap_or_else(|| json!({}));
         bindings.insert(
             "beyond-low-scope".to_owned(),

@@ -109,7 +109,8 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<String> {
+/// Why a need is not met, as far as this can be told before the case runs.
+pub(super) fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<String> {
     match need {
         Need::Found(what) => match surroundings.inventory.found(what) {
             Some(false) if what == "safe-tool" || what == "required-arg" => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use touchstone_core::case::interpolation::{Unbound, interpolate, interpolate_text};
 use touchstone_core::case::step::HttpStep;
-use touchstone_core::case::{Action, Arguments, Case, Expectation, Input, Judgement, Step};
+use touchstone_core::case::{Action, Arguments, Case, Expectation, Input, Judgement, Need, Step};
 use touchstone_core::jsonrpc::{self, IdToken, Reading, Shape};
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::judge::DialectPolicy;
@@ -17,6 +17,7 @@ use touchstone_core::verdict::{Breach, Evidence, Observation, Outcome as Observe
 use super::arguments;
 use super::inventory::{Inventory, walk};
 use super::places::{FOREIGN, Targets};
+use super::plan::{Surroundings, unmet};
 use crate::credentials::Credentials;
 use crate::session::{Answer, Arrival, Connector, Outcome, Pending, Session};
 use crate::transport::{RawRequest, Sent};
@@ -44,6 +45,7 @@ pub(super) struct Runner<'a> {
     pub session: &'a mut Session,
     pub connector: &'a Connector,
     pub inventory: &'a Inventory,
+    pub surroundings: &'a Surroundings<'a>,
     pub credentials: &'a Credentials,
     pub examples: &'a BTreeMap<String, Value>,
     pub catalog: &'a Catalog,
@@ -83,6 +85,8 @@ pub(super) struct Seen {
 
 /// The answer has another id than the request, which the pairing monitor reports.
 const OTHER_ID: &str = "blocked: the answer has another id than the request";
+/// The server did not survive the notification, which the pairing monitor reports.
+const GONE: &str = "blocked: the server went away";
 /// The notification was answered, which the pairing monitor reports.
 const ANSWERED: &str = "blocked: the notification was answered";
 
@@ -99,10 +103,23 @@ impl Runner<'_> {
 
     async fn steps(&mut self, steps: &[Step]) -> Result<(), Stop> {
         for step in steps {
+            if let Some(reason) = self.unmet(step) {
+                self.unexercised_rest(std::slice::from_ref(step), &reason);
+                continue;
+            }
             // Nested steps call back into this function.
             Box::pin(self.step(step)).await?;
         }
         Ok(())
+    }
+
+    /// Why a step is passed over.
+    fn unmet(&self, step: &Step) -> Option<String> {
+        if step.needs.is_empty() {
+            return None;
+        }
+        let needs = step.needs.iter().filter_map(|need| need.parse::<Need>().ok());
+        needs.into_iter().find_map(|need| unmet(&need, self.surroundings))
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), Stop> {
@@ -146,8 +163,9 @@ impl Runner<'_> {
                 let answered = seen.value["replies"]
                     .as_array()
                     .is_some_and(|replies| !replies.is_empty());
+                let gone = seen.value["outcome"] == "closed";
                 Seen {
-                    spoilt: answered.then_some(ANSWERED),
+                    spoilt: answered.then_some(ANSWERED).or(gone.then_some(GONE)),
                     ..seen
                 }
             }
@@ -280,7 +298,10 @@ impl Runner<'_> {
                     .bindings
                     .get(&wanted.from)
                     .ok_or_else(|| Stop::Case(format!("no tool is bound to {:?}", wanted.from)))?;
-                let values = arguments::make(wanted, tool, self.dialect, self.examples).map_err(Stop::Item)?;
+                let text = wanted.text.as_deref();
+                let text = text.map(|text| interpolate_text(text, &self.bindings)).transpose()?;
+                let values =
+                    arguments::make(wanted, text.as_deref(), tool, self.dialect, self.examples).map_err(Stop::Item)?;
                 let with = |value| {
                     let mut params = params.clone().unwrap_or_else(|| json!({}));
                     params["arguments"] = value;
@@ -316,6 +337,10 @@ impl Runner<'_> {
     async fn parallel(&mut self, steps: &[Step]) -> Result<(), Stop> {
         let mut started = Vec::new();
         for step in steps {
+            if let Some(reason) = self.unmet(step) {
+                self.unexercised_rest(std::slice::from_ref(step), &reason);
+                continue;
+            }
             let Action::Request { method, params, id, .. } = &step.action else {
                 continue;
             };
@@ -567,8 +592,9 @@ impl Runner<'_> {
             step.action,
             Action::Silence(_) | Action::Await { .. } | Action::ExpectExit
         );
+        let about = self.item.clone().or_else(|| step.about().map(str::to_owned));
         for expectation in &step.expect {
-            self.judge(expectation, &seen, is_request)?;
+            self.judge(expectation, &seen, is_request, about.as_deref())?;
         }
         let gone = self.session.closed().map(str::to_owned);
         if let Some(name) = &step.name {
@@ -583,7 +609,13 @@ impl Runner<'_> {
         }
     }
 
-    fn judge(&mut self, expectation: &Expectation, seen: &Seen, is_request: bool) -> Result<(), Stop> {
+    fn judge(
+        &mut self,
+        expectation: &Expectation,
+        seen: &Seen,
+        is_request: bool,
+        about: Option<&str>,
+    ) -> Result<(), Stop> {
         let id = expectation.requirement.as_str();
         if self
             .catalog
@@ -612,7 +644,7 @@ impl Runner<'_> {
                 let message = format!("{}: {message}", self.case.title);
                 Observed::Broken(Breach {
                     message,
-                    about: self.item.clone(),
+                    about: about.map(str::to_owned),
                     at_most,
                     score: Score::Conformance,
                 })

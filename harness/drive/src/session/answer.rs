@@ -52,7 +52,14 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(super) fn of_message(message: Value, event: Option<usize>, status: Option<u16>) -> Self {
+    pub(super) fn of_message(mut message: Value, event: Option<usize>, status: Option<u16>) -> Self {
+        // A member that is null beside the other one says nothing; the envelope monitor reports it.
+        if let Value::Object(members) = &mut message
+            && members.contains_key("result")
+            && members.contains_key("error")
+        {
+            members.retain(|name, value| !(value.is_null() && ["result", "error"].contains(&name.as_str())));
+        }
         let outcome = if message.get("error").is_some() {
             Outcome::Error
         } else if message.pointer("/result/isError") == Some(&Value::Bool(true)) {

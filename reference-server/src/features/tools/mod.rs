@@ -6,6 +6,7 @@
 
 mod actions;
 mod catalogue;
+mod show;
 
 use serde_json::{Value, json};
 
@@ -15,9 +16,14 @@ use super::{Answer, Object, Session, object, paging, string};
 use crate::envelope::RpcError;
 use crate::revision::Revision;
 
+/// Every tool.
+fn all() -> impl Iterator<Item = &'static Tool> {
+    TOOLS.iter().chain([&show::TOOL])
+}
+
 impl Session {
     pub(super) fn list_tools(&self, params: &Object) -> Result<Value, RpcError> {
-        let items = TOOLS.iter().map(|tool| self.describe(tool)).collect();
+        let items = all().map(|tool| self.describe(tool)).collect();
         paging::page("tools", items, self.page_size, params)
     }
 
@@ -32,6 +38,9 @@ impl Session {
         if let Some(output) = tool.output.filter(|_| self.has_structured_results()) {
             item["outputSchema"] = output();
         }
+        if tool.name == show::NAME {
+            item = self.presented(item);
+        }
         self.titled(item, tool.title)
     }
 
@@ -44,8 +53,7 @@ impl Session {
         let name = string(params, "name")?;
         let none = Object::new();
         let arguments = object(params, "arguments")?.unwrap_or(&none);
-        let tool = TOOLS
-            .iter()
+        let tool = all()
             .find(|tool| tool.name == name)
             .ok_or_else(|| RpcError::invalid_params(format!("Unknown tool: {name}")))?;
         if let Err(violation) = check(&(tool.input)(), &Value::Object(arguments.clone()), "arguments") {
