@@ -132,8 +132,16 @@ pub enum Action {
 pub enum Source {
     /// All tools.
     Tools,
-    /// The tools that may be called with valid arguments.
+    /// The tools that may be called with valid arguments, and not as a task only.
     CallableTools,
+    /// The tools that may be called as a task.
+    TaskTools,
+    /// Those of them that may be called plainly as well.
+    OptionalTaskTools,
+    /// Those of them that may not.
+    RequiredTaskTools,
+    /// The tools that may be called, but not as a task.
+    TasklessTools,
     /// All prompts.
     Prompts,
     /// All resources.
