@@ -17,6 +17,7 @@ mod pairing;
 mod schema;
 mod shutdown;
 mod stdout;
+mod task;
 mod tool;
 
 pub use conversation::{Answered, Conversation, Direction, End, Exchange, Frame, Message};
@@ -62,6 +63,7 @@ pub fn all() -> &'static [Monitor] {
         lifecycle::MONITOR,
         listing::MONITOR,
         tool::MONITOR,
+        task::MONITOR,
         shutdown::MONITOR,
     ];
     ALL

@@ -81,7 +81,15 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     }
 }
 
-fn report(observer: &mut Observer<'_>, checked: Checked, value: &Value, place: &str, method: &str, event: usize) {
+/// Reports what is wrong with a value, each fault under the rule that it breaks.
+pub(super) fn report(
+    observer: &mut Observer<'_>,
+    checked: Checked,
+    value: &Value,
+    place: &str,
+    method: &str,
+    event: usize,
+) {
     for fault in &checked.faults {
         let requirement = fault.requirement.as_deref().unwrap_or(GENERAL);
         let about = owner(value, &fault.pointer).unwrap_or_else(|| method.to_owned());

@@ -212,10 +212,10 @@ impl Inventory {
 
 /// Follows the cursors of a list method, with a seen-set and caps.
 pub(super) async fn walk(session: &mut Session, method: &str) -> Walk {
-    let member = LISTS
-        .iter()
-        .find(|(name, ..)| *name == method)
-        .map_or(if method == "tasks/list" { "tasks" } else { "items" }, |(.., member)| *member);
+    let member = LISTS.iter().find(|(name, ..)| *name == method).map_or(
+        if method == "tasks/list" { "tasks" } else { "items" },
+        |(.., member)| *member,
+    );
     let mut walk = Walk::default();
     let mut cursor: Option<String> = None;
     while walk.pages < MOST_PAGES && walk.items.len() < MOST_ITEMS {
