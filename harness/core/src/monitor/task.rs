@@ -115,9 +115,11 @@ impl<'a> View<'a> {
         self.sightings.iter().filter(move |sighting| sighting.id == id)
     }
 
-    /// The last that was known of a task before an event.
+    /// The last that was known of a task before an event. One that is said to be over when it begins is not: that has a rule of its own.
     fn known<'v>(&'v self, id: &'v str, before: usize) -> Option<&'v Sighting<'a>> {
-        self.of(id).rfind(|sighting| sighting.at < before)
+        self.of(id)
+            .filter(|sighting| sighting.source != Source::Call || !sighting.is_over())
+            .rfind(|sighting| sighting.at < before)
     }
 
     /// What the first `tasks/get` that was sent after an event says.

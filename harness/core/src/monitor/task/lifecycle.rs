@@ -20,7 +20,10 @@ pub(super) fn observe(view: &View<'_>, observer: &mut Observer<'_>) {
             Source::Notification => notified(view, observer, sighting),
             Source::List | Source::Cancel => {}
         }
-        changed(view, observer, sighting);
+        // A task that begins is not one that changes; that its id is new is judged elsewhere.
+        if sighting.source != Source::Call {
+            changed(view, observer, sighting);
+        }
         times(view, observer, sighting);
         if let Some(interval) = sighting.task.get("pollInterval").and_then(Value::as_i64) {
             if interval > 0 {
@@ -149,7 +152,8 @@ fn times(view: &View<'_>, observer: &mut Observer<'_>, now: &Sighting<'_>) {
         observer.broken(BreachAt::new("tasks/last-updated-at", now.at, message).at_most(Severity::Warn));
         return;
     }
-    let Some(before) = now.asked.and_then(|asked| view.known(now.id, asked.event)) else {
+    let asked = now.asked.filter(|_| now.source != Source::Call);
+    let Some(before) = asked.and_then(|asked| view.known(now.id, asked.event)) else {
         return;
     };
     if let Some((first, again)) = time(before.task, "createdAt").zip(created)

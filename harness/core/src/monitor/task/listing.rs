@@ -66,15 +66,16 @@ fn complete(view: &View<'_>, observer: &mut Observer<'_>, walk: &Walk<'_>, event
         .sightings
         .iter()
         .filter(|sighting| sighting.source == Source::Call && sighting.at < walk.start);
+    // In the order in which they began; what is neither listed nor there any more says nothing.
+    let listed = |id: &&str| walk.ids.contains(id);
     let there: Vec<&str> = begun
         .map(|sighting| sighting.id)
-        .filter(|id| view.asked_after(id, event).is_some())
+        .filter(|id| listed(id) || view.asked_after(id, event).is_some())
         .collect();
-    let listed = |id: &&str| walk.ids.contains(id);
-    let missing = there.iter().filter(|id| !listed(id)).count();
-    if there.is_empty() {
+    if !there.iter().any(|id| view.asked_after(id, event).is_some()) {
         return;
     }
+    let missing = there.iter().filter(|id| !listed(id)).count();
     if missing == 0 {
         observer.kept("tasks/list-complete", event);
         if walk.pages > 1 {

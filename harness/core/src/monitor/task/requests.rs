@@ -185,6 +185,8 @@ fn payload(
     if let Some(other) = named.filter(|named| *named != id) {
         let message = format!("tasks/result of {} names {} as related task", quoted(id), quoted(other));
         observer.broken(BreachAt::new("tasks/result-related-task", answer.event, message));
+    } else if named.is_some() {
+        observer.kept("tasks/result-related-task", answer.event);
     }
     let of_a_tool = view.of(id).any(|sighting| sighting.source == Source::Call);
     let definition = context.schemas.result_definition("tools/call");
