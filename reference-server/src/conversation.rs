@@ -77,6 +77,13 @@ pub enum Output {
         /// The id of the request.
         request: Value,
     },
+    /// Send these messages now instead of what still waits to be said about a request; nothing when nothing waits.
+    Settle {
+        /// The id of the request.
+        request: Value,
+        /// The messages.
+        messages: Vec<Message>,
+    },
     /// Print a line that is not a message (faults only).
     Text(String),
     /// End the process with this code (faults only).
@@ -140,6 +147,11 @@ impl Conversation {
         self.session.revision
     }
 
+    /// Says what time it is, as the time since 1970. Tasks need to know before each frame; without it no time passes.
+    pub fn advance(&mut self, since_1970: Duration) {
+        self.session.tasks.advance(since_1970);
+    }
+
     /// Takes one frame from the client: a line of stdio, or the body of a POST. Never panics, whatever the bytes.
     pub fn receive(&mut self, bytes: &[u8]) -> Vec<Output> {
         if let Some(outputs) = self
@@ -151,7 +163,7 @@ impl Conversation {
         }
         let frame = envelope::read(bytes);
         let received = Received::of(&frame);
-        let outputs = match frame {
+        let mut outputs = match frame {
             Frame::Unparseable(error) => vec![now(Response {
                 id: Id::null(),
                 outcome: Err(error),
@@ -166,6 +178,7 @@ impl Conversation {
                 })]
             }
         };
+        outputs.splice(0..0, self.session.tasks.take_settled());
         self.decorators
             .iter_mut()
             .fold(outputs, |outputs, decorator| decorator.outputs(received, outputs))
@@ -242,6 +255,7 @@ impl Conversation {
     }
 
     fn answer(&mut self, request: &Request) -> (Response, Duration, Vec<(Duration, Message)>) {
+        self.session.tasks.asked_by(&request.id);
         let answer = match &request.params {
             Err(error) => Err(RpcError::invalid_params(format!("Invalid params: {error}"))),
             Ok(params) if request.method == "initialize" => self.initialize(params).map(Answer::from),
@@ -249,7 +263,7 @@ impl Conversation {
         };
         match answer {
             Ok(answer) => (
-                self.decorated(request, Ok(answer.result)),
+                self.decorated(request, answer.error.map_or(Ok(answer.result), Err)),
                 answer.after,
                 answer.notifications,
             ),
@@ -291,6 +305,9 @@ impl Conversation {
         });
         if revision >= Revision::V2025_03_26 {
             capabilities["completions"] = json!({});
+        }
+        if revision.has_tasks() {
+            capabilities["tasks"] = json!({ "list": {}, "cancel": {}, "requests": { "tools": { "call": {} } } });
         }
         let mut info = json!({ "name": "touchstone-reference", "version": env!("CARGO_PKG_VERSION") });
         if revision.has_titles() {

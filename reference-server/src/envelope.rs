@@ -68,7 +68,7 @@ pub struct RpcError {
 
 impl RpcError {
     /// The message is kept to one short line, whatever words of the client it quotes (JSON-RPC 2.0, section 5.1).
-    fn new(code: i64, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: i64, message: impl Into<String>) -> Self {
         const LONGEST: usize = 160;
         let message: String = message.into();
         let message = message

@@ -47,6 +47,10 @@ impl Outbox {
                     self.withdraw(&request);
                     continue;
                 }
+                Output::Settle { request, messages } => {
+                    self.settle(now, &request, messages);
+                    continue;
+                }
             };
             self.waiting.push(Waiting {
                 due: now + after,
@@ -59,6 +63,19 @@ impl Outbox {
     /// Drops what is still to be said about a request.
     pub(crate) fn withdraw(&mut self, request: &Value) {
         self.waiting.retain(|waiting| waiting.request.as_ref() != Some(request));
+    }
+
+    /// Sends the messages now instead of what is still to be said about a request, if anything is.
+    fn settle(&mut self, now: Instant, request: &Value, messages: Vec<Message>) {
+        let before = self.waiting.len();
+        self.withdraw(request);
+        if self.waiting.len() < before {
+            self.waiting.extend(messages.into_iter().map(|message| Waiting {
+                due: now,
+                request: Some(request.clone()),
+                departure: Departure::Message(message),
+            }));
+        }
     }
 
     /// Takes out what is due, earliest first, and in the order of arrival among equals.

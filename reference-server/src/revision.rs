@@ -42,6 +42,11 @@ impl Revision {
         self == Self::V2025_03_26
     }
 
+    /// Whether requests may be carried out as tasks (2025-11-25 only).
+    pub(crate) fn has_tasks(self) -> bool {
+        self == Self::V2025_11_25
+    }
+
     /// Whether things may carry a `title`, and tools structured results (from 2025-06-18).
     pub(crate) fn has_titles(self) -> bool {
         self >= Self::V2025_06_18

@@ -6,6 +6,7 @@ mod prompts;
 mod resources;
 mod scratch;
 pub(crate) mod showcase;
+mod tasks;
 mod tools;
 mod validation;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 pub(crate) use scratch::Scratch;
+pub(crate) use tasks::Tasks;
 
 use crate::envelope::{Message, RpcError};
 use crate::revision::Revision;
@@ -26,6 +28,8 @@ pub(crate) type Object = Map<String, Value>;
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) result: Value,
+    /// An error to answer with instead, once it is due.
+    pub(crate) error: Option<RpcError>,
     /// How long the result takes.
     pub(crate) after: Duration,
     /// Progress on the way, each with its time.
@@ -36,6 +40,7 @@ impl From<Value> for Answer {
     fn from(result: Value) -> Self {
         Self {
             result,
+            error: None,
             after: Duration::ZERO,
             notifications: Vec::new(),
         }
@@ -52,6 +57,7 @@ pub(crate) struct Session {
     /// How many issues `create_issue` has made.
     issues: u64,
     scratch: Arc<Scratch>,
+    pub(crate) tasks: Tasks,
 }
 
 impl Session {
@@ -62,6 +68,7 @@ impl Session {
             counter: 0,
             issues: 0,
             scratch,
+            tasks: Tasks::default(),
         }
     }
 
@@ -69,6 +76,9 @@ impl Session {
     pub(crate) fn answer(&mut self, method: &str, params: &Object) -> Result<Answer, RpcError> {
         if method == "tools/call" {
             return self.call_tool(params);
+        }
+        if let Some(answer) = self.answer_about_tasks(method, params) {
+            return answer;
         }
         let result = match method {
             "ping" => Ok(json!({})),

@@ -110,7 +110,10 @@ async fn converse(
     let mut outbox = Outbox::default();
     loop {
         tokio::select! {
-            Some(body) = posts.recv() => outbox.extend(Instant::now(), conversation.receive(&body)),
+            Some(body) = posts.recv() => {
+                conversation.advance(super::since_1970());
+                outbox.extend(Instant::now(), conversation.receive(&body));
+            }
             () = sleep_until(outbox.next_due()) => {}
             () = events.closed() => return,
         }

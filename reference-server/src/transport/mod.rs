@@ -8,8 +8,14 @@ pub(crate) mod streamable_http;
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
+
+/// The time, for conversations, which have no clock. A clock that stands before 1970 is as good as none.
+pub(crate) fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
 
 /// How client and server are connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -36,6 +36,7 @@ pub(crate) async fn serve(
                 ended = line.last() != Some(&b'\n');
                 // Blank lines are no messages.
                 if !line.trim_ascii().is_empty() {
+                    conversation.advance(super::since_1970());
                     outbox.extend(Instant::now(), conversation.receive(&line));
                 }
                 line.clear();

@@ -10,7 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming as IncomingBody;
-use serde_json::Value;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 
@@ -41,8 +40,8 @@ pub(crate) struct Endpoint {
 
 struct HttpSession {
     conversation: Mutex<Conversation>,
-    /// The ids of cancelled requests, for the streams that still work on them.
-    cancelled: broadcast::Sender<Value>,
+    /// What takes back or replaces answers, for the streams that still work on them.
+    cancelled: broadcast::Sender<Output>,
     log: Mutex<EventLog>,
 }
 
@@ -63,7 +62,7 @@ impl HttpSession {
 
     /// Sends the outputs on the stream when they are due, and ends it when none is left. A reader that goes away does
     /// not cancel the request: it may come back.
-    async fn send(self: Arc<Self>, stream: u64, outputs: Vec<Output>, mut cancelled: broadcast::Receiver<Value>) {
+    async fn send(self: Arc<Self>, stream: u64, outputs: Vec<Output>, mut cancelled: broadcast::Receiver<Output>) {
         let mut outbox = Outbox::default();
         outbox.extend(Instant::now(), outputs);
         loop {
@@ -74,7 +73,7 @@ impl HttpSession {
             }
             let Some(due) = outbox.next_due() else { break };
             tokio::select! {
-                Ok(request) = cancelled.recv() => outbox.withdraw(&request),
+                Ok(output) = cancelled.recv() => outbox.extend(Instant::now(), vec![output]),
                 () = sleep_until(Some(due)) => {}
             }
         }
@@ -199,11 +198,16 @@ impl Endpoint {
         // Subscribed before the request is taken in, so that no cancellation of it can be missed.
         let cancelled = session.cancelled.subscribe();
         let mut outputs = Vec::new();
-        for output in lock(&session.conversation).receive(body) {
+        let received = {
+            let mut conversation = lock(&session.conversation);
+            conversation.advance(super::since_1970());
+            conversation.receive(body)
+        };
+        for output in received {
             match output {
-                Output::Withdraw { request } => {
+                output @ (Output::Withdraw { .. } | Output::Settle { .. }) => {
                     // Fails when no stream is open, and then there is nothing to withdraw.
-                    let _ = session.cancelled.send(request);
+                    let _ = session.cancelled.send(output);
                 }
                 Output::Exit(code) => {
                     // Fails when the server is already ending.

@@ -27,7 +27,7 @@ pub enum Need {
 }
 
 /// Capabilities that a need may name by themselves.
-const CAPABILITIES: [&str; 5] = ["tools", "resources", "prompts", "logging", "completions"];
+const CAPABILITIES: [&str; 6] = ["tools", "resources", "prompts", "logging", "completions", "tasks"];
 /// Circumstances that the catalog knows.
 const CIRCUMSTANCES: [&str; 18] = [
     "modern-only",
@@ -105,7 +105,7 @@ impl std::str::FromStr for Need {
             return Ok(Self::Transport(transport));
         }
         let root = text.split('.').next().unwrap_or(text);
-        if CAPABILITIES.contains(&root) || root == "tasks" {
+        if CAPABILITIES.contains(&root) {
             return Ok(Self::Capability(text.to_owned()));
         }
         if CIRCUMSTANCES.contains(&text) {

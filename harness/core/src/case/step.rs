@@ -134,10 +134,18 @@ pub enum Action {
 pub enum Source {
     /// All tools.
     Tools,
-    /// The tools that may be called with valid arguments.
+    /// The tools that may be called with valid arguments, and not as a task only.
     CallableTools,
     /// Those of them that require no argument.
     PlainTools,
+    /// The tools that may be called as a task.
+    TaskTools,
+    /// Those of them that may be called plainly as well.
+    OptionalTaskTools,
+    /// Those of them that may not.
+    RequiredTaskTools,
+    /// The tools that may be called, but not as a task.
+    TasklessTools,
     /// All prompts.
     Prompts,
     /// The prompts that require no argument.

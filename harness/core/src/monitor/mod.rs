@@ -25,6 +25,7 @@ mod schema;
 mod security;
 mod shutdown;
 mod stdout;
+mod task;
 mod tool;
 mod tool_form;
 
@@ -79,6 +80,7 @@ pub fn all() -> &'static [Monitor] {
         meta::MONITOR,
         security::MONITOR,
         ping::MONITOR,
+        task::MONITOR,
         shutdown::MONITOR,
         authorization::MONITOR,
     ];

@@ -87,7 +87,8 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     }
 }
 
-fn report(
+/// Reports what is wrong with a value, each fault under the rule that it breaks.
+pub(super) fn report(
     observer: &mut Observer<'_>,
     context: &Context<'_>,
     checked: Checked,

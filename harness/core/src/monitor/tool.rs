@@ -200,6 +200,9 @@ fn call(
     let Some(name) = exchange.request.value.pointer("/params/name").and_then(Value::as_str) else {
         return;
     };
+    if result.get("task").is_some() && exchange.request.value.pointer("/params/task").is_some() {
+        return; // The tool has only begun: this is no result of it.
+    }
     let event = answer.message.event;
     if result.get("isError") == Some(&Value::Bool(true)) || context.revision < Revision::V2025_06_18 {
         return;

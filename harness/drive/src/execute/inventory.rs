@@ -26,6 +26,17 @@ pub enum CallPolicy {
     None,
 }
 
+/// What a tool may say about being called as a task (2025-11-25).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TaskSupport {
+    /// It may not; also what is meant when a tool says nothing.
+    Forbidden,
+    /// Either way will do.
+    Optional,
+    /// It must.
+    Required,
+}
+
 /// Lists of a server.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
@@ -39,6 +50,8 @@ pub struct Inventory {
     pub templates: Vec<Value>,
     policy: CallPolicy,
     allowed: BTreeSet<String>,
+    /// Whether the server takes tool calls as tasks; without that, what a tool says about tasks means nothing.
+    takes_tasks: bool,
     /// Capabilities that are declared, but whose list is an unknown method.
     hollow: BTreeSet<&'static str>,
 }
@@ -79,6 +92,7 @@ impl Inventory {
             .opening()
             .map(|opening| opening.capabilities.clone())
             .unwrap_or_default();
+        inventory.takes_tasks = lookup(&capabilities, "tasks.requests.tools.call").is_some();
         for (method, capability, _) in LISTS {
             if lookup(&capabilities, capability).is_none() || session.closed().is_some() {
                 continue;
@@ -120,16 +134,44 @@ impl Inventory {
         }
     }
 
+    /// What a tool says about being called as a task.
+    fn task_support(&self, tool: &Value) -> TaskSupport {
+        let said = tool.pointer("/execution/taskSupport").and_then(Value::as_str);
+        match said.filter(|_| self.takes_tasks) {
+            Some("required") => TaskSupport::Required,
+            Some("optional") => TaskSupport::Optional,
+            _ => TaskSupport::Forbidden,
+        }
+    }
+
+    /// The tools that may be called with valid arguments, and that say one of these things about tasks.
+    fn callable_tools(&self, wanted: &[TaskSupport]) -> Vec<Value> {
+        let fits = |tool: &&Value| self.callable(tool) && wanted.contains(&self.task_support(tool));
+        self.tools.iter().filter(fits).cloned().collect()
+    }
+
+    /// Whether a tool, prompt or resource of a kind that a need names is offered; `None` when this cannot be told from the lists.
+    #[must_use]
+    pub fn fixture(&self, what: &str) -> Option<bool> {
+        let task_tools = || self.source(Source::TaskTools);
+        (what == "task-tool").then(|| !task_tools().is_empty())
+    }
+
     /// The entries that a `for-each` goes through.
     #[must_use]
     pub fn source(&self, source: Source) -> Vec<Value> {
         match source {
             Source::Tools => self.tools.clone(),
-            Source::CallableTools => self.tools.iter().filter(|tool| self.callable(tool)).cloned().collect(),
+            Source::CallableTools => self.callable_tools(&[TaskSupport::Forbidden, TaskSupport::Optional]),
             Source::PlainTools => {
-                let plain = |tool: &&Value| self.callable(tool) && tool.pointer("/inputSchema/required/0").is_none();
-                self.tools.iter().filter(plain).cloned().collect()
+                let plain = |tool: &Value| tool.pointer("/inputSchema/required/0").is_none();
+                let callable = self.source(Source::CallableTools);
+                callable.into_iter().filter(plain).collect()
             }
+            Source::TaskTools => self.callable_tools(&[TaskSupport::Optional, TaskSupport::Required]),
+            Source::OptionalTaskTools => self.callable_tools(&[TaskSupport::Optional]),
+            Source::RequiredTaskTools => self.callable_tools(&[TaskSupport::Required]),
+            Source::TasklessTools => self.callable_tools(&[TaskSupport::Forbidden]),
             Source::Prompts => self.prompts.clone(),
             Source::PlainPrompts => {
                 let readable = |prompt: &Value| prompt.get("arguments").is_none_or(Value::is_array);
@@ -145,7 +187,7 @@ impl Inventory {
     /// Whether something that a need names was found; `None` when this cannot be told from the lists.
     #[must_use]
     pub fn found(&self, what: &str) -> Option<bool> {
-        let tool = |wanted: &dyn Fn(&Value) -> bool| self.tools.iter().any(|tool| self.callable(tool) && wanted(tool));
+        let tool = |wanted: &dyn Fn(&Value) -> bool| self.source(Source::CallableTools).iter().any(wanted);
         let argument = |wanted: &dyn Fn(&Value) -> bool| self.prompts.iter().flat_map(arguments).any(wanted);
         Some(match what {
             "safe-tool" => tool(&|_| true),
@@ -194,10 +236,10 @@ fn is_file(resource: &Value) -> bool {
 
 /// Follows the cursors of a list method, with a seen-set and caps.
 pub(super) async fn walk(session: &mut Session, method: &str) -> Walk {
-    let member = LISTS
-        .iter()
-        .find(|(name, ..)| *name == method)
-        .map_or("items", |(.., member)| *member);
+    let member = LISTS.iter().find(|(name, ..)| *name == method).map_or(
+        if method == "tasks/list" { "tasks" } else { "items" },
+        |(.., member)| *member,
+    );
     let mut walk = Walk::default();
     let mut cursor: Option<String> = None;
     while walk.pages < MOST_PAGES && walk.items.len() < MOST_ITEMS {

@@ -119,6 +119,7 @@ pub(super) fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<Stri
             Some(false) => Some(format!("the server offers no {}", what.replace('-', " "))),
             _ => None,
         },
+        Need::Fixture(what) if surroundings.inventory.fixture(what) == Some(true) => None,
         Need::Fixture(what) => Some(format!("needs a {}", what.replace('-', " "))),
         Need::Capability(path) if surroundings.inventory.is_hollow(path.split('.').next().unwrap_or(path)) => Some(
             format!("blocked: `{path}` is declared, but its list is an unknown method"),

@@ -149,7 +149,7 @@ pub(super) const TOOLS: [Tool; 9] = [
 ];
 
 /// A closed object schema.
-fn arguments(properties: Value, required: &[&str]) -> Value {
+pub(super) fn arguments(properties: Value, required: &[&str]) -> Value {
     let mut schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
     if !required.is_empty() {
         schema["required"] = json!(required);

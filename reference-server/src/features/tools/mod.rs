@@ -6,24 +6,21 @@
 
 mod actions;
 mod catalogue;
+mod jobs;
 mod show;
 
 use serde_json::{Value, json};
 
 use self::catalogue::{TOOLS, Tool};
+use self::jobs::JOBS;
 use super::validation::check;
-use super::{Answer, Object, Session, object, paging, string};
+use super::{Answer, Object, Session, object, paging, string, tasks};
 use crate::envelope::RpcError;
 use crate::revision::Revision;
 
-/// Every tool.
-fn all() -> impl Iterator<Item = &'static Tool> {
-    TOOLS.iter().chain([&show::TOOL])
-}
-
 impl Session {
     pub(super) fn list_tools(&self, params: &Object) -> Result<Value, RpcError> {
-        let items = all().map(|tool| self.describe(tool)).collect();
+        let items = self.tools().map(|tool| self.describe(tool)).collect();
         paging::page("tools", items, self.page_size, params)
     }
 
@@ -41,7 +38,16 @@ impl Session {
         if tool.name == show::NAME {
             item = self.presented(item);
         }
+        if let Some(support) = tasks::support(tool.name).filter(|_| self.revision.has_tasks()) {
+            item["execution"] = json!({ "taskSupport": support });
+        }
         self.titled(item, tool.title)
+    }
+
+    /// The tools of the revision.
+    fn tools(&self) -> impl Iterator<Item = &'static Tool> + use<> {
+        let jobs: &[Tool] = if self.revision.has_tasks() { &JOBS } else { &[] };
+        TOOLS.iter().chain([&show::TOOL]).chain(jobs)
     }
 
     /// Structured results came with 2025-06-18.
@@ -53,18 +59,28 @@ impl Session {
         let name = string(params, "name")?;
         let none = Object::new();
         let arguments = object(params, "arguments")?.unwrap_or(&none);
-        let tool = all()
+        let tool = self
+            .tools()
             .find(|tool| tool.name == name)
             .ok_or_else(|| RpcError::invalid_params(format!("Unknown tool: {name}")))?;
+        let ttl = self.task_asked_for(name, params)?;
+        let answer = self.run_tool(tool, arguments, params);
+        match ttl {
+            Some(ttl) => self.begin_task(ttl, answer),
+            None => Ok(answer),
+        }
+    }
+
+    fn run_tool(&mut self, tool: &Tool, arguments: &Object, params: &Object) -> Answer {
         if let Err(violation) = check(&(tool.input)(), &Value::Object(arguments.clone()), "arguments") {
-            return Ok(failed(&format!("Invalid arguments for {name}: {violation}")));
+            return failed(&format!("Invalid arguments for {}: {violation}", tool.name));
         }
         let token = params.get("_meta").and_then(|meta| meta.get("progressToken"));
         let token = token.filter(|token| token.is_string() || token.is_i64() || token.is_u64());
-        Ok(match (tool.run)(self, arguments, token) {
+        match (tool.run)(self, arguments, token) {
             Ok(done) => done,
             Err(message) => failed(&message),
-        })
+        }
     }
 }
 
