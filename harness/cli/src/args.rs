@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use touchstone_core::case::FixtureCatalog;
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::TransportKind;
 use touchstone_drive::execute::{CallPolicy, CaseFilter, EngineOptions, Selection};
@@ -265,6 +266,7 @@ impl TryFrom<CheckArguments> for CheckPlan {
                 Call::None => CallPolicy::None,
             },
             allowed_tools: arguments.allow_tool.into_iter().collect::<BTreeSet<_>>(),
+            fixtures: FixtureCatalog::default(),
             jobs: arguments.jobs,
             connector: ConnectorOptions {
                 session,

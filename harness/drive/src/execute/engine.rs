@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use touchstone_core::case::Suite;
+use touchstone_core::case::{FixtureCatalog, Suite};
 use touchstone_core::monitor::{self, Context, Conversation};
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::requirement::Catalog;
@@ -18,6 +18,7 @@ use touchstone_core::verdict::{
     self, CaseResult, Circumstances, Observation, Outcome, RevisionRun, ToolCoverage, Verdict,
 };
 
+use super::fixture::Fixtures;
 use super::inventory::{CallPolicy, Inventory};
 use super::lane::{Finished, Lane, Shared, run_alone};
 use super::plan::{CaseFilter, Plan, Planned, Surroundings};
@@ -47,6 +48,8 @@ pub struct EngineOptions {
     pub call: CallPolicy,
     /// Tools that may be called whatever their annotations say.
     pub allowed_tools: BTreeSet<String>,
+    /// The user's own fixtures, which come before those that are known by their names.
+    pub fixtures: FixtureCatalog,
     /// Cases that run at the same time; 0 for as many as there are processors.
     pub jobs: usize,
     /// How connections are made.
@@ -275,11 +278,14 @@ impl Engine<'_> {
         let Opened { revision, mut session } = opened;
         let opening = session.opening().cloned().unwrap_or_default();
         let inventory = Rc::new(Inventory::take(&mut session, &self.options.call, &self.options.allowed_tools).await);
+        let known = [&self.options.fixtures, &self.suite.fixtures];
+        let fixtures = Fixtures::find(&known, revision, &inventory);
         let surroundings = Surroundings {
             transport: connector.transport(),
             capabilities: &opening.capabilities,
             inventory: &inventory,
             spawned: connector.spawns(),
+            fixtures: &fixtures,
         };
         let plan = Plan::make(self.suite, self.catalog, revision, &self.options.filter, &surroundings);
         on_event(RunEvent::Revision {
@@ -292,6 +298,7 @@ impl Engine<'_> {
             catalog: self.catalog,
             revision,
             inventory: Rc::clone(&inventory),
+            fixtures: fixtures.bindings(),
         };
         let (alone, together): (Vec<Planned<'_>>, Vec<Planned<'_>>) =
             plan.run.iter().partition(|planned| planned.case.wants_own_session());

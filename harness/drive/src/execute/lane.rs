@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use touchstone_core::case::{Case, Handshake, Input};
 use touchstone_core::revision::Revision;
@@ -20,6 +20,8 @@ pub(super) struct Shared<'a> {
     pub catalog: &'a Catalog,
     pub revision: Revision,
     pub inventory: Rc<Inventory>,
+    /// The fixtures that were found, by kind, as cases see them.
+    pub fixtures: Value,
 }
 
 /// A case that was run.
@@ -156,7 +158,8 @@ async fn run_case<'a>(shared: &Shared<'_>, planned: Planned<'a>, session: &mut S
     let trace = session.tap().read(|trace| trace.name.clone());
     session.forget();
     session.begin_case(&id, illegal);
-    let bindings = bindings(shared.revision, session);
+    let mut bindings = bindings(shared.revision, session);
+    bindings.insert("fixture".to_owned(), shared.fixtures.clone());
     let runner = Runner {
         session: &mut *session,
         connector: shared.connector,
@@ -197,7 +200,7 @@ fn identity(revision: Revision, case: &Case) -> ClientIdentity {
 }
 
 /// The names that every case can use.
-fn bindings(revision: Revision, session: &Session) -> Map<String, serde_json::Value> {
+fn bindings(revision: Revision, session: &Session) -> Map<String, Value> {
     let client = session.client();
     let opening = session.opening().cloned().unwrap_or_default();
     let mut bindings = Map::new();

@@ -5,6 +5,7 @@ use touchstone_core::revision::Revision;
 use touchstone_core::spec::requirement::Catalog;
 use touchstone_core::trace::TransportKind;
 
+use super::fixture::Fixtures;
 use super::inventory::Inventory;
 
 /// Which cases are wanted: all, or those whose id matches one of the globs.
@@ -69,6 +70,8 @@ pub(super) struct Surroundings<'a> {
     pub inventory: &'a Inventory,
     /// Whether the harness started the server itself.
     pub spawned: bool,
+    /// What serves as a fixture.
+    pub fixtures: &'a Fixtures,
 }
 
 impl<'a> Plan<'a> {
@@ -105,7 +108,7 @@ fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<String> {
             Some(false) => Some(format!("the server offers no {}", what.replace('-', " "))),
             _ => None,
         },
-        Need::Fixture(what) => Some(format!("needs a {}", what.replace('-', " "))),
+        Need::Fixture(what) => surroundings.fixtures.missing(what),
         Need::Capability(path) if surroundings.inventory.is_hollow(path.split('.').next().unwrap_or(path)) => Some(
             format!("blocked: `{path}` is declared, but its list is an unknown method"),
         ),
