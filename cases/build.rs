@@ -42,7 +42,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             text_path(&file)?
         )?;
     }
-    writeln!(code, "];\nconst FIXTURES: &str = include_str!({:?});", translated(&root.join("fixtures.yaml"), &out, "data")?)?;
+    writeln!(
+        code,
+        "];\nconst FIXTURES: &str = include_str!({:?});",
+        translated(&root.join("fixtures.yaml"), &out, "data")?
+    )?;
     writeln!(code, "const CASES: &[CaseFile] = &[")?;
     for folder in case_folders(&root)? {
         let area = stem(&folder)?;

@@ -125,6 +125,11 @@ pub(crate) trait Decorator: fmt::Debug + Send {
         false
     }
 
+    /// What to take in instead of what came.
+    fn incoming(&mut self, incoming: Incoming) -> Incoming {
+        incoming
+    }
+
     /// The answer to send instead.
     fn response(&mut self, _request: &Request, response: Response) -> Response {
         response

@@ -1,4 +1,4 @@
-//! Two prompts: one with arguments, one without.
+//! Two prompts: one with arguments, one without; `suite` has those for tests.
 
 use serde_json::{Value, json};
 
@@ -21,24 +21,27 @@ impl Session {
             "arguments": [pull_request, focus],
         });
         let greeting = json!({ "name": "greeting", "description": "Says hello." });
-        let items = vec![self.titled(review, "Code review"), self.titled(greeting, "Greeting")];
+        let mut items = vec![self.titled(review, "Code review"), self.titled(greeting, "Greeting")];
+        items.extend(self.suite_prompts());
         paging::page("prompts", items, self.page_size, params)
+    }
+
+    pub(super) fn get_prompt(&self, params: &Object) -> Result<Value, RpcError> {
+        let name = string(params, "name")?;
+        let none = Object::new();
+        let arguments = object(params, "arguments")?.unwrap_or(&none);
+        if let Some((name, _)) = arguments.iter().find(|(_, value)| !value.is_string()) {
+            return Err(RpcError::invalid_params(format!(
+                "Invalid params: argument {name:?} must be a string"
+            )));
+        }
+        self.suite_prompt(name, arguments)
+            .unwrap_or_else(|| get(name, arguments))
     }
 }
 
-pub(super) fn get(params: &Object) -> Result<Value, RpcError> {
-    let name = string(params, "name")?;
-    let arguments = object(params, "arguments")?;
-    let argument = |name: &str| {
-        arguments
-            .and_then(|arguments| arguments.get(name))
-            .and_then(Value::as_str)
-    };
-    if let Some((name, _)) = arguments.and_then(|all| all.iter().find(|(_, value)| !value.is_string())) {
-        return Err(RpcError::invalid_params(format!(
-            "Invalid params: argument {name:?} must be a string"
-        )));
-    }
+fn get(name: &str, arguments: &Object) -> Result<Value, RpcError> {
+    let argument = |name: &str| arguments.get(name).and_then(Value::as_str);
     let (description, text) = match name {
         "code_review_prompt" => {
             let pull_request = argument("pr_url")

@@ -1,4 +1,4 @@
-//! Two fixed resources, one text and one binary, and a template.
+//! Two fixed resources, one text and one binary, and a template; `suite` has those for tests.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -46,7 +46,19 @@ impl Session {
                 title,
             )
         });
-        paging::page("resources", items.collect(), self.page_size, params)
+        paging::page(
+            "resources",
+            items.chain(self.suite_resources()).collect(),
+            self.page_size,
+            params,
+        )
+    }
+
+    pub(super) fn read_resource(&self, params: &Object) -> Result<Value, RpcError> {
+        let uri = string(params, "uri")?;
+        contents(self, uri)
+            .map(|contents| json!({ "contents": [contents] }))
+            .ok_or_else(|| RpcError::resource_not_found(uri))
     }
 
     pub(super) fn list_templates(&self, params: &Object) -> Result<Value, RpcError> {
@@ -56,7 +68,7 @@ impl Session {
             "description": "One setting of the application.",
             "mimeType": "text/plain",
         });
-        let items = vec![self.titled(template, "Configuration")];
+        let items = vec![self.titled(template, "Configuration"), self.suite_template()];
         paging::page("resourceTemplates", items, self.page_size, params)
     }
 
@@ -69,25 +81,16 @@ impl Session {
     }
 }
 
-pub(super) fn read(params: &Object) -> Result<Value, RpcError> {
-    let uri = string(params, "uri")?;
-    contents(uri)
-        .map(|contents| json!({ "contents": [contents] }))
-        .ok_or_else(|| RpcError::resource_not_found(uri))
+/// The picture of one pixel, in base64.
+pub(super) fn picture() -> String {
+    STANDARD.encode(LOGO)
 }
 
-/// Subscribing and unsubscribing succeed for what exists. Nothing here ever changes, so no update follows.
-pub(super) fn subscription(params: &Object) -> Result<Value, RpcError> {
-    let uri = string(params, "uri")?;
-    contents(uri)
-        .map(|_| json!({}))
-        .ok_or_else(|| RpcError::resource_not_found(uri))
-}
-
-fn contents(uri: &str) -> Option<Value> {
+pub(super) fn contents(session: &Session, uri: &str) -> Option<Value> {
     match uri {
         "docs://readme" => Some(json!({ "uri": uri, "mimeType": "text/markdown", "text": README })),
-        "docs://logo" => Some(json!({ "uri": uri, "mimeType": "image/png", "blob": STANDARD.encode(LOGO) })),
+        "docs://logo" => Some(json!({ "uri": uri, "mimeType": "image/png", "blob": picture() })),
+        _ if uri.starts_with("test://") => session.suite_contents(uri),
         _ => {
             let key = uri.strip_prefix("config://app/")?;
             let (_, value) = CONFIG.iter().find(|(known, _)| *known == key)?;

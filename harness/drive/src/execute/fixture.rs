@@ -22,7 +22,10 @@ impl Fixtures {
     pub(super) fn find(catalogs: &[&FixtureCatalog], revision: Revision, inventory: &Inventory) -> Self {
         let mut fixtures = Self::default();
         for kind in catalogs.iter().flat_map(|catalog| catalog.kinds()) {
-            let offers: Vec<&Offer> = catalogs.iter().flat_map(|catalog| catalog.offers(kind, revision)).collect();
+            let offers: Vec<&Offer> = catalogs
+                .iter()
+                .flat_map(|catalog| catalog.offers(kind, revision))
+                .collect();
             if let Some(offer) = offers.iter().find(|offer| is_offered(offer, revision, inventory)) {
                 let mut members = offer.also.clone();
                 members.insert("name".to_owned(), json!(offer.name));
@@ -42,7 +45,11 @@ impl Fixtures {
             return None;
         }
         let words = kind.replace('-', " ");
-        let article = if words.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        let article = if words.starts_with(['a', 'e', 'i', 'o', 'u']) {
+            "an"
+        } else {
+            "a"
+        };
         Some(match self.missing.get(kind) {
             Some(hint) => format!("needs {article} {words} ({hint}, see cases/fixtures.yaml)"),
             None => format!("needs {article} {words}"),

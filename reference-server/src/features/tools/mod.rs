@@ -9,16 +9,39 @@ mod catalogue;
 
 use serde_json::{Value, json};
 
-use self::catalogue::{TOOLS, Tool};
+use self::catalogue::TOOLS;
+pub(super) use self::catalogue::{Tool, arguments, no_arguments};
 use super::validation::check;
 use super::{Answer, Object, Session, object, paging, string};
+use super::{asking, changes, content, elicitation, logging, roots, sampling};
 use crate::envelope::RpcError;
 use crate::revision::Revision;
 
 impl Session {
     pub(super) fn list_tools(&self, params: &Object) -> Result<Value, RpcError> {
-        let items = TOOLS.iter().map(|tool| self.describe(tool)).collect();
+        let items = self.tools().map(|tool| self.describe(tool)).collect();
         paging::page("tools", items, self.page_size, params)
+    }
+
+    /// The tools of the revision.
+    fn tools(&self) -> impl Iterator<Item = &'static Tool> + use<> {
+        let tables: [(bool, &'static [Tool]); 13] = [
+            (true, &TOOLS),
+            (true, content::TOOLS),
+            (self.revision >= Revision::V2025_03_26, content::TOOLS_2025_03_26),
+            (self.revision >= Revision::V2025_11_25, content::TOOLS_2025_11_25),
+            (true, logging::TOOLS),
+            (true, asking::TOOLS),
+            (true, roots::TOOLS),
+            (true, sampling::TOOLS),
+            (self.revision >= Revision::V2025_11_25, sampling::TOOLS_2025_11_25),
+            (self.revision >= Revision::V2025_06_18, elicitation::TOOLS_2025_06_18),
+            (self.revision >= Revision::V2025_11_25, elicitation::TOOLS_2025_11_25),
+            (true, changes::TOOLS),
+            (self.changes.extra, changes::EXTRA_TOOLS),
+        ];
+        let known = tables.into_iter().filter(|(known, _)| *known);
+        known.flat_map(|(_, table)| table)
     }
 
     fn describe(&self, tool: &Tool) -> Value {
@@ -44,8 +67,8 @@ impl Session {
         let name = string(params, "name")?;
         let none = Object::new();
         let arguments = object(params, "arguments")?.unwrap_or(&none);
-        let tool = TOOLS
-            .iter()
+        let tool = self
+            .tools()
             .find(|tool| tool.name == name)
             .ok_or_else(|| RpcError::invalid_params(format!("Unknown tool: {name}")))?;
         if let Err(violation) = check(&(tool.input)(), &Value::Object(arguments.clone()), "arguments") {
@@ -61,11 +84,11 @@ impl Session {
 }
 
 /// A result that is one text.
-fn text(text: &str) -> Answer {
+pub(super) fn text(text: &str) -> Answer {
     Answer::from(json!({ "content": [{ "type": "text", "text": text }], "isError": false }))
 }
 
 /// A failure the model can read.
-fn failed(message: &str) -> Answer {
+pub(super) fn failed(message: &str) -> Answer {
     Answer::from(json!({ "content": [{ "type": "text", "text": message }], "isError": true }))
 }
