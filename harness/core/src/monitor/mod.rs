@@ -7,16 +7,25 @@
 //!
 //! A monitor is a pure function. It speaks only of what it saw: a requirement is kept when something was there to judge.
 
+mod cancellation;
 mod capability;
 mod conversation;
+mod declared;
+mod elicitation;
 mod envelope;
 mod lifecycle;
 mod listing;
+mod logging;
 mod outgoing;
 mod pairing;
+mod ping;
+mod progress;
+mod roots;
+mod sampling;
 mod schema;
 mod shutdown;
 mod stdout;
+mod subscription;
 mod tool;
 
 pub use conversation::{Answered, Conversation, Direction, End, Exchange, Frame, Message};
@@ -62,6 +71,14 @@ pub fn all() -> &'static [Monitor] {
         lifecycle::MONITOR,
         listing::MONITOR,
         tool::MONITOR,
+        progress::MONITOR,
+        cancellation::MONITOR,
+        logging::MONITOR,
+        ping::MONITOR,
+        subscription::MONITOR,
+        sampling::MONITOR,
+        elicitation::MONITOR,
+        roots::MONITOR,
         shutdown::MONITOR,
     ];
     ALL
