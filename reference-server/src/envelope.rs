@@ -103,6 +103,11 @@ impl RpcError {
         Self::new(-32602, message)
     }
 
+    /// The error that some servers answer a cancelled request with, although none is due (faults only).
+    pub(crate) fn cancelled() -> Self {
+        Self::new(-32800, "Request cancelled")
+    }
+
     /// -32042: the user has to visit URLs first (client/elicitation, URL Elicitation Required Error).
     pub(crate) fn url_elicitation_required(elicitations: Value) -> Self {
         Self {

@@ -11,6 +11,7 @@ mod process;
 mod server_requests;
 mod tasks;
 mod traffic;
+mod unasked;
 
 use std::fmt;
 

@@ -35,7 +35,16 @@ fn sample(session: &mut Session, arguments: &Object, _: Option<&Value>) -> Resul
         return Err("The client offers no sampling".to_owned());
     }
     let content = json!({ "type": "text", "text": arguments["prompt"] });
-    let params = json!({ "messages": [{ "role": "user", "content": content }], "maxTokens": 100 });
+    let params = json!({
+        "messages": [{ "role": "user", "content": content }],
+        "maxTokens": 100,
+        "systemPrompt": "Answer in one sentence.",
+        "temperature": 0.5,
+        "stopSequences": ["\n\n"],
+        "includeContext": "none",
+        "metadata": {},
+        "modelPreferences": { "hints": [{ "name": "small" }], "costPriority": 0.8, "speedPriority": 1 },
+    });
     let params = with_token(session, params);
     Ok(ask("sampling/createMessage", Some(params), |_, reply| {
         let message = checked(result(reply)?)?;
@@ -56,8 +65,13 @@ fn round(session: &mut Session, messages: Vec<Value>, number: usize) -> Answer {
     let mut params = json!({ "messages": messages, "maxTokens": 100 });
     if session.client_has("/sampling/tools") {
         let schema = arguments(json!({ "city": { "type": "string" } }), &["city"]);
-        params["tools"] =
-            json!([{ "name": "get_weather", "description": "Tells the weather.", "inputSchema": schema }]);
+        let output = arguments(json!({ "weather": { "type": "string" } }), &["weather"]);
+        params["tools"] = json!([{
+            "name": "get_weather",
+            "description": "Tells the weather.",
+            "inputSchema": schema,
+            "outputSchema": output,
+        }]);
         // The last turn has to be an answer.
         params["toolChoice"] = json!({ "mode": if number < MOST_ROUNDS { "auto" } else { "none" } });
     }
@@ -78,8 +92,13 @@ fn round(session: &mut Session, messages: Vec<Value>, number: usize) -> Answer {
         let results: Vec<Value> = uses
             .into_iter()
             .map(|id| {
-                let content = json!([{ "type": "text", "text": "Sunny" }]);
-                json!({ "type": "tool_result", "toolUseId": id, "content": content })
+                let structured = json!({ "weather": "Sunny" });
+                json!({
+                    "type": "tool_result",
+                    "toolUseId": id,
+                    "content": [{ "type": "text", "text": structured.to_string() }],
+                    "structuredContent": structured,
+                })
             })
             .collect();
         let mut messages = messages;

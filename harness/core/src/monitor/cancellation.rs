@@ -7,6 +7,7 @@ use super::declared::{RACE_US, asked, at, notified};
 use super::{BreachAt, Context, Monitor, Observer, quoted};
 use crate::jsonrpc::Shape;
 use crate::spec::requirement::Severity;
+use crate::trace::TransportKind;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "cancellation",
@@ -54,9 +55,16 @@ fn withdrawn(
     if answer.is_some_and(|answer| answer < cancelled) {
         return; // It was over already.
     }
+    // Over HTTP a cancellation may overtake its request; then the server has never heard of what it cancels.
+    let heard = notified(messages, "notifications/progress").any(|(message, params)| {
+        let token = exchange.request.value.pointer("/params/_meta/progressToken");
+        token.is_some() && params.get("progressToken") == token && message.event < cancelled
+    });
+    let age = at(conversation, cancelled).saturating_sub(at(conversation, exchange.request.event));
+    let arrived = heard || age > RACE_US || conversation.transport() == TransportKind::Stdio;
     let waited = exchange.gave_up.is_some_and(|gave_up| since(gave_up) > RACE_US);
     match answer {
-        Some(answer) if since(answer) > RACE_US => {
+        Some(answer) if since(answer) > RACE_US && arrived => {
             let text = format!("{} was answered although it had been cancelled before", exchange.method);
             // Whoever cannot stop a request may ignore its cancellation.
             let breach = BreachAt::new("cancellation/no-response-after-cancel", answer, text).at_most(Severity::Warn);
