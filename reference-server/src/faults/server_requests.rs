@@ -85,6 +85,8 @@ pub(super) const FAULTS: &[Fault] = &[
         &[
             "client-features/elicitation-mode-supported",
             "client-features/url-elicitation-error-capability",
+            // The error is seen as one that should be a result.
+            "tools/execution-error-as-result",
         ],
         || Box::new(Belief("/elicitation", "url", || json!({}))),
     ),
@@ -452,6 +454,8 @@ pub(super) const FAULTS: &[Fault] = &[
             "cancellation/finished-id-ignored",
             "cancellation/race-graceful",
             "base-protocol/request-answered-once",
+            // Some of the cases that send what no client may send cancel something, too.
+            "base-protocol/survives-garbage",
         ],
         || Box::new(DieOnCancel::default()),
     ),
@@ -617,7 +621,10 @@ impl Decorator for Belief {
             if self.1 == "url" && members.is_empty() {
                 members.insert("form".to_owned(), json!({}));
             }
-            members.insert(self.1.to_owned(), (self.2)());
+            let belief = (self.2)();
+            if belief.is_boolean() || !members.contains_key(self.1) {
+                members.insert(self.1.to_owned(), belief);
+            }
         }
         incoming
     }

@@ -310,7 +310,7 @@ fn every_mistake_breaks_its_own_rule_and_no_other() {
             )]),
         ),
         (
-            "base-protocol/undeclared-client-capability-unused",
+            "client-features/roots-needs-capability",
             welcomed(vec![In(r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#)]),
         ),
         (
@@ -407,7 +407,7 @@ fn every_mistake_breaks_its_own_rule_and_no_other() {
 
 #[test]
 fn answers_out_of_order_and_news_in_between_confuse_nothing() {
-    let second = r#"{"jsonrpc":"2.0","id":"two","method":"ping"}"#;
+    let second = r#"{"jsonrpc":"2.0","id":"two","method":"ping","params":{"_meta":{"progressToken":1}}}"#;
     let lines = [
         Out(PING),
         Out(second),
@@ -456,3 +456,5 @@ fn our_own_messages_are_checked_unless_they_are_wrong_on_purpose() {
     assert_eq!(mistakes(Out(r#"{"jsonrpc":"2.0","id":1,"method":"no/such"}"#)), 0);
     assert_eq!(mistakes(Out("{")), 1);
 }
+
+mod unasked;
