@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! requirements/AREA.yaml ──► JSON ─┐
+//! fixtures.yaml ──► JSON ──────────┤
 //! schemas/NAME.json ───────────────┼──► OUT_DIR/embedded.rs, included by src/lib.rs
 //! AREA/*.yaml ──► JSON and YAML ───┘
 //! ```
@@ -41,7 +42,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             text_path(&file)?
         )?;
     }
-    writeln!(code, "];\nconst CASES: &[CaseFile] = &[")?;
+    writeln!(
+        code,
+        "];\nconst FIXTURES: &str = include_str!({:?});",
+        translated(&root.join("fixtures.yaml"), &out, "data")?
+    )?;
+    writeln!(code, "const CASES: &[CaseFile] = &[")?;
     for folder in case_folders(&root)? {
         let area = stem(&folder)?;
         for file in files(&folder, "yaml")? {

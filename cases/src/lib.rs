@@ -55,6 +55,12 @@ pub fn schemas() -> &'static [Schema] {
     SCHEMAS
 }
 
+/// The fixtures that are known by their names, as JSON; `fixtures.yaml` describes its members.
+#[must_use]
+pub fn fixtures() -> &'static str {
+    FIXTURES
+}
+
 /// Every case file, by path.
 #[must_use]
 pub fn cases() -> &'static [CaseFile] {

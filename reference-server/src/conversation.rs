@@ -1,5 +1,8 @@
 //! One conversation with one client: message bytes in, outputs out, no clock and no input or output.
 //!
+//! A tool may need the client first: then a question (a request to the client) is sent instead of the response, and the
+//! tool goes on when the answer has come, or when its time is over (`wake`).
+//!
 //! `receive` reads the frame, answers every request in it through `features`, lets the faults (if any) spoil each
 //! answer, and schedules the answers; a transport sends them when they are due.
 
@@ -8,9 +11,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::envelope::{self, Frame, Id, Incoming, Message, Request, Response, RpcError};
+use crate::envelope::{self, Frame, Id, Incoming, Message, Reply, Request, Response, RpcError};
 use crate::faults::{Decorator, Fault, Received};
-use crate::features::{Answer, Scratch, Session, showcase};
+use crate::features::{Answer, Continuation, Scratch, Session, showcase};
 use crate::revision::Revision;
 
 /// What a conversation needs to know. Conversations made from clones share the scratch directory of `write_note`.
@@ -84,10 +87,30 @@ pub enum Output {
         /// The messages.
         messages: Vec<Message>,
     },
+    /// Send a message that belongs to no request.
+    Aside(Message),
+    /// Call [`Conversation::wake`] once the time has passed.
+    Wake {
+        /// How long.
+        after: Duration,
+        /// What to call it with.
+        question: u64,
+        /// The id of the request that is to be withdrawn with it.
+        request: Option<Value>,
+    },
     /// Print a line that is not a message (faults only).
     Text(String),
     /// End the process with this code (faults only).
     Exit(i32),
+}
+
+/// A request to the client that has no answer yet.
+#[derive(Debug)]
+struct Question {
+    id: u64,
+    /// The request of the client that cannot go on without the answer.
+    request: Request,
+    then: Continuation,
 }
 
 /// The state of one client's session.
@@ -98,6 +121,10 @@ pub struct Conversation {
     /// The revision of the last `initialize`.
     negotiated: Option<Revision>,
     decorators: Vec<Box<dyn Decorator>>,
+    /// What the client was asked and has not answered. An entry goes with its answer, with its time, or with its request.
+    questions: Vec<Question>,
+    /// How many questions there were.
+    asked: u64,
 }
 
 impl Conversation {
@@ -108,6 +135,8 @@ impl Conversation {
             session: Session::new(options.newest(), options.page_size, Arc::clone(&options.scratch)),
             negotiated: None,
             decorators: options.faults.iter().map(|fault| fault.decorator()).collect(),
+            questions: Vec::new(),
+            asked: 0,
         }
     }
 
@@ -162,6 +191,14 @@ impl Conversation {
             return outputs;
         }
         let frame = envelope::read(bytes);
+        let frame = match frame {
+            Frame::One(incoming) => Frame::One(
+                self.decorators
+                    .iter_mut()
+                    .fold(incoming, |incoming, decorator| decorator.incoming(incoming)),
+            ),
+            other => other,
+        };
         let received = Received::of(&frame);
         let mut outputs = match frame {
             Frame::Unparseable(error) => vec![now(Response {
@@ -184,27 +221,113 @@ impl Conversation {
             .fold(outputs, |outputs, decorator| decorator.outputs(received, outputs))
     }
 
+    /// Gives up on a question to which there was no answer in time; nothing happens when there was one.
+    pub(crate) fn wake(&mut self, question: u64) -> Vec<Output> {
+        let Some(position) = self.questions.iter().position(|open| open.id == question) else {
+            return Vec::new();
+        };
+        let open = self.questions.swap_remove(position);
+        let params = json!({ "requestId": open.id, "reason": "No answer came in time" });
+        let mut outputs = vec![Output::Message {
+            message: Message::Notification {
+                method: "notifications/cancelled",
+                params,
+            },
+            after: Duration::ZERO,
+            request: open.request.id.value(),
+        }];
+        outputs.extend(self.go_on(open, Reply::Nothing));
+        self.decorators.iter_mut().fold(outputs, |outputs, decorator| {
+            decorator.outputs(Received::Other, outputs)
+        })
+    }
+
     fn one(&mut self, incoming: Incoming) -> Vec<Output> {
         match incoming {
             Incoming::Request(request) => {
-                let (response, after, notifications) = self.answer(&request);
-                let request = request.id.value();
-                let notifications = notifications.into_iter().map(|(after, message)| (message, after));
-                notifications
-                    .chain([(Message::Response(response), after)])
-                    .map(|(message, after)| Output::Message {
-                        message,
-                        after,
-                        request: request.clone(),
-                    })
-                    .collect()
+                let answer = self.perform(&request);
+                self.outputs(request, answer)
             }
-            Incoming::Notification { method, params } => cancelled(&method, params),
-            Incoming::Response => Vec::new(),
+            Incoming::Notification { method, params } => self.notified(&method, params),
+            Incoming::Response { id, reply } => self.replied(id.as_ref(), reply),
             Incoming::Invalid { id, error } => vec![now(Response {
                 id,
                 outcome: Err(error),
             })],
+        }
+    }
+
+    /// An answer of the client. One to a question that is not open, or has another id, answers nothing.
+    fn replied(&mut self, id: Option<&Value>, reply: Reply) -> Vec<Output> {
+        let asked = |open: &Question| id == Some(&Value::from(open.id));
+        match self.questions.iter().position(asked) {
+            Some(position) => {
+                let open = self.questions.swap_remove(position);
+                self.go_on(open, reply)
+            }
+            None => Vec::new(),
+        }
+    }
+
+    fn go_on(&mut self, open: Question, reply: Reply) -> Vec<Output> {
+        let answer = open.then.run(&mut self.session, reply);
+        self.outputs(open.request, Ok(answer))
+    }
+
+    /// What is sent for an answer: the response, or the question that comes before it.
+    fn outputs(&mut self, request: Request, answer: Result<Answer, RpcError>) -> Vec<Output> {
+        let id = request.id.value();
+        let mut answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => Answer::refusal(error),
+        };
+        let belonging = |message: Message, after: Duration| Output::Message {
+            message,
+            after,
+            request: id.clone(),
+        };
+        let notifications = std::mem::take(&mut answer.notifications).into_iter();
+        let mut outputs: Vec<Output> = notifications
+            .map(|(after, message)| belonging(message, after))
+            .collect();
+        outputs.extend(std::mem::take(&mut answer.asides).into_iter().map(Output::Aside));
+        let Some(ask) = answer.ask.take() else {
+            let response = self.decorated(&request, answer.outcome());
+            outputs.push(belonging(Message::Response(response), answer.after));
+            return outputs;
+        };
+        self.asked += 1;
+        let question = Message::Request {
+            id: Value::from(self.asked),
+            method: ask.method,
+            params: ask.params,
+        };
+        outputs.push(belonging(question, answer.after));
+        outputs.push(Output::Wake {
+            after: answer.after + ask.patience,
+            question: self.asked,
+            request: id.clone(),
+        });
+        self.questions.push(Question {
+            id: self.asked,
+            request,
+            then: ask.then,
+        });
+        outputs
+    }
+
+    /// A cancellation takes back what is not yet said; a change of the roots is remembered; all else has no effect here.
+    fn notified(&mut self, method: &str, mut params: Map<String, Value>) -> Vec<Output> {
+        match (method, params.remove("requestId")) {
+            ("notifications/cancelled", Some(request)) => {
+                self.questions
+                    .retain(|open| open.request.id.value().as_ref() != Some(&request));
+                vec![Output::Withdraw { request }]
+            }
+            _ => {
+                self.session.notified(method);
+                Vec::new()
+            }
         }
     }
 
@@ -227,17 +350,26 @@ impl Conversation {
                     responses.push(self.decorated(&request, Err(error)));
                 }
                 Incoming::Request(request) => {
-                    let (response, after, notifications) = self.answer(&request);
-                    responses.push(response);
-                    slowest = slowest.max(after);
+                    let mut answer = match self.perform(&request) {
+                        // The array with the answers could not be sent before the client has answered; better not to ask.
+                        Ok(Answer { ask: Some(_), .. }) => Answer::refusal(RpcError::invalid_request(
+                            "Invalid request: this tool cannot be in a batch",
+                        )),
+                        Ok(answer) => answer,
+                        Err(error) => Answer::refusal(error),
+                    };
+                    slowest = slowest.max(answer.after);
+                    outputs.extend(std::mem::take(&mut answer.asides).into_iter().map(Output::Aside));
+                    let notifications = std::mem::take(&mut answer.notifications);
+                    responses.push(self.decorated(&request, answer.outcome()));
                     outputs.extend(notifications.into_iter().map(|(after, message)| Output::Message {
                         message,
                         after,
                         request: None,
                     }));
                 }
-                Incoming::Notification { method, params } => outputs.extend(cancelled(&method, params)),
-                Incoming::Response => {}
+                Incoming::Notification { method, params } => outputs.extend(self.notified(&method, params)),
+                Incoming::Response { id, reply } => outputs.extend(self.replied(id.as_ref(), reply)),
                 Incoming::Invalid { id, error } => responses.push(Response {
                     id,
                     outcome: Err(error),
@@ -254,20 +386,12 @@ impl Conversation {
         outputs
     }
 
-    fn answer(&mut self, request: &Request) -> (Response, Duration, Vec<(Duration, Message)>) {
+    fn perform(&mut self, request: &Request) -> Result<Answer, RpcError> {
         self.session.tasks.asked_by(&request.id);
-        let answer = match &request.params {
+        match &request.params {
             Err(error) => Err(RpcError::invalid_params(format!("Invalid params: {error}"))),
             Ok(params) if request.method == "initialize" => self.initialize(params).map(Answer::from),
             Ok(params) => self.session.answer(&request.method, params),
-        };
-        match answer {
-            Ok(answer) => (
-                self.decorated(request, answer.error.map_or(Ok(answer.result), Err)),
-                answer.after,
-                answer.notifications,
-            ),
-            Err(error) => (self.decorated(request, Err(error)), Duration::ZERO, Vec::new()),
         }
     }
 
@@ -297,6 +421,7 @@ impl Conversation {
         let revision = self.options.supported(date).unwrap_or_else(|| self.options.newest());
         self.negotiated = Some(revision);
         self.session.revision = revision;
+        self.session.client = params.get("capabilities").cloned().unwrap_or_default();
         let mut capabilities = json!({
             "logging": {},
             "prompts": { "listChanged": true },
@@ -334,13 +459,7 @@ fn now(response: Response) -> Output {
     }
 }
 
-/// A cancellation takes back what is not yet said; all other notifications have no effect here.
-fn cancelled(method: &str, mut params: Map<String, Value>) -> Vec<Output> {
-    match params.remove("requestId") {
-        Some(request) if method == "notifications/cancelled" => vec![Output::Withdraw { request }],
-        _ => Vec::new(),
-    }
-}
-
+#[cfg(test)]
+mod question_tests;
 #[cfg(test)]
 mod tests;

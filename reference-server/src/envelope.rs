@@ -103,6 +103,19 @@ impl RpcError {
         Self::new(-32602, message)
     }
 
+    /// The error that some servers answer a cancelled request with, although none is due (faults only).
+    pub(crate) fn cancelled() -> Self {
+        Self::new(-32800, "Request cancelled")
+    }
+
+    /// -32042: the user has to visit URLs first (client/elicitation, URL Elicitation Required Error).
+    pub(crate) fn url_elicitation_required(elicitations: Value) -> Self {
+        Self {
+            data: Some(serde_json::json!({ "elicitations": elicitations })),
+            ..Self::new(-32042, "This request needs the user to visit a URL first")
+        }
+    }
+
     /// -32002: MCP's code for a resource that does not exist (server/resources, Error Handling).
     pub(crate) fn resource_not_found(uri: &str) -> Self {
         Self {
@@ -122,6 +135,17 @@ pub(crate) struct Request {
     pub(crate) params: Result<Map<String, Value>, String>,
 }
 
+/// What became of a request of this server.
+#[derive(Debug, Clone)]
+pub(crate) enum Reply {
+    /// The client has answered.
+    Result(Value),
+    /// The client has refused.
+    Error(Value),
+    /// The client has said nothing for too long.
+    Nothing,
+}
+
 /// What one JSON value from the client is.
 #[derive(Debug)]
 pub(crate) enum Incoming {
@@ -130,8 +154,11 @@ pub(crate) enum Incoming {
         method: String,
         params: Map<String, Value>,
     },
-    /// A response, which this server never awaits.
-    Response,
+    /// The answer to a request of this server, if it has such a one.
+    Response {
+        id: Option<Value>,
+        reply: Reply,
+    },
     /// Not a message; answered with the error.
     Invalid {
         id: Id,
@@ -175,7 +202,7 @@ fn read_one(raw: &RawValue) -> Incoming {
         Err(error) => return invalid(Id::null(), &format!("a member name cannot be read: {error}")),
     };
     if !members.contains_key("method") && (members.contains_key("result") || members.contains_key("error")) {
-        return Incoming::Response;
+        return response(&members);
     }
     let id = members.get("id").map(|id| Id::read(id));
     let Some(echoed) = id.clone().unwrap_or_else(|| Some(Id::null())) else {
@@ -212,6 +239,19 @@ fn read_one(raw: &RawValue) -> Incoming {
     })
 }
 
+/// An answer of the client. What cannot be read of it counts as null, and is for whoever asked to judge.
+fn response(members: &BTreeMap<String, &RawValue>) -> Incoming {
+    let member = |name: &str| -> Option<Value> { serde_json::from_str(members.get(name)?.get()).ok() };
+    let reply = match member("result") {
+        Some(result) => Reply::Result(result),
+        None => Reply::Error(member("error").unwrap_or_default()),
+    };
+    Incoming::Response {
+        id: member("id"),
+        reply,
+    }
+}
+
 fn string(raw: &RawValue) -> Option<String> {
     serde_json::from_str(raw.get()).ok()
 }
@@ -239,6 +279,15 @@ pub enum Message {
     Response(Response),
     /// The answers to a batch (2025-03-26).
     Batch(Vec<Response>),
+    /// A request to the client.
+    Request {
+        /// Its id.
+        id: Value,
+        /// Its method.
+        method: &'static str,
+        /// Its params, if it has any.
+        params: Option<Value>,
+    },
     /// A notification.
     Notification {
         /// Its method.
@@ -257,6 +306,13 @@ impl Message {
             Self::Raw(bytes) => bytes.clone(),
             Self::Response(response) => encode(&WireResponse::from(response)),
             Self::Batch(responses) => encode(&responses.iter().map(WireResponse::from).collect::<Vec<_>>()),
+            Self::Request { id, method, params } => {
+                let mut request = serde_json::json!({ "jsonrpc": "2.0", "id": id, "method": method });
+                if let Some(params) = params {
+                    request["params"] = params.clone();
+                }
+                encode(&request)
+            }
             Self::Notification { method, params } => {
                 encode(&serde_json::json!({ "jsonrpc": "2.0", "method": method, "params": params }))
             }

@@ -16,6 +16,8 @@ pub(crate) enum Departure {
     Message(Message),
     Text(String),
     Exit(i32),
+    /// Time to give up on a question.
+    Wake(u64),
 }
 
 #[derive(Debug)]
@@ -41,6 +43,12 @@ impl Outbox {
                     after,
                     request,
                 } => (after, request, Departure::Message(message)),
+                Output::Aside(message) => (Duration::ZERO, None, Departure::Message(message)),
+                Output::Wake {
+                    after,
+                    question,
+                    request,
+                } => (after, request, Departure::Wake(question)),
                 Output::Text(text) => (Duration::ZERO, None, Departure::Text(text)),
                 Output::Exit(code) => (Duration::ZERO, None, Departure::Exit(code)),
                 Output::Withdraw { request } => {
@@ -76,6 +84,29 @@ impl Outbox {
                 departure: Departure::Message(message),
             }));
         }
+    }
+
+    /// Takes out what is due; `wake` says what comes of a question to which there was no answer.
+    pub(crate) fn due(&mut self, now: Instant, mut wake: impl FnMut(u64) -> Vec<Output>) -> Vec<Departure> {
+        let mut departures = Vec::new();
+        loop {
+            let due = self.take_due(now);
+            if due.is_empty() {
+                return departures;
+            }
+            for departure in due {
+                match departure {
+                    Departure::Wake(question) => self.extend(now, wake(question)),
+                    other => departures.push(other),
+                }
+            }
+        }
+    }
+
+    /// Forgets the questions to which nobody will get an answer any more.
+    pub(crate) fn forget_questions(&mut self) {
+        self.waiting
+            .retain(|waiting| !matches!(waiting.departure, Departure::Wake(_)));
     }
 
     /// Takes out what is due, earliest first, and in the order of arrival among equals.

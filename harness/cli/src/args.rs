@@ -303,6 +303,7 @@ impl TryFrom<CheckArguments> for CheckPlan {
                 Call::None => CallPolicy::None,
             },
             allowed_tools: allowed.collect::<BTreeSet<_>>(),
+            fixtures: settings.fixtures,
             jobs: arguments.jobs,
             connector: ConnectorOptions {
                 session,

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use toml::Spanned;
+use touchstone_core::case::{FixtureCatalog, Offer};
 use touchstone_drive::credentials::{Credentials, Secret};
 use touchstone_drive::target::{Target, UrlTarget};
 
@@ -30,26 +31,7 @@ pub(crate) struct Settings {
     /// The only server that may see the tokens.
     pub server: Option<url::Url>,
     /// What stands for a kind of tool, prompt or resource.
-    #[expect(
-        dead_code,
-        reason = "the engine does not ask for fixtures by name yet; the table is checked all the same"
-    )]
-    pub fixtures: BTreeMap<String, Fixture>,
-}
-
-/// A tool, prompt or resource of the server that is of a certain kind.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Fixture {
-    /// The tool's name.
-    pub tool: Option<String>,
-    /// The prompt's name.
-    pub prompt: Option<String>,
-    /// The resource's URI.
-    pub resource: Option<String>,
-    /// Arguments to use it with.
-    #[serde(default)]
-    pub arguments: Map<String, Value>,
+    pub fixtures: FixtureCatalog,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -57,7 +39,7 @@ pub(crate) struct Fixture {
 struct File {
     tools: Tools,
     authorization: Authorization,
-    fixtures: BTreeMap<String, Spanned<Fixture>>,
+    fixtures: BTreeMap<String, Offer>,
 }
 
 /// `allow`, and a table for each tool.
@@ -193,17 +175,6 @@ impl Settings {
             let parsed = server.get_ref().parse::<url::Url>();
             parsed.map_err(|error| at(Some(span), &format!("`server` is no URL: {error}")))
         });
-        for fixture in content.fixtures.values() {
-            let named = fixture.get_ref();
-            let count = [&named.tool, &named.prompt, &named.resource]
-                .into_iter()
-                .flatten()
-                .count();
-            if count != 1 {
-                let message = "a fixture names one of `tool`, `prompt` and `resource`";
-                return Err(at(Some(fixture.span()), message));
-            }
-        }
         Ok(Self {
             allowed_tools: content.tools.allow,
             examples: content
@@ -222,11 +193,7 @@ impl Settings {
                 beyond_low_scope: authorization.beyond_low_scope,
             },
             server: server.transpose()?,
-            fixtures: content
-                .fixtures
-                .into_iter()
-                .map(|(kind, fixture)| (kind, fixture.into_inner()))
-                .collect(),
+            fixtures: content.fixtures.into_iter().collect(),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use touchstone_core::case::{LoadError, Suite};
+use touchstone_core::case::{FixtureCatalog, LoadError, Suite};
 use touchstone_core::spec::requirement::{Catalog, CatalogError};
 use touchstone_core::spec::schema::{LoadError as SchemaError, SchemaLibrary};
 
@@ -66,7 +66,10 @@ impl Bundle {
                 .map(|schema| (schema.name, schema.text)),
             &catalog,
         )?;
-        let mut suite = Suite::default();
+        let mut suite = Suite {
+            fixtures: FixtureCatalog::from_json("cases/fixtures.yaml", touchstone_cases::fixtures())?,
+            ..Suite::default()
+        };
         for file in touchstone_cases::cases() {
             suite.add_embedded(file.area, file.path, file.json)?;
         }

@@ -27,6 +27,8 @@ pub(super) const FAULTS: &[Fault] = &[
             "tools/input-additional-validated",
             "tools/hostile-arguments",
             "tools/output-schema-structured-present",
+            "client-features/elicitation-content-validated",
+            "client-features/sampling-content-validated",
         ],
         make: || Box::new(MissingIsError),
     },

@@ -20,6 +20,7 @@ mod spoil;
 mod tasks;
 mod tools;
 mod traffic;
+mod unasked;
 mod variants;
 
 use std::fmt;
@@ -194,6 +195,11 @@ pub(crate) trait Decorator: fmt::Debug + Send {
     /// Whether the process stays when a signal asks it to end.
     fn outlives_signals(&self) -> bool {
         false
+    }
+
+    /// What to take in instead of what came.
+    fn incoming(&mut self, incoming: Incoming) -> Incoming {
+        incoming
     }
 
     /// The answer to send instead.

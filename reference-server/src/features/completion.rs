@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::resources::{CONFIG, CONFIG_TEMPLATE};
+use super::suite::{PROMPTS, TEMPLATE};
 use super::{Object, object, string};
 use crate::envelope::RpcError;
 
@@ -30,14 +31,18 @@ fn candidates(reference: &Object, argument: &str) -> Result<Vec<&'static str>, R
         "ref/prompt" => match (string(reference, "name")?, argument) {
             ("code_review_prompt", "focus") => return Ok(vec!["performance", "security", "style", "tests"]),
             ("code_review_prompt", "pr_url") => return Ok(vec!["https://example.com/pull/1"]),
+            ("test_prompt_with_arguments", "arg1" | "arg2") => return Ok(vec!["paris", "party", "test"]),
+            ("test_prompt_with_embedded_resource", "resourceUri") => return Ok(vec!["test://static-text"]),
             (name, _) => (
                 name,
-                ["code_review_prompt", "greeting", "describe_logo", "summarise_readme"].contains(&name),
+                ["code_review_prompt", "greeting", "describe_logo", "summarise_readme"].contains(&name)
+                    || PROMPTS.contains(&name),
             ),
         },
         "ref/resource" => match (string(reference, "uri")?, argument) {
             (CONFIG_TEMPLATE, "key") => return Ok(CONFIG.iter().map(|(key, _)| *key).collect()),
-            (uri, _) => (uri, uri == CONFIG_TEMPLATE),
+            (TEMPLATE, "id") => return Ok(vec!["1", "123"]),
+            (uri, _) => (uri, uri == CONFIG_TEMPLATE || uri == TEMPLATE),
         },
         kind => return Err(RpcError::invalid_params(format!("Unknown reference type: {kind}"))),
     };

@@ -1,11 +1,19 @@
 //! What the server offers, once the frame of a request is sound: method and params in, result or error out.
 
+mod asking;
+mod changes;
 mod completion;
+mod content;
+mod elicitation;
+mod logging;
 mod paging;
 mod prompts;
 mod resources;
+mod roots;
+mod sampling;
 mod scratch;
 pub(crate) mod showcase;
+mod suite;
 mod tasks;
 mod tools;
 mod validation;
@@ -15,6 +23,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+pub(crate) use asking::{Ask, Continuation};
 pub(crate) use scratch::Scratch;
 pub(crate) use tasks::Tasks;
 
@@ -28,21 +37,45 @@ pub(crate) type Object = Map<String, Value>;
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) result: Value,
-    /// An error to answer with instead, once it is due.
-    pub(crate) error: Option<RpcError>,
     /// How long the result takes.
     pub(crate) after: Duration,
-    /// Progress on the way, each with its time.
+    /// Progress and logs on the way, each with its time.
     pub(crate) notifications: Vec<(Duration, Message)>,
+    /// News that belong to no request.
+    pub(crate) asides: Vec<Message>,
+    /// What the client is asked before there is a result.
+    pub(crate) ask: Option<Ask>,
+    /// An error to answer with instead, once it is due.
+    pub(crate) error: Option<RpcError>,
+}
+
+impl Answer {
+    /// An error.
+    pub(crate) fn refusal(error: RpcError) -> Self {
+        Self {
+            error: Some(error),
+            ..Self::from(Value::Null)
+        }
+    }
+
+    /// The result, or the error.
+    pub(crate) fn outcome(&self) -> Result<Value, RpcError> {
+        match &self.error {
+            Some(error) => Err(error.clone()),
+            None => Ok(self.result.clone()),
+        }
+    }
 }
 
 impl From<Value> for Answer {
     fn from(result: Value) -> Self {
         Self {
             result,
-            error: None,
             after: Duration::ZERO,
             notifications: Vec::new(),
+            asides: Vec::new(),
+            ask: None,
+            error: None,
         }
     }
 }
@@ -51,6 +84,14 @@ impl From<Value> for Answer {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) revision: Revision,
+    /// The capabilities that the client declared.
+    pub(crate) client: Value,
+    level: logging::Level,
+    changes: changes::Changes,
+    /// The client's roots, until it says that they have changed.
+    roots: Option<Value>,
+    /// How many progress tokens were put on questions.
+    tokens: u64,
     page_size: usize,
     /// What `counter` has counted.
     counter: u64,
@@ -64,6 +105,11 @@ impl Session {
     pub(crate) fn new(revision: Revision, page_size: usize, scratch: Arc<Scratch>) -> Self {
         Self {
             revision,
+            client: Value::Null,
+            level: logging::Level::default(),
+            changes: changes::Changes::default(),
+            roots: None,
+            tokens: 0,
             page_size,
             counter: 0,
             issues: 0,
@@ -85,36 +131,28 @@ impl Session {
             "tools/list" => self.list_tools(params),
             "resources/list" => self.list_resources(params),
             "resources/templates/list" => self.list_templates(params),
-            "resources/read" => resources::read(params),
-            "resources/subscribe" | "resources/unsubscribe" => resources::subscription(params),
+            "resources/read" => self.read_resource(params),
+            "resources/subscribe" => self.subscribe(params),
+            "resources/unsubscribe" => self.unsubscribe(params),
             "prompts/list" => self.list_prompts(params),
             "prompts/get" => self.get_prompt(params),
             "completion/complete" => completion::complete(params),
-            "logging/setLevel" => set_level(params),
+            "logging/setLevel" => self.set_level(params),
             _ => Err(RpcError::method_not_found(method)),
         };
         result.map(Answer::from)
     }
-}
 
-/// Accepts a level; nothing here is ever logged, so that it has no further effect (server/utilities/logging).
-fn set_level(params: &Object) -> Result<Value, RpcError> {
-    const LEVELS: [&str; 8] = [
-        "debug",
-        "info",
-        "notice",
-        "warning",
-        "error",
-        "critical",
-        "alert",
-        "emergency",
-    ];
-    match string(params, "level")? {
-        level if LEVELS.contains(&level) => Ok(json!({})),
-        level => Err(RpcError::invalid_params(format!(
-            "Unknown log level {level:?}; known are {}",
-            LEVELS.join(", ")
-        ))),
+    /// Takes in a notification of the client.
+    pub(crate) fn notified(&mut self, method: &str) {
+        if method == "notifications/roots/list_changed" {
+            self.roots = None;
+        }
+    }
+
+    /// Whether the client declared the capability, given as a path.
+    fn client_has(&self, path: &str) -> bool {
+        self.client.pointer(path).is_some_and(|value| !value.is_null())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Prompts: one with arguments, one without, and two that show more than text.
+//! Prompts: one with arguments, one without, and two that show more than text; `suite` has those for tests.
 
 use serde_json::{Value, json};
 
@@ -23,55 +23,58 @@ impl Session {
         let greeting = json!({ "name": "greeting", "description": "Says hello." });
         let picture = json!({ "name": "describe_logo", "description": "Asks what the logo shows." });
         let document = json!({ "name": "summarise_readme", "description": "Asks for a summary of the read-me." });
-        let items = vec![
+        let mut items = vec![
             self.titled(review, "Code review"),
             showcase::adorned(self.revision, self.titled(greeting, "Greeting")),
             self.titled(picture, "Describe the logo"),
             self.titled(document, "Summarise the read-me"),
         ];
+        items.extend(self.suite_prompts());
         paging::page("prompts", items, self.page_size, params)
     }
-}
 
-impl Session {
     pub(super) fn get_prompt(&self, params: &Object) -> Result<Value, RpcError> {
+        let name = string(params, "name")?;
+        let none = Object::new();
+        let arguments = object(params, "arguments")?.unwrap_or(&none);
+        if let Some((name, _)) = arguments.iter().find(|(_, value)| !value.is_string()) {
+            return Err(RpcError::invalid_params(format!(
+                "Invalid params: argument {name:?} must be a string"
+            )));
+        }
+        if let Some(shown) = self.shown(name) {
+            return Ok(shown);
+        }
+        self.suite_prompt(name, arguments)
+            .unwrap_or_else(|| get(name, arguments))
+    }
+
+    /// A prompt that shows more than text.
+    fn shown(&self, name: &str) -> Option<Value> {
         let revision = self.revision;
-        let (description, blocks) = match params.get("name").and_then(Value::as_str) {
-            Some("describe_logo") => {
+        let (description, blocks): (_, Vec<Value>) = match name {
+            "describe_logo" => {
                 let blocks = [Some(showcase::image_block()), showcase::audio_block(revision)];
                 ("A question about a picture", blocks.into_iter().flatten().collect())
             }
-            Some("summarise_readme") => {
-                let contents = resources::contents("docs://readme").unwrap_or_default();
+            "summarise_readme" => {
+                let contents = resources::contents(self, "docs://readme").unwrap_or_default();
                 let caption = showcase::text_block(revision, "Please summarise this.");
-                (
-                    "A question about a document",
-                    vec![showcase::embedded_block(revision, contents), caption],
-                )
+                let blocks = vec![showcase::embedded_block(revision, contents), caption];
+                ("A question about a document", blocks)
             }
-            _ => return get(params),
+            _ => return None,
         };
         let messages: Vec<Value> = blocks
             .into_iter()
-            .map(|block: Value| json!({ "role": "user", "content": block }))
+            .map(|block| json!({ "role": "user", "content": block }))
             .collect();
-        Ok(json!({ "description": description, "messages": messages }))
+        Some(json!({ "description": description, "messages": messages }))
     }
 }
 
-fn get(params: &Object) -> Result<Value, RpcError> {
-    let name = string(params, "name")?;
-    let arguments = object(params, "arguments")?;
-    let argument = |name: &str| {
-        arguments
-            .and_then(|arguments| arguments.get(name))
-            .and_then(Value::as_str)
-    };
-    if let Some((name, _)) = arguments.and_then(|all| all.iter().find(|(_, value)| !value.is_string())) {
-        return Err(RpcError::invalid_params(format!(
-            "Invalid params: argument {name:?} must be a string"
-        )));
-    }
+fn get(name: &str, arguments: &Object) -> Result<Value, RpcError> {
+    let argument = |name: &str| arguments.get(name).and_then(Value::as_str);
     let (description, text) = match name {
         "code_review_prompt" => {
             let pull_request = argument("pr_url")

@@ -1,4 +1,4 @@
-//! Fixed resources, texts and a picture, and a template.
+//! Fixed resources, texts and a picture, and a template; `suite` has those for tests.
 
 use serde_json::{Value, json};
 
@@ -72,7 +72,15 @@ impl Session {
                 );
                 showcase::adorned(self.revision, item)
             });
-        paging::page("resources", items.collect(), self.page_size, params)
+        let items = items.chain(self.suite_resources()).collect();
+        paging::page("resources", items, self.page_size, params)
+    }
+
+    pub(super) fn read_resource(&self, params: &Object) -> Result<Value, RpcError> {
+        let uri = string(params, "uri")?;
+        contents(self, uri)
+            .map(|contents| json!({ "contents": [contents] }))
+            .ok_or_else(|| RpcError::resource_not_found(uri))
     }
 
     pub(super) fn list_templates(&self, params: &Object) -> Result<Value, RpcError> {
@@ -84,7 +92,7 @@ impl Session {
             "annotations": showcase::annotations(self.revision),
         });
         let template = showcase::adorned(self.revision, self.titled(template, "Configuration"));
-        let items = vec![template];
+        let items = vec![template, self.suite_template()];
         paging::page("resourceTemplates", items, self.page_size, params)
     }
 
@@ -97,27 +105,13 @@ impl Session {
     }
 }
 
-pub(super) fn read(params: &Object) -> Result<Value, RpcError> {
-    let uri = string(params, "uri")?;
-    contents(uri)
-        .map(|contents| json!({ "contents": [contents] }))
-        .ok_or_else(|| RpcError::resource_not_found(uri))
-}
-
-/// Subscribing and unsubscribing succeed for what exists. Nothing here ever changes, so no update follows.
-pub(super) fn subscription(params: &Object) -> Result<Value, RpcError> {
-    let uri = string(params, "uri")?;
-    contents(uri)
-        .map(|_| json!({}))
-        .ok_or_else(|| RpcError::resource_not_found(uri))
-}
-
-pub(super) fn contents(uri: &str) -> Option<Value> {
+pub(super) fn contents(session: &Session, uri: &str) -> Option<Value> {
     match uri {
         GUIDE_URI => Some(json!({ "uri": uri, "mimeType": "text/plain", "text": GUIDE })),
         "docs://notes" => Some(json!({ "uri": uri, "mimeType": "text/plain", "text": NOTES })),
         "docs://readme" => Some(json!({ "uri": uri, "mimeType": "text/markdown", "text": README })),
         LOGO_URI => Some(json!({ "uri": uri, "mimeType": "image/png", "blob": showcase::logo() })),
+        _ if uri.starts_with("test://") => session.suite_contents(uri),
         _ => {
             let key = uri.strip_prefix("config://app/")?;
             let (_, value) = CONFIG.iter().find(|(known, _)| *known == key)?;

@@ -117,11 +117,11 @@ async fn converse(
             () = sleep_until(outbox.next_due()) => {}
             () = events.closed() => return,
         }
-        for departure in outbox.take_due(Instant::now()) {
+        for departure in outbox.due(Instant::now(), |question| conversation.wake(question)) {
             let sent = match departure {
                 Departure::Message(message) => events.send(http_server::event("message", &message.to_bytes())).is_ok(),
                 Departure::Exit(code) => exits.send(code).is_ok(),
-                Departure::Text(_) => true,
+                Departure::Text(_) | Departure::Wake(_) => true,
             };
             if !sent {
                 return;

@@ -21,7 +21,8 @@ pub(crate) async fn serve(
     let mut ended = false;
     outbox.extend(Instant::now(), conversation.start());
     loop {
-        match send(&mut output, outbox.take_due(Instant::now())).await {
+        let due = outbox.due(Instant::now(), |question| conversation.wake(question));
+        match send(&mut output, due).await {
             // Nobody listens any more, which is another way to end a session.
             Err(ServeError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             sent => sent?,
@@ -40,6 +41,10 @@ pub(crate) async fn serve(
                     outbox.extend(Instant::now(), conversation.receive(&line));
                 }
                 line.clear();
+                if ended {
+                    // No answer can come any more.
+                    outbox.forget_questions();
+                }
             }
             () = sleep_until(outbox.next_due()) => {}
         }
@@ -58,6 +63,7 @@ async fn send(output: &mut (impl AsyncWrite + Unpin), departures: Vec<Departure>
             Departure::Message(message) => message.to_bytes(),
             Departure::Text(text) => text.into_bytes(),
             Departure::Exit(code) => return Err(ServeError::Exited { code }),
+            Departure::Wake(_) => continue,
         };
         bytes.push(b'\n');
         output.write_all(&bytes).await?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming as IncomingBody;
+use serde_json::Value;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 
@@ -28,6 +29,9 @@ const SESSION_HEADER: &str = "mcp-session-id";
 const LAST_EVENT_ID: &str = "last-event-id";
 const REVISION_HEADER: &str = "mcp-protocol-version";
 
+/// How many messages that belong to no request are kept until somebody listens.
+const KEPT_NEWS: usize = 64;
+
 /// How many cancellations a slow stream may lag behind before it misses one.
 const CANCELLATIONS: usize = 64;
 
@@ -43,6 +47,16 @@ struct HttpSession {
     /// What takes back or replaces answers, for the streams that still work on them.
     cancelled: broadcast::Sender<Output>,
     log: Mutex<EventLog>,
+    /// The ways to the streams whose requests wait for an answer of the client, by the request's id.
+    asking: Mutex<HashMap<String, mpsc::UnboundedSender<Output>>>,
+    news: Mutex<News>,
+}
+
+/// What belongs to no request: sent on the stream that was opened by the last GET, kept while there is none.
+#[derive(Default)]
+struct News {
+    stream: Option<u64>,
+    kept: Vec<Message>,
 }
 
 impl HttpSession {
@@ -52,6 +66,39 @@ impl HttpSession {
             conversation: Mutex::new(conversation),
             cancelled,
             log: Mutex::default(),
+            asking: Mutex::default(),
+            news: Mutex::default(),
+        }
+    }
+
+    /// Opens the stream for what belongs to no request.
+    fn listen(&self) -> mpsc::UnboundedReceiver<Bytes> {
+        let (number, events) = self.open_stream();
+        let mut news = lock(&self.news);
+        news.stream = Some(number);
+        for message in std::mem::take(&mut news.kept) {
+            lock(&self.log).send(number, &message.to_bytes());
+        }
+        events
+    }
+
+    fn announce(&self, message: Message) {
+        let mut news = lock(&self.news);
+        match news.stream {
+            Some(number) => lock(&self.log).send(number, &message.to_bytes()),
+            None if news.kept.len() < KEPT_NEWS => news.kept.push(message),
+            None => {}
+        }
+    }
+
+    /// Takes an output to the stream of its request, if that waits for an answer of the client; gives it back if not.
+    fn route(&self, output: Output) -> Option<Output> {
+        let Output::Message { request: Some(id), .. } = &output else {
+            return Some(output);
+        };
+        match lock(&self.asking).get(&id.to_string()) {
+            Some(stream) => stream.send(output).err().map(|refused| refused.0),
+            None => Some(output),
         }
     }
 
@@ -62,20 +109,41 @@ impl HttpSession {
 
     /// Sends the outputs on the stream when they are due, and ends it when none is left. A reader that goes away does
     /// not cancel the request: it may come back.
+    ///
+    /// While the request waits for an answer of the client the stream stays open; the outputs that follow come through `asking`.
     async fn send(self: Arc<Self>, stream: u64, outputs: Vec<Output>, mut cancelled: broadcast::Receiver<Output>) {
+        let asks = asks(&outputs);
+        let (sender, mut routed) = mpsc::unbounded_channel();
+        if let Some(id) = &asks {
+            lock(&self.asking).insert(id.to_string(), sender);
+        }
+        let mut open = asks.is_some();
         let mut outbox = Outbox::default();
         outbox.extend(Instant::now(), outputs);
         loop {
-            for departure in outbox.take_due(Instant::now()) {
+            for departure in outbox.due(Instant::now(), |question| lock(&self.conversation).wake(question)) {
                 if let Departure::Message(message) = departure {
                     lock(&self.log).send(stream, &message.to_bytes());
+                    open &= !matches!(message, Message::Response(_) | Message::Batch(_));
                 }
             }
-            let Some(due) = outbox.next_due() else { break };
-            tokio::select! {
-                Ok(output) = cancelled.recv() => outbox.extend(Instant::now(), vec![output]),
-                () = sleep_until(Some(due)) => {}
+            if !open {
+                outbox.forget_questions();
+                if outbox.next_due().is_none() {
+                    break;
+                }
             }
+            tokio::select! {
+                Ok(output) = cancelled.recv() => {
+                    open &= !matches!(&output, Output::Withdraw { request } if asks.as_ref() == Some(request));
+                    outbox.extend(Instant::now(), vec![output]);
+                }
+                Some(output) = routed.recv(), if open => outbox.extend(Instant::now(), vec![output]),
+                () = sleep_until(outbox.next_due()) => {}
+            }
+        }
+        if let Some(id) = &asks {
+            lock(&self.asking).remove(&id.to_string());
         }
         lock(&self.log).end(stream);
     }
@@ -156,9 +224,7 @@ impl Endpoint {
         let session = self.session(headers)?;
         let last_event_id = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
         let resumed = last_event_id.and_then(|id| lock(&session.log).resume(id));
-        Ok(http_server::event_stream(
-            resumed.unwrap_or_else(|| session.open_stream().1),
-        ))
+        Ok(http_server::event_stream(resumed.unwrap_or_else(|| session.listen())))
     }
 
     fn delete(&self, headers: &HeaderMap) -> Result<Reply, Refusal> {
@@ -198,6 +264,11 @@ impl Endpoint {
         // Subscribed before the request is taken in, so that no cancellation of it can be missed.
         let cancelled = session.cancelled.subscribe();
         let mut outputs = Vec::new();
+        let is_answer = match envelope::read(body) {
+            Frame::One(incoming) => matches!(incoming, Incoming::Response { .. }),
+            Frame::Array(entries) => entries.iter().any(|entry| matches!(entry, Incoming::Response { .. })),
+            Frame::Unparseable(_) => false,
+        };
         let received = {
             let mut conversation = lock(&session.conversation);
             conversation.advance(super::since_1970());
@@ -214,6 +285,8 @@ impl Endpoint {
                     let _ = self.exits.send(code);
                     return Err(refusal(StatusCode::INTERNAL_SERVER_ERROR, "the server is ending"));
                 }
+                Output::Aside(message) => session.announce(message),
+                output if is_answer => outputs.extend(session.route(output)),
                 output => outputs.push(output),
             }
         }
@@ -225,7 +298,7 @@ impl Endpoint {
                     after: Duration::ZERO,
                     ..
                 },
-            ] => http_server::json(status(message), message.to_bytes()),
+            ] if !matches!(message, Message::Request { .. }) => http_server::json(status(message), message.to_bytes()),
             _ => {
                 let (number, events) = session.open_stream();
                 tokio::spawn(Arc::clone(session).send(number, outputs, cancelled));
@@ -233,6 +306,18 @@ impl Endpoint {
             }
         })
     }
+}
+
+/// The request that waits for an answer of the client when these outputs are all that came of it.
+fn asks(outputs: &[Output]) -> Option<Value> {
+    outputs.iter().find_map(|output| match output {
+        Output::Message {
+            message: Message::Request { .. },
+            request,
+            ..
+        } => request.clone(),
+        _ => None,
+    })
 }
 
 /// Input the server cannot accept is an HTTP error (Sending Messages to the Server, point 4).

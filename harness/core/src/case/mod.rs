@@ -1,9 +1,10 @@
 //! Cases: named stimulus plus expectations, written in YAML, tied to requirements.
 //!
 //! [`model`] is what a case says, [`step`] what one of its steps does, [`expectation`] what an answer must be like, [`interpolation`] how `${...}`
-//! is replaced, and [`suite`] loads files and checks them against the catalog. `cases/language/manual.yaml` is the manual, and itself a case file.
+//! is replaced, [`fixture`] which tools are known by their names, and [`suite`] loads files and checks them against the catalog. `cases/language/manual.yaml` is the manual, and itself a case file.
 
 pub mod expectation;
+pub mod fixture;
 pub mod interpolation;
 pub mod model;
 pub mod need;
@@ -11,6 +12,7 @@ pub mod step;
 pub mod suite;
 
 pub use expectation::{Expectation, Judgement, Match};
+pub use fixture::{FixtureCatalog, Offer, Offered};
 pub use model::{Case, ClientProfile, Handshake, Input, Isolation, RevisionRange};
 pub use need::Need;
 pub use step::{Action, Arguments, Credential, Generate, Source, Step};

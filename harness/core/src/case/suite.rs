@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::fixture::FixtureCatalog;
 use super::model::Case;
 use super::need::Need;
 use super::step::Action;
@@ -24,6 +25,8 @@ pub struct CaseFile {
 /// All cases of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Suite {
+    /// The fixtures that are known by their names.
+    pub fixtures: FixtureCatalog,
     /// The files, in the order in which they were added.
     pub files: Vec<CaseFile>,
 }

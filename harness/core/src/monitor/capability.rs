@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Direction};
+use super::conversation::{Conversation, Direction, Exchange, Message};
 use super::{BreachAt, Context, Monitor, Observer};
 use crate::case::expectation::lookup;
 use crate::jsonrpc::Shape;
@@ -24,6 +24,9 @@ pub(super) const MONITOR: Monitor = Monitor {
         "resources/list-changed-undeclared",
         "prompts/list-changed-undeclared",
         "resources/updated-needs-capability",
+        "client-features/roots-needs-capability",
+        "client-features/sampling-needs-capability",
+        "client-features/elicitation-needs-capability",
     ],
     judge: observe,
 };
@@ -82,16 +85,24 @@ const NOTIFICATIONS: [(&str, &str, &str); 5] = [
     ),
 ];
 
-/// Requests of the server and the client capability that each needs.
-const CLIENT: [(&str, &str); 3] = [
-    ("roots/list", "roots"),
-    ("sampling/createMessage", "sampling"),
-    ("elicitation/create", "elicitation"),
+/// Requests of the server, the client capability that each needs, and the requirement that says so.
+const CLIENT: [(&str, &str, &str); 3] = [
+    ("roots/list", "roots", "client-features/roots-needs-capability"),
+    (
+        "sampling/createMessage",
+        "sampling",
+        "client-features/sampling-needs-capability",
+    ),
+    (
+        "elicitation/create",
+        "elicitation",
+        "client-features/elicitation-needs-capability",
+    ),
 ];
 
 /// Whether the method asks a client for something that it has to declare.
 pub(super) fn asks_for_capability(method: &str) -> bool {
-    CLIENT.iter().any(|(name, _)| *name == method)
+    CLIENT.iter().any(|(name, ..)| *name == method)
 }
 
 fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
@@ -154,6 +165,7 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             observer.kept(requirement, declared_at);
         }
     }
+    unused(observer, initialize, &exchanges, &messages);
     for message in messages
         .iter()
         .filter(|message| message.direction == Direction::FromServer && message.event > declared_at)
@@ -171,24 +183,46 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
                 }
             }
             Shape::Request { method, .. } => {
-                let Some((_, capability)) = CLIENT.iter().find(|(name, _)| name == method) else {
+                let Some((_, capability, requirement)) = CLIENT.iter().find(|(name, ..)| name == method) else {
                     continue;
                 };
                 let offered = initialize
                     .pointer(&format!("/params/capabilities/{capability}"))
                     .is_some();
                 if offered {
+                    observer.kept(requirement, message.event);
                     observer.kept("base-protocol/undeclared-client-capability-unused", message.event);
                 } else {
                     let text = format!("the server sent {method} although the client does not declare `{capability}`");
-                    observer.broken(BreachAt::new(
-                        "base-protocol/undeclared-client-capability-unused",
-                        message.event,
-                        text,
-                    ));
+                    // The general rule, base-protocol/undeclared-client-capability-unused, steps aside.
+                    observer.broken(BreachAt::new(requirement, message.event, text));
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// What the client did not declare, and what nobody asked it for while a tool ran.
+fn unused(observer: &mut Observer<'_>, initialize: &Value, exchanges: &[Exchange<'_>], messages: &[Message<'_>]) {
+    let called = exchanges
+        .iter()
+        .find(|exchange| exchange.method == "tools/call" && !exchange.answers.is_empty());
+    let Some(called) = called else { return };
+    for (wanted, capability, requirement) in CLIENT {
+        let offered = initialize
+            .pointer(&format!("/params/capabilities/{capability}"))
+            .is_some();
+        let asked = messages.iter().any(|message| {
+            message.direction == Direction::FromServer
+                && matches!(message.shape, Shape::Request { method, .. } if method == wanted)
+        });
+        if !offered && !asked {
+            observer.kept(requirement, called.request.event);
+            observer.kept(
+                "base-protocol/undeclared-client-capability-unused",
+                called.request.event,
+            );
         }
     }
 }

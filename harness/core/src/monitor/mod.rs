@@ -8,23 +8,31 @@
 //! A monitor is a pure function. It speaks only of what it saw: a requirement is kept when something was there to judge.
 
 mod authorization;
+mod cancellation;
 mod capability;
 mod completion;
 mod content;
 mod conversation;
+mod declared;
+mod elicitation;
 mod envelope;
 mod icon;
 mod lifecycle;
 mod listing;
+mod logging;
 mod meta;
 mod outgoing;
 mod pairing;
 mod ping;
+mod progress;
 mod resource;
+mod roots;
+mod sampling;
 mod schema;
 mod security;
 mod shutdown;
 mod stdout;
+mod subscription;
 mod task;
 mod tool;
 mod tool_form;
@@ -79,8 +87,15 @@ pub fn all() -> &'static [Monitor] {
         completion::MONITOR,
         meta::MONITOR,
         security::MONITOR,
-        ping::MONITOR,
         task::MONITOR,
+        progress::MONITOR,
+        cancellation::MONITOR,
+        logging::MONITOR,
+        ping::MONITOR,
+        subscription::MONITOR,
+        sampling::MONITOR,
+        elicitation::MONITOR,
+        roots::MONITOR,
         shutdown::MONITOR,
         authorization::MONITOR,
     ];

@@ -1,45 +1,80 @@
-//! Pings of the server: now and then, not all the time.
+//! Pings in both directions: answered while something else takes its time, and not sent too often.
 
-use super::conversation::{Conversation, Direction};
+use super::conversation::Conversation;
+use super::declared::{asked, at, busiest_second};
 use super::{BreachAt, Context, Monitor, Observer};
-use crate::jsonrpc::Shape;
+use crate::spec::requirement::Severity;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "ping",
-    summary: "a server that pings does not ping all the time",
-    requirements: &["ping/server-ping-not-excessive", "ping/server-ping-periodic"],
+    summary: "a ping is answered while another request takes its time; the server does not ping too often",
+    requirements: &[
+        "ping/during-long-request",
+        "ping/server-ping-not-excessive",
+        "ping/server-ping-periodic",
+    ],
     judge: observe,
 };
 
-/// As many pings within [`SHORT_US`] are more than one a second, even where a few come in a row at the start.
-const MANY: usize = 5;
-const SHORT_US: u64 = 3_000_000;
+/// How long, in microseconds, a request must go on after a ping to count as a long one.
+const LONG_US: u64 = 200_000;
 
 fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &mut Observer<'_>) {
-    let pings: Vec<usize> = conversation
-        .messages()
-        .iter()
-        .filter(|message| message.direction == Direction::FromServer)
-        .filter(|message| matches!(message.shape, Shape::Request { method, .. } if method == "ping"))
-        .map(|message| message.event)
-        .collect();
-    let at = |event: usize| conversation.trace().events[event].at_us;
-    let storm = pings
-        .windows(MANY)
-        .find(|pings| at(pings[MANY - 1]).saturating_sub(at(pings[0])) < SHORT_US);
-    match (storm, pings.as_slice()) {
-        (_, []) => {}
-        (Some(storm), _) => {
-            let within = at(storm[MANY - 1]).saturating_sub(at(storm[0])) / 1000;
-            let message = format!("the server sent {MANY} pings within {within} ms");
-            observer
-                .broken(BreachAt::new("ping/server-ping-not-excessive", storm[MANY - 1], message).also(&storm[..1]));
-        }
-        (None, [first, rest @ ..]) => {
-            observer.kept("ping/server-ping-not-excessive", *first);
-            if !rest.is_empty() {
-                observer.kept("ping/server-ping-periodic", *first);
+    let messages = conversation.messages();
+    let (exchanges, _) = conversation.exchanges(&messages);
+    let pings = exchanges.iter().filter(|exchange| exchange.method == "ping");
+    for ping in pings {
+        let Some(pong) = ping.answers.first().map(|answer| answer.message.event) else {
+            continue;
+        };
+        let (sent, answered) = (ping.request.event, at(conversation, pong));
+        for long in exchanges
+            .iter()
+            .filter(|exchange| exchange.method == "tools/call" && exchange.request.event < sent)
+        {
+            let Some(done) = long
+                .answers
+                .first()
+                .map(|answer| answer.message.event)
+                .filter(|done| *done > sent)
+            else {
+                continue;
+            };
+            if at(conversation, done).saturating_sub(at(conversation, sent)) < LONG_US {
+                continue;
+            }
+            if answered < at(conversation, done) {
+                observer.kept("ping/during-long-request", pong);
+            } else {
+                let text = "a ping was answered only when another request was done";
+                // That follows from "promptly", and is said nowhere.
+                let breach = BreachAt::new("ping/during-long-request", pong, text).at_most(Severity::Warn);
+                observer.broken(breach.also(&[sent, long.request.event, done]));
             }
         }
+    }
+    let server_pings: Vec<usize> = asked(&messages)
+        .iter()
+        .filter(|asked| asked.method == "ping")
+        .map(|asked| asked.message.event)
+        .collect();
+    let Some(first) = server_pings.first() else { return };
+    observer.kept("ping/server-ping-periodic", *first);
+    // One that belongs to a request of ours, such as a tool that pings, is no sign of life that nobody asked for.
+    let idle = |event: usize| {
+        !exchanges.iter().any(|exchange| {
+            let done = exchange.answers.first().map(|answer| answer.message.event);
+            exchange.request.event < event && done.is_none_or(|done| done > event)
+        })
+    };
+    let unasked: Vec<usize> = server_pings.iter().copied().filter(|event| idle(*event)).collect();
+    let moments: Vec<u64> = unasked.iter().map(|event| at(conversation, *event)).collect();
+    let (most, start) = busiest_second(&moments);
+    // Two may lie in a second when one comes every second.
+    if most > 2 {
+        let text = format!("the server sent {most} pings within a second to a client that was doing nothing");
+        observer.broken(BreachAt::new("ping/server-ping-not-excessive", unasked[start], text));
+    } else {
+        observer.kept("ping/server-ping-not-excessive", *first);
     }
 }

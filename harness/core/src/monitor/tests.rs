@@ -312,7 +312,7 @@ fn every_mistake_breaks_its_own_rule_and_no_other() {
             )]),
         ),
         (
-            "base-protocol/undeclared-client-capability-unused",
+            "client-features/roots-needs-capability",
             welcomed(vec![In(r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#)]),
         ),
         (
@@ -415,7 +415,7 @@ fn every_mistake_breaks_its_own_rule_and_no_other() {
 
 #[test]
 fn answers_out_of_order_and_news_in_between_confuse_nothing() {
-    let second = r#"{"jsonrpc":"2.0","id":"two","method":"ping"}"#;
+    let second = r#"{"jsonrpc":"2.0","id":"two","method":"ping","params":{"_meta":{"progressToken":1}}}"#;
     let lines = [
         Out(PING),
         Out(second),
@@ -479,3 +479,4 @@ fn methods_of_nobody_and_of_other_revisions_are_told_apart() {
         BTreeSet::from(["base-protocol/undeclared-client-capability-unused".to_owned()])
     );
 }
+mod unasked;

@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use touchstone_core::case::Suite;
+use touchstone_core::case::{FixtureCatalog, Suite};
 use touchstone_core::monitor::{self, Context, Conversation};
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::requirement::Catalog;
@@ -18,6 +18,7 @@ use touchstone_core::verdict::{
     self, CaseResult, Circumstances, Observation, Outcome, RevisionRun, ToolCoverage, Verdict,
 };
 
+use super::fixture::Fixtures;
 use super::inventory::{CallPolicy, Inventory};
 use super::lane::{Finished, Lane, Shared, run_alone};
 use super::locked::{Access, Locked};
@@ -51,6 +52,8 @@ pub struct EngineOptions {
     pub call: CallPolicy,
     /// Tools that may be called whatever their annotations say.
     pub allowed_tools: BTreeSet<String>,
+    /// The user's own fixtures, which come before those that are known by their names.
+    pub fixtures: FixtureCatalog,
     /// Cases that run at the same time; 0 for as many as there are processors.
     pub jobs: usize,
     /// How connections are made.
@@ -361,6 +364,8 @@ impl Engine<'_> {
             server,
             inventory,
         } = stage;
+        let known = [&self.options.fixtures, &self.suite.fixtures];
+        let fixtures = Fixtures::find(&known, revision, &inventory);
         let surroundings = Surroundings {
             transport: connector.transport(),
             capabilities: &capabilities,
@@ -369,6 +374,7 @@ impl Engine<'_> {
             named_host: matches!(connector.target(), Target::Url(url) if url.url.domain().is_some()),
             protection: &access.protection,
             credentials: &access.credentials,
+            fixtures: &fixtures,
         };
         let plan = Plan::make(self.suite, self.catalog, revision, &self.options.filter, &surroundings);
         on_event(RunEvent::Revision {
@@ -384,6 +390,7 @@ impl Engine<'_> {
             surroundings: &surroundings,
             credentials: &access.credentials,
             examples: &self.options.examples,
+            fixtures: fixtures.bindings(),
         };
         let (alone, together): (Vec<Planned<'_>>, Vec<Planned<'_>>) =
             plan.run.iter().partition(|planned| planned.case.wants_own_session());

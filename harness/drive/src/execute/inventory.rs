@@ -157,6 +157,12 @@ impl Inventory {
         (what == "task-tool").then(|| !task_tools().is_empty())
     }
 
+    /// Whether tools that are offered for tests, known by their names, may be called.
+    #[must_use]
+    pub fn may_call_fixtures(&self) -> bool {
+        self.policy != CallPolicy::None
+    }
+
     /// The entries that a `for-each` goes through.
     #[must_use]
     pub fn source(&self, source: Source) -> Vec<Value> {

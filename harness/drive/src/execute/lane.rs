@@ -29,6 +29,8 @@ pub(super) struct Shared<'a> {
     pub credentials: &'a Credentials,
     /// Arguments for valid calls, by tool.
     pub examples: &'a BTreeMap<String, Value>,
+    /// The fixtures that were found, by kind, as cases see them.
+    pub fixtures: Value,
 }
 
 /// A case that was run.
@@ -165,7 +167,8 @@ async fn run_case<'a>(shared: &Shared<'_>, planned: Planned<'a>, session: &mut S
     let trace = session.tap().read(|trace| trace.name.clone());
     session.forget();
     session.begin_case(&id, illegal);
-    let bindings = bindings(shared, session);
+    let mut bindings = bindings(shared, session);
+    bindings.insert("fixture".to_owned(), shared.fixtures.clone());
     let runner = Runner {
         session: &mut *session,
         connector: shared.connector,

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod engine;
+mod fixture;
 mod inventory;
 mod lane;
 mod locked;

@@ -5,6 +5,7 @@ use touchstone_core::revision::Revision;
 use touchstone_core::spec::requirement::Catalog;
 use touchstone_core::trace::TransportKind;
 
+use super::fixture::Fixtures;
 use super::inventory::Inventory;
 use super::protection::Protection;
 use crate::credentials::Credentials;
@@ -77,6 +78,8 @@ pub(super) struct Surroundings<'a> {
     pub protection: &'a Protection,
     /// What the tester gave.
     pub credentials: &'a Credentials,
+    /// What serves as a fixture.
+    pub fixtures: &'a Fixtures,
 }
 
 impl<'a> Plan<'a> {
@@ -120,7 +123,7 @@ pub(super) fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<Stri
             _ => None,
         },
         Need::Fixture(what) if surroundings.inventory.fixture(what) == Some(true) => None,
-        Need::Fixture(what) => Some(format!("needs a {}", what.replace('-', " "))),
+        Need::Fixture(what) => surroundings.fixtures.missing(what),
         Need::Capability(path) if surroundings.inventory.is_hollow(path.split('.').next().unwrap_or(path)) => Some(
             format!("blocked: `{path}` is declared, but its list is an unknown method"),
         ),

@@ -181,6 +181,9 @@ impl Runner<'_> {
                     Some(arrival) => {
                         let mut value = json!({ "outcome": "arrived", "method": method });
                         value["params"] = arrival.value.get("params").cloned().unwrap_or(Value::Null);
+                        if let Some(id) = arrival.value.get("id") {
+                            value["id"] = id.clone();
+                        }
                         Seen {
                             value,
                             events: vec![arrival.event],

@@ -376,7 +376,16 @@ impl Session {
         if exchange.is_none() {
             while self.closed.is_none() && self.pump(deadline).await {}
         }
-        (std::mem::take(&mut self.answers), probe)
+        // Answers to requests that were started before are still waited for.
+        let outstanding = &self.outstanding;
+        let (kept, strays) = std::mem::take(&mut self.answers).into_iter().partition(|arrival| {
+            arrival
+                .id
+                .as_ref()
+                .is_some_and(|id| outstanding.iter().any(|other| other.same_value(id)))
+        });
+        self.answers = kept;
+        (strays, probe)
     }
 
     /// Waits for a notification or request with this method.

@@ -120,6 +120,7 @@ impl Tasks {
             error,
             after,
             notifications,
+            ..Answer::from(Value::Null)
         })
     }
 

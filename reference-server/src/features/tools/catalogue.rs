@@ -9,14 +9,14 @@ use super::actions;
 /// Runs a tool on arguments that its schema allows; the value is the progress token, if the client gave one.
 type Run = fn(&mut Session, &Object, Option<&Value>) -> Result<Answer, String>;
 
-pub(super) struct Tool {
-    pub(super) name: &'static str,
-    pub(super) title: &'static str,
-    pub(super) description: &'static str,
-    pub(super) read_only: bool,
-    pub(super) input: fn() -> Value,
-    pub(super) output: Option<fn() -> Value>,
-    pub(super) run: Run,
+pub(in crate::features) struct Tool {
+    pub(in crate::features) name: &'static str,
+    pub(in crate::features) title: &'static str,
+    pub(in crate::features) description: &'static str,
+    pub(in crate::features) read_only: bool,
+    pub(in crate::features) input: fn() -> Value,
+    pub(in crate::features) output: Option<fn() -> Value>,
+    pub(in crate::features) run: Run,
 }
 
 pub(super) const TOOLS: [Tool; 9] = [
@@ -148,8 +148,13 @@ pub(super) const TOOLS: [Tool; 9] = [
     },
 ];
 
+/// The schema of a tool that takes nothing.
+pub(in crate::features) fn no_arguments() -> Value {
+    arguments(json!({}), &[])
+}
+
 /// A closed object schema.
-pub(super) fn arguments(properties: Value, required: &[&str]) -> Value {
+pub(in crate::features) fn arguments(properties: Value, required: &[&str]) -> Value {
     let mut schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
     if !required.is_empty() {
         schema["required"] = json!(required);

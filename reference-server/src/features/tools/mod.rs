@@ -11,10 +11,12 @@ mod show;
 
 use serde_json::{Value, json};
 
-use self::catalogue::{TOOLS, Tool};
+use self::catalogue::TOOLS;
+pub(super) use self::catalogue::{Tool, arguments, no_arguments};
 use self::jobs::JOBS;
 use super::validation::check;
-use super::{Answer, Object, Session, object, paging, string, tasks};
+use super::{Answer, Object, Session, object, paging, string};
+use super::{asking, changes, content, elicitation, logging, roots, sampling, tasks};
 use crate::envelope::RpcError;
 use crate::revision::Revision;
 
@@ -22,6 +24,29 @@ impl Session {
     pub(super) fn list_tools(&self, params: &Object) -> Result<Value, RpcError> {
         let items = self.tools().map(|tool| self.describe(tool)).collect();
         paging::page("tools", items, self.page_size, params)
+    }
+
+    /// The tools of the revision.
+    fn tools(&self) -> impl Iterator<Item = &'static Tool> + use<> {
+        let tables: [(bool, &'static [Tool]); 15] = [
+            (true, &TOOLS),
+            (true, std::slice::from_ref(&show::TOOL)),
+            (self.revision.has_tasks(), &JOBS),
+            (true, content::TOOLS),
+            (self.revision >= Revision::V2025_03_26, content::TOOLS_2025_03_26),
+            (self.revision >= Revision::V2025_11_25, content::TOOLS_2025_11_25),
+            (true, logging::TOOLS),
+            (true, asking::TOOLS),
+            (true, roots::TOOLS),
+            (true, sampling::TOOLS),
+            (self.revision >= Revision::V2025_11_25, sampling::TOOLS_2025_11_25),
+            (self.revision >= Revision::V2025_06_18, elicitation::TOOLS_2025_06_18),
+            (self.revision >= Revision::V2025_11_25, elicitation::TOOLS_2025_11_25),
+            (true, changes::TOOLS),
+            (self.changes.extra, changes::EXTRA_TOOLS),
+        ];
+        let known = tables.into_iter().filter(|(known, _)| *known);
+        known.flat_map(|(_, table)| table)
     }
 
     fn describe(&self, tool: &Tool) -> Value {
@@ -42,12 +67,6 @@ impl Session {
             item["execution"] = json!({ "taskSupport": support });
         }
         self.titled(item, tool.title)
-    }
-
-    /// The tools of the revision.
-    fn tools(&self) -> impl Iterator<Item = &'static Tool> + use<> {
-        let jobs: &[Tool] = if self.revision.has_tasks() { &JOBS } else { &[] };
-        TOOLS.iter().chain([&show::TOOL]).chain(jobs)
     }
 
     /// Structured results came with 2025-06-18.
@@ -85,11 +104,11 @@ impl Session {
 }
 
 /// A result that is one text.
-fn text(text: &str) -> Answer {
+pub(super) fn text(text: &str) -> Answer {
     Answer::from(json!({ "content": [{ "type": "text", "text": text }], "isError": false }))
 }
 
 /// A failure the model can read.
-fn failed(message: &str) -> Answer {
+pub(super) fn failed(message: &str) -> Answer {
     Answer::from(json!({ "content": [{ "type": "text", "text": message }], "isError": true }))
 }

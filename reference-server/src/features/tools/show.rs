@@ -39,7 +39,7 @@ fn run(session: &mut Session, arguments: &Object, _: Option<&Value>) -> Result<A
     let revision = session.revision;
     let background = arguments.get("background").and_then(Value::as_str).unwrap_or("light");
     let caption = showcase::text_block(revision, &format!("The logo, on a {background} background."));
-    let readme = resources::contents("docs://readme").ok_or("the read-me is gone")?;
+    let readme = resources::contents(session, "docs://readme").ok_or("the read-me is gone")?;
     let blocks = [
         Some(caption),
         Some(showcase::image_block()),

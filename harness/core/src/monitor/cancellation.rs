@@ -1,0 +1,141 @@
+//! Cancellations of both sides: what is cancelled is not answered any more, and the server cancels only what it asked itself.
+
+use serde_json::Value;
+
+use super::conversation::{Conversation, Direction, Exchange, Message};
+use super::declared::{RACE_US, asked, at, notified};
+use super::{BreachAt, Context, Monitor, Observer, quoted};
+use crate::jsonrpc::Shape;
+use crate::spec::requirement::Severity;
+use crate::trace::TransportKind;
+
+pub(super) const MONITOR: Monitor = Monitor {
+    name: "cancellation",
+    summary: "a cancelled request gets no late answer and no further progress; the server cancels only open requests of its own",
+    requirements: &[
+        "cancellation/no-response-after-cancel",
+        "cancellation/stops-processing",
+        "cancellation/server-cancel-own-request",
+        "cancellation/not-for-tasks",
+    ],
+    judge: observe,
+};
+
+fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &mut Observer<'_>) {
+    let messages = conversation.messages();
+    let (exchanges, _) = conversation.exchanges(&messages);
+    for message in &messages {
+        let (Direction::ToServer, Shape::Notification { method, .. }) = (message.direction, message.shape) else {
+            continue;
+        };
+        let id = message.value.pointer("/params/requestId").map(Value::to_string);
+        if method != "notifications/cancelled" || conversation.illegal_at(message.event) {
+            continue;
+        }
+        let cancelled = exchanges
+            .iter()
+            .rfind(|exchange| exchange.request.event < message.event && Some(exchange.id.to_string()) == id);
+        if let Some(exchange) = cancelled {
+            withdrawn(conversation, observer, exchange, message.event, &messages);
+        }
+    }
+    own(conversation, observer, &messages);
+}
+
+/// What still came of a request that was cancelled.
+fn withdrawn(
+    conversation: &Conversation<'_>,
+    observer: &mut Observer<'_>,
+    exchange: &Exchange<'_>,
+    cancelled: usize,
+    messages: &[Message<'_>],
+) {
+    let since = |event: usize| at(conversation, event).saturating_sub(at(conversation, cancelled));
+    let answer = exchange.answers.first().map(|answer| answer.message.event);
+    if answer.is_some_and(|answer| answer < cancelled) {
+        return; // It was over already.
+    }
+    // Over HTTP a cancellation may overtake its request; then the server has never heard of what it cancels.
+    let heard = notified(messages, "notifications/progress").any(|(message, params)| {
+        let token = exchange.request.value.pointer("/params/_meta/progressToken");
+        token.is_some() && params.get("progressToken") == token && message.event < cancelled
+    });
+    let age = at(conversation, cancelled).saturating_sub(at(conversation, exchange.request.event));
+    let arrived = heard || age > RACE_US || conversation.transport() == TransportKind::Stdio;
+    let waited = exchange.gave_up.is_some_and(|gave_up| since(gave_up) > RACE_US);
+    match answer {
+        Some(answer) if since(answer) > RACE_US && arrived => {
+            let text = format!("{} was answered although it had been cancelled before", exchange.method);
+            // Whoever cannot stop a request may ignore its cancellation.
+            let breach = BreachAt::new("cancellation/no-response-after-cancel", answer, text).at_most(Severity::Warn);
+            observer.broken(breach.also(&[exchange.request.event, cancelled]));
+        }
+        // What comes at once may have been on its way; the case with a slow tool knows better.
+        Some(_) => {}
+        None if waited => observer.kept("cancellation/no-response-after-cancel", cancelled),
+        None => {}
+    }
+    let Some(token) = exchange.request.value.pointer("/params/_meta/progressToken") else {
+        return;
+    };
+    let progress: Vec<usize> = notified(messages, "notifications/progress")
+        .filter(|(_, params)| params.get("progressToken") == Some(token))
+        .map(|(message, _)| message.event)
+        .filter(|event| *event > exchange.request.event)
+        .collect();
+    let late = progress
+        .iter()
+        .find(|event| **event > cancelled && since(**event) > RACE_US);
+    if let Some(late) = late {
+        let text = format!(
+            "{} went on reporting progress after it had been cancelled",
+            exchange.method
+        );
+        observer.broken(BreachAt::new("cancellation/stops-processing", *late, text).also(&[cancelled]));
+    } else if waited && progress.iter().any(|event| *event < cancelled) {
+        observer.kept("cancellation/stops-processing", cancelled);
+    }
+}
+
+/// Cancellations that the server sent.
+fn own(conversation: &Conversation<'_>, observer: &mut Observer<'_>, messages: &[Message<'_>]) {
+    let questions = asked(messages);
+    for (message, params) in notified(messages, "notifications/cancelled") {
+        let Some(id) = params.get("requestId").filter(|id| id.is_string() || id.is_number()) else {
+            continue; // The schemas say so.
+        };
+        let id = id.to_string();
+        let question = questions
+            .iter()
+            .rfind(|asked| asked.message.event < message.event && asked.id.to_string() == id);
+        match question {
+            None => {
+                let text = format!("the server cancelled {}, which is no request of its own", quoted(&id));
+                observer.broken(BreachAt::new(
+                    "cancellation/server-cancel-own-request",
+                    message.event,
+                    text,
+                ));
+            }
+            Some(question) => {
+                let answered = question.answered.filter(|answered| *answered < message.event);
+                match answered {
+                    Some(answered) => {
+                        let late = at(conversation, message.event).saturating_sub(at(conversation, answered)) > RACE_US;
+                        // An answer may have crossed with the cancellation.
+                        if late {
+                            let text = format!("the server cancelled its {} after it was answered", question.method);
+                            let breach = BreachAt::new("cancellation/server-cancel-own-request", message.event, text);
+                            observer.broken(breach.also(&[answered]));
+                        }
+                    }
+                    None => observer.kept("cancellation/server-cancel-own-request", message.event),
+                }
+                if question.params.get("task").is_some() {
+                    let text = "the server cancelled a task by notifications/cancelled instead of tasks/cancel";
+                    observer.broken(BreachAt::new("cancellation/not-for-tasks", message.event, text));
+                }
+            }
+        }
+    }
+}
