@@ -13,5 +13,5 @@ pub mod suite;
 pub use expectation::{Expectation, Judgement, Match};
 pub use model::{Case, ClientProfile, Handshake, Input, Isolation, RevisionRange};
 pub use need::Need;
-pub use step::{Action, Arguments, Generate, Source, Step};
+pub use step::{Action, Arguments, Generate, HttpStep, HttpUntil, Source, Step};
 pub use suite::{CaseFile, LoadError, Suite};

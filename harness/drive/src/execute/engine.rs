@@ -280,6 +280,7 @@ impl Engine<'_> {
             capabilities: &opening.capabilities,
             inventory: &inventory,
             spawned: connector.spawns(),
+            address: session.connection().address(),
         };
         let plan = Plan::make(self.suite, self.catalog, revision, &self.options.filter, &surroundings);
         on_event(RunEvent::Revision {

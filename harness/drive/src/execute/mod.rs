@@ -7,6 +7,7 @@
 
 mod arguments;
 mod engine;
+mod http;
 mod inventory;
 mod lane;
 mod plan;

@@ -6,6 +6,7 @@ use touchstone_core::spec::requirement::Catalog;
 use touchstone_core::trace::TransportKind;
 
 use super::inventory::Inventory;
+use crate::transport::HttpAddress;
 
 /// Which cases are wanted: all, or those whose id matches one of the globs.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +70,8 @@ pub(super) struct Surroundings<'a> {
     pub inventory: &'a Inventory,
     /// Whether the harness started the server itself.
     pub spawned: bool,
+    /// Where the server listens, over HTTP.
+    pub address: Option<HttpAddress>,
 }
 
 impl<'a> Plan<'a> {
@@ -109,10 +112,29 @@ fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<String> {
         Need::Capability(path) if surroundings.inventory.is_hollow(path.split('.').next().unwrap_or(path)) => Some(
             format!("blocked: `{path}` is declared, but its list is an unknown method"),
         ),
-        Need::Circumstance(what) if what == "spawned" && surroundings.spawned => None,
-        Need::Circumstance(what) => Some(format!("needs {what}")),
+        Need::Circumstance(what) => circumstance(what, surroundings),
         other => other.unmet(surroundings.transport, surroundings.capabilities),
     }
+}
+
+/// Why a circumstance does not hold, as far as it can be told before the cases run.
+fn circumstance(what: &str, surroundings: &Surroundings<'_>) -> Option<String> {
+    let address = surroundings.address.as_ref();
+    let (holds, reason) = match what {
+        "spawned" => (surroundings.spawned, "Touchstone did not start the server"),
+        "loopback" => (
+            address.is_some_and(HttpAddress::is_loopback),
+            "the server does not listen on a loopback address",
+        ),
+        "session" => (
+            address.is_some_and(|address| address.session.is_some()),
+            "the server gave no session id",
+        ),
+        // A server may put ids on some streams only, so the case itself finds out.
+        "sse-resumable" => (true, ""),
+        other => return Some(format!("needs {other}")),
+    };
+    (!holds).then(|| reason.to_owned())
 }
 
 /// Whether a text matches a pattern in which `*` stands for any number of characters.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use touchstone_core::case::interpolation::{Unbound, interpolate, interpolate_text};
-use touchstone_core::case::step::HttpStep;
 use touchstone_core::case::{Action, Arguments, Case, Expectation, Input, Judgement, Step};
 use touchstone_core::jsonrpc::{self, IdToken, Reading, Shape};
 use touchstone_core::revision::Revision;
@@ -49,13 +48,15 @@ pub(super) struct Runner<'a> {
     pub dialect: DialectPolicy,
     pub bindings: Map<String, Value>,
     pub pending: BTreeMap<String, Pending>,
+    /// Connections that `connect` steps have opened.
+    pub others: BTreeMap<String, Session>,
     /// What the innermost `for-each` is at.
     pub item: Option<String>,
     pub report: CaseReport,
 }
 
 /// Why steps stop before their end.
-enum Stop {
+pub(super) enum Stop {
     /// The case cannot go on.
     Case(String),
     /// This item of a `for-each` is passed over.
@@ -70,11 +71,11 @@ impl From<Unbound> for Stop {
 }
 
 /// An answer with the events that show it.
-struct Seen {
-    value: Value,
-    events: Vec<usize>,
+pub(super) struct Seen {
+    pub value: Value,
+    pub events: Vec<usize>,
     /// Why the answer shows nothing but a mistake that a monitor reports.
-    spoilt: Option<&'static str>,
+    pub spoilt: Option<&'static str>,
 }
 
 /// The answer has another id than the request, which the pairing monitor reports.
@@ -90,6 +91,7 @@ impl Runner<'_> {
             self.unexercised_rest(&case.steps, &reason);
             self.report.stopped = Some(reason);
         }
+        self.disconnect().await;
         self.report
     }
 
@@ -101,7 +103,21 @@ impl Runner<'_> {
         Ok(())
     }
 
+    /// Runs a step on the connection that it names.
     async fn step(&mut self, step: &Step) -> Result<(), Stop> {
+        let Some(name) = &step.on else {
+            return self.step_here(step).await;
+        };
+        self.change_to(name)?;
+        let outcome = self.step_here(step).await;
+        self.change_to(name)?;
+        outcome
+    }
+
+    async fn step_here(&mut self, step: &Step) -> Result<(), Stop> {
+        if step.on.is_none() {
+            self.bind_session();
+        }
         let seen = match &step.action {
             Action::Request {
                 method,
@@ -152,7 +168,7 @@ impl Runner<'_> {
                 self.send(&[message.to_string().into_bytes()], true, step.within).await
             }
             Action::SendRaw { chunks, newline } => self.send(chunks, *newline, step.within).await,
-            Action::Http(request) => self.http(request, step.within).await?,
+            Action::Http(request) => self.http(request, step).await?,
             Action::Await { method } => {
                 let within = step.within.unwrap_or(Duration::from_secs(5));
                 match self.session.wait_for(method, within).await {
@@ -256,6 +272,7 @@ impl Runner<'_> {
                 return Ok(());
             }
             Action::Reconnect => return self.reconnect().await,
+            Action::Connect { name } => return self.connect(name).await,
         };
         self.conclude(step, seen)
     }
@@ -316,19 +333,33 @@ impl Runner<'_> {
                 continue;
             };
             let (method, params) = self.filled_in(method, params.as_ref())?;
-            let id = match id.as_deref() {
+            let token = match id.as_deref() {
                 Some(token) => {
-                    IdToken::from_raw(token).ok_or_else(|| Stop::Case(format!("{token:?} is no id token")))?
+                    Some(IdToken::from_raw(token).ok_or_else(|| Stop::Case(format!("{token:?} is no id token")))?)
                 }
-                None => self.session.fresh_id(),
+                None => None,
             };
+            if let Some(name) = &step.on {
+                self.change_to(name)?;
+            }
+            let id = token.unwrap_or_else(|| self.session.fresh_id());
             let pending = self.session.start_with(&id, &method, params, self.intent(step)).await;
+            if let Some(name) = &step.on {
+                self.change_to(name)?;
+            }
             let pending = pending.map_err(|error| Stop::Case(error.to_string()))?;
             started.push((step, pending));
         }
         for (step, pending) in started {
+            if let Some(name) = &step.on {
+                self.change_to(name)?;
+            }
             let answer = self.session.finish(&pending, step.within).await;
-            self.conclude(step, seen(&answer, Some(pending.sent)))?;
+            let concluded = self.conclude(step, seen(&answer, Some(pending.sent)));
+            if let Some(name) = &step.on {
+                self.change_to(name)?;
+            }
+            concluded?;
         }
         Ok(())
     }
@@ -464,48 +495,6 @@ impl Runner<'_> {
         }
     }
 
-    async fn http(&mut self, request: &HttpStep, within: Option<Duration>) -> Result<Seen, Stop> {
-        let headers = interpolate(&Value::Object(request.headers.clone()), &self.bindings)?;
-        let mut overrides = Vec::new();
-        for (name, value) in headers.as_object().into_iter().flatten() {
-            let value = match value {
-                Value::Null => None,
-                Value::String(text) => Some(text.clone()),
-                other => Some(other.to_string()),
-            };
-            overrides.push((name.clone(), value));
-        }
-        let body = match (&request.json, &request.body) {
-            (Some(json), _) => Some(interpolate(json, &self.bindings)?.to_string().into_bytes()),
-            (None, Some(text)) => Some(interpolate_text(text, &self.bindings)?.into_bytes()),
-            (None, None) => None,
-        };
-        let intent = if self.case.input == Input::Illegal {
-            Intent::Broken
-        } else {
-            Intent::Proper
-        };
-        let first = self.session.tap().position();
-        let sent = self
-            .session
-            .connection()
-            .request_raw(&request.method, &overrides, body, intent)
-            .await;
-        let sent = sent.map_err(|error| Stop::Case(error.to_string()))?;
-        let (answer, headers) = self.session.wait_for_exchange(sent, within).await;
-        let mut value = answer.to_value();
-        let headers: Map<String, Value> = headers
-            .into_iter()
-            .map(|(name, value)| (name.to_lowercase(), json!(value)))
-            .collect();
-        value["http"] = json!({ "status": answer.status, "headers": headers });
-        Ok(Seen {
-            value,
-            events: vec![first],
-            spoilt: None,
-        })
-    }
-
     /// What a message of this step is meant to be.
     fn intent(&self, step: &Step) -> Intent {
         match (self.case.input, step.deliberate) {
@@ -629,7 +618,7 @@ fn seen(answer: &Answer, sent: Option<Sent>) -> Seen {
 }
 
 /// The ids of the requests in some bytes: one message, a batch, or several lines.
-fn request_ids(bytes: &[u8]) -> Vec<IdToken> {
+pub(super) fn request_ids(bytes: &[u8]) -> Vec<IdToken> {
     let mut ids = Vec::new();
     for line in bytes.split(|byte| *byte == b'\n') {
         if let Reading::Complete(document) = jsonrpc::read(line, &jsonrpc::Limits::default()) {
