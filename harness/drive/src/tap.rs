@@ -136,6 +136,7 @@ fn payload_of(kind: &mut EventKind) -> Option<&mut Payload> {
             Some(payload)
         }
         EventKind::StreamEvent { data, .. } => Some(data),
+        EventKind::StreamComment { payload, .. } => Some(payload),
         _ => None,
     }
 }

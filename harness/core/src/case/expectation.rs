@@ -213,6 +213,7 @@ fn outcome_in_words(outcome: &str) -> &str {
         "tool-error" => "it was answered with a tool result that says isError",
         "error" => "it was answered with a JSON-RPC error",
         "refused" => "it was answered with an HTTP error status and no JSON-RPC message",
+        "accepted" => "it was answered with an HTTP success status and no JSON-RPC message",
         "silence" => "nothing came back",
         "closed" => "the server went away",
         "running" => "the process is still running",

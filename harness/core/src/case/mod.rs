@@ -15,5 +15,5 @@ pub use expectation::{Expectation, Judgement, Match};
 pub use fixture::{FixtureCatalog, Offer, Offered};
 pub use model::{Case, ClientProfile, Handshake, Input, Isolation, RevisionRange};
 pub use need::Need;
-pub use step::{Action, Arguments, Credential, Generate, Source, Step};
+pub use step::{Action, Arguments, Credential, Generate, HttpStep, HttpUntil, Source, Step};
 pub use suite::{CaseFile, LoadError, Suite};

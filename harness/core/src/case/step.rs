@@ -23,6 +23,8 @@ pub struct Step {
     pub within: Option<Duration>,
     /// Whether the params are wrong on purpose: legal to ask, but not what the schema of the method allows.
     pub deliberate: bool,
+    /// The connection that a `connect` step opened and on which this one runs; the case's own when `None`.
+    pub on: Option<String>,
     /// What the answer must be like.
     pub expect: Vec<Expectation>,
 }
@@ -126,6 +128,11 @@ pub enum Action {
     },
     /// Ends the connection and opens another one, without a handshake.
     Reconnect,
+    /// Opens a second connection, with a handshake, as another client would. Steps with `on` run there.
+    Connect {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// Lists of the server that `for-each` goes through.
@@ -214,13 +221,37 @@ pub struct HttpStep {
     /// What goes along as proof of authorization.
     #[serde(default)]
     pub credentials: Credential,
+    /// Path and query instead of those of the server's address.
+    pub target: Option<String>,
     /// Header fields to set, or, with null, to leave out.
     #[serde(default)]
     pub headers: Map<String, Value>,
+    /// Send the names of the header fields in lower case.
+    #[serde(default)]
+    pub lower_case: bool,
     /// A JSON body.
     pub json: Option<Value>,
     /// An exact body.
     pub body: Option<String>,
+    /// How far the exchange is followed.
+    #[serde(default)]
+    pub until: HttpUntil,
+    /// Break the exchange off then, as a client does that loses its connection.
+    #[serde(default)]
+    pub abort: bool,
+}
+
+/// How far an HTTP exchange is followed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HttpUntil {
+    /// To its end.
+    #[default]
+    End,
+    /// To the head of the response; what follows is left open.
+    Head,
+    /// To the first event of the stream; what follows is left open.
+    Event,
 }
 
 /// What an HTTP request carries as proof of authorization.
@@ -277,6 +308,7 @@ struct RawStep {
     parallel: Option<Vec<Step>>,
     bind: Option<Map<String, Value>>,
     reconnect: Option<bool>,
+    connect: Option<String>,
 
     params: Option<Value>,
     id: Option<String>,
@@ -289,6 +321,7 @@ struct RawStep {
     #[serde(rename = "as")]
     name: Option<String>,
     within: Option<String>,
+    on: Option<String>,
     #[serde(default)]
     deliberate: bool,
     #[serde(default)]
@@ -296,7 +329,7 @@ struct RawStep {
 }
 
 /// The actions and the keys beside `as`, `within` and `expect` that each understands.
-const ACTIONS: [(&str, &[&str]); 22] = [
+const ACTIONS: [(&str, &[&str]); 23] = [
     ("request", &["params", "id", "arguments"]),
     ("start", &["params"]),
     ("await-answer", &[]),
@@ -319,6 +352,7 @@ const ACTIONS: [(&str, &[&str]); 22] = [
     ("parallel", &[]),
     ("bind", &[]),
     ("reconnect", &[]),
+    ("connect", &[]),
 ];
 
 impl RawStep {
@@ -347,6 +381,7 @@ impl RawStep {
             ("parallel", self.parallel.is_some()),
             ("bind", self.bind.is_some()),
             ("reconnect", self.reconnect.is_some()),
+            ("connect", self.connect.is_some()),
         ];
         let qualifiers = [
             ("params", self.params.is_some()),
@@ -395,8 +430,12 @@ impl TryFrom<RawStep> for Step {
         let name = raw.name.clone();
         let within = raw.within.as_deref().map(duration).transpose()?;
         let deliberate = raw.deliberate;
-        if deliberate && !matches!(*action, "request" | "start" | "notify" | "parallel") {
+        if deliberate && !matches!(*action, "request" | "start" | "notify" | "parallel" | "http") {
             return Err(format!("\"deliberate\" makes no sense in a {action:?} step"));
+        }
+        let on = raw.on.clone();
+        if on.is_some() && *action == "connect" {
+            return Err("a \"connect\" step opens a connection of its own, so \"on\" makes no sense in it".to_owned());
         }
         let expect = raw.expect.clone();
         let needs = raw.needs.clone();
@@ -406,6 +445,7 @@ impl TryFrom<RawStep> for Step {
             name,
             within,
             deliberate,
+            on,
             expect,
         })
     }
@@ -514,6 +554,9 @@ fn action_of(raw: RawStep) -> Result<Action, String> {
     }
     if let Some(values) = raw.bind {
         return Ok(Action::Bind { values });
+    }
+    if let Some(name) = raw.connect {
+        return Ok(Action::Connect { name });
     }
     for (set, action) in [
         (raw.close_stdin, Action::CloseStdin),

@@ -147,9 +147,18 @@ impl Suite {
                 need.parse::<Need>().map_err(|message| complain(need, &message))?;
             }
             let mut problem = None;
+            let mut connections: BTreeSet<&str> = BTreeSet::new();
             case.visit(&mut |step| {
                 for need in &step.needs {
                     problem = problem.take().or_else(|| need.parse::<Need>().err());
+                }
+                if let Action::Connect { name } = &step.action {
+                    connections.insert(name);
+                }
+                if let Some(on) = step.on.as_deref().filter(|on| !connections.contains(on)) {
+                    problem = problem
+                        .take()
+                        .or_else(|| Some(format!("no step before this one opens the connection {on:?}")));
                 }
                 for schema in step
                     .expect

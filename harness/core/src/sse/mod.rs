@@ -4,6 +4,9 @@
 //! silently drop something, it says so with an [`SseItem::Oddity`]. Bytes come in any chunks; memory is bounded by the cap.
 
 use std::collections::VecDeque;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 /// One thing found in the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +15,61 @@ pub enum SseItem {
     Event(SseEvent),
     /// A comment line, without its colon.
     Comment(Vec<u8>),
-    /// Something that a browser would ignore or repair, in words.
-    Oddity(String),
+    /// Something that a browser would ignore or repair.
+    Oddity(Oddity),
+}
+
+/// Something in a stream that a browser would ignore or repair.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "detail", rename_all = "kebab-case")]
+pub enum Oddity {
+    /// The stream begins with a byte order mark.
+    ByteOrderMark,
+    /// Some lines end in one way, some in another.
+    MixedLineEnds,
+    /// The stream ends in the middle of a line.
+    EndsInLine,
+    /// The stream ends without the blank line that completes the last event.
+    EndsInEvent,
+    /// A line is longer than this many bytes.
+    LongLine(usize),
+    /// An event is longer than this many bytes.
+    LongEvent(usize),
+    /// An id holds NUL, and is ignored.
+    NulInId,
+    /// The value of `retry` is no number.
+    BadRetry(String),
+    /// A field that no event has.
+    UnknownField(String),
+    /// The value of the field is not UTF-8.
+    NotUtf8(String),
+}
+
+impl fmt::Display for Oddity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByteOrderMark => formatter.write_str("the stream begins with a byte order mark"),
+            Self::MixedLineEnds => formatter.write_str("lines end in different ways"),
+            Self::EndsInLine => formatter.write_str("the stream ends in the middle of a line"),
+            Self::EndsInEvent => {
+                formatter.write_str("the stream ends without the blank line that completes the last event")
+            }
+            Self::LongLine(cap) => write!(formatter, "a line is longer than {cap} bytes"),
+            Self::LongEvent(cap) => write!(formatter, "an event is longer than {cap} bytes"),
+            Self::NulInId => formatter.write_str("an id holds NUL and is ignored"),
+            Self::BadRetry(value) => write!(formatter, "retry is no number: {value:?}"),
+            Self::UnknownField(name) => write!(formatter, "unknown field {name:?}"),
+            Self::NotUtf8(field) => write!(formatter, "{field} is not UTF-8"),
+        }
+    }
+}
+
+/// Longest text of the server that an oddity keeps, in characters.
+const SHOWN: usize = 100;
+
+/// The beginning of some bytes, as text.
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().take(SHOWN).collect()
 }
 
 /// An event.
@@ -115,11 +171,11 @@ impl SseReader {
     #[must_use]
     pub fn finish(mut self) -> Vec<SseItem> {
         if !self.line.is_empty() {
-            self.odd("the stream ends in the middle of a line");
+            self.odd(Oddity::EndsInLine);
             self.end_line();
         }
         if self.open {
-            self.odd("the stream ends without the blank line that completes the last event");
+            self.odd(Oddity::EndsInEvent);
             self.dispatch(false);
         }
         self.items.into()
@@ -138,12 +194,12 @@ impl SseReader {
         let before = self.endings.iter().filter(|used| **used).count();
         self.endings[kind] = true;
         if before == 1 && self.endings.iter().filter(|used| **used).count() == 2 {
-            self.odd("lines end in different ways");
+            self.odd(Oddity::MixedLineEnds);
         }
     }
 
-    fn odd(&mut self, what: impl Into<String>) {
-        self.items.push_back(SseItem::Oddity(what.into()));
+    fn odd(&mut self, what: Oddity) {
+        self.items.push_back(SseItem::Oddity(what));
     }
 
     fn end_line(&mut self) {
@@ -151,12 +207,12 @@ impl SseReader {
         if !self.started {
             self.started = true;
             if line.starts_with(b"\xef\xbb\xbf") {
-                self.odd("the stream begins with a byte order mark");
+                self.odd(Oddity::ByteOrderMark);
                 line.drain(..3);
             }
         }
         if std::mem::take(&mut self.overlong) {
-            self.odd(format!("a line is longer than {} bytes", self.cap));
+            self.odd(Oddity::LongLine(self.cap));
         }
         if line.is_empty() {
             if self.open {
@@ -187,14 +243,14 @@ impl SseReader {
                     self.event.data.extend_from_slice(value);
                     self.event.has_data = true;
                 } else if !std::mem::replace(&mut self.full, true) {
-                    self.odd(format!("an event is longer than {} bytes", self.cap));
+                    self.odd(Oddity::LongEvent(self.cap));
                 }
             }
             b"event" => {
                 self.open = true;
                 self.event.name = Some(self.text(value, "event"));
             }
-            b"id" if value.contains(&0) => self.odd("an id holds NUL and is ignored"),
+            b"id" if value.contains(&0) => self.odd(Oddity::NulInId),
             b"id" => {
                 self.open = true;
                 self.event.id = Some(self.text(value, "id"));
@@ -208,15 +264,15 @@ impl SseReader {
                     self.open = true;
                     self.event.retry = Some(retry);
                 }
-                None => self.odd(format!("retry is no number: {:?}", String::from_utf8_lossy(value))),
+                None => self.odd(Oddity::BadRetry(shown(value))),
             },
-            other => self.odd(format!("unknown field {:?}", String::from_utf8_lossy(other))),
+            other => self.odd(Oddity::UnknownField(shown(other))),
         }
     }
 
     fn text(&mut self, value: &[u8], field: &str) -> String {
         if std::str::from_utf8(value).is_err() {
-            self.odd(format!("{field} is not UTF-8"));
+            self.odd(Oddity::NotUtf8(field.to_owned()));
         }
         String::from_utf8_lossy(value).into_owned()
     }
@@ -226,7 +282,7 @@ impl SseReader {
         self.full = false;
         let event = std::mem::take(&mut self.event);
         if std::str::from_utf8(&event.data).is_err() {
-            self.odd("data is not UTF-8");
+            self.odd(Oddity::NotUtf8("data".to_owned()));
         }
         self.items.push_back(SseItem::Event(SseEvent { complete, ..event }));
     }
@@ -277,7 +333,7 @@ mod tests {
         ] {
             assert_eq!(all(text.as_bytes()), [event("a"), event("b")], "{text:?}");
         }
-        assert!(all(b"data: a\r\n\ndata: b\n\n").contains(&SseItem::Oddity("lines end in different ways".into())));
+        assert!(all(b"data: a\r\n\ndata: b\n\n").contains(&SseItem::Oddity(Oddity::MixedLineEnds)));
     }
 
     #[test]

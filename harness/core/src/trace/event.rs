@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Payload;
+use crate::sse::Oddity;
+
+/// Why an exchange failed that the harness itself broke off.
+pub const ENDED_BY_HARNESS: &str = "ended by the harness";
 
 /// One timestamped thing in a trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,7 +142,7 @@ pub enum EventKind {
         /// Why it failed, when it did: connection refused, reset, deadline, cap.
         failure: Option<String>,
     },
-    /// An event of an event stream that is not a message: `endpoint`, a priming event, a comment, something unknown.
+    /// An event of an event stream that is not a message: `endpoint`, a priming event, something unknown.
     StreamEvent {
         /// Number of the exchange.
         exchange: u32,
@@ -148,20 +152,39 @@ pub enum EventKind {
         data: Payload,
         /// Its id field.
         id: Option<String>,
+        /// Its retry field, in milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry: Option<u64>,
+        /// False when the stream ended before the event's blank line.
+        terminated: bool,
     },
-    /// The id that an event of an event stream carried together with the message received just before.
-    StreamEventId {
+    /// The other fields of an event whose data is the message received just before, where there were any.
+    StreamEventFields {
         /// Number of the exchange.
         exchange: u32,
+        /// The type field.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
         /// The id field.
-        id: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The retry field, in milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry: Option<u64>,
+    },
+    /// A comment in an event stream, as servers send to keep a connection alive.
+    StreamComment {
+        /// Number of the exchange.
+        exchange: u32,
+        /// What follows the colon.
+        payload: Payload,
     },
     /// Something odd about the framing of an event stream.
     StreamOddity {
         /// Number of the exchange.
         exchange: u32,
         /// What was odd.
-        description: String,
+        oddity: Oddity,
     },
     /// A cap was reached: what follows of this kind is counted, not kept.
     LimitReached {
@@ -187,4 +210,23 @@ pub enum EventKind {
         /// The same id.
         case: String,
     },
+}
+
+impl EventKind {
+    /// The HTTP exchange that the event belongs to.
+    #[must_use]
+    pub fn exchange(&self) -> Option<u32> {
+        match self {
+            Self::Sent { exchange, .. } | Self::Received { exchange, .. } => *exchange,
+            Self::HttpRequest { exchange, .. }
+            | Self::HttpResponse { exchange, .. }
+            | Self::HttpBody { exchange, .. }
+            | Self::HttpEnded { exchange, .. }
+            | Self::StreamEvent { exchange, .. }
+            | Self::StreamEventFields { exchange, .. }
+            | Self::StreamComment { exchange, .. }
+            | Self::StreamOddity { exchange, .. } => Some(*exchange),
+            _ => None,
+        }
+    }
 }

@@ -359,7 +359,7 @@ impl Engine<'_> {
     ) -> (RevisionRun, Vec<String>) {
         let Stage {
             revision,
-            session,
+            mut session,
             capabilities,
             server,
             inventory,
@@ -375,6 +375,7 @@ impl Engine<'_> {
             protection: &access.protection,
             credentials: &access.credentials,
             fixtures: &fixtures,
+            address: session.as_mut().and_then(|session| session.connection().address()),
         };
         let plan = Plan::make(self.suite, self.catalog, revision, &self.options.filter, &surroundings);
         on_event(RunEvent::Revision {

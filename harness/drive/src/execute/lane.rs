@@ -183,6 +183,7 @@ async fn run_case<'a>(shared: &Shared<'_>, planned: Planned<'a>, session: &mut S
         dialect: touchstone_core::monitor::dialect(shared.revision),
         bindings,
         pending: std::collections::BTreeMap::new(),
+        others: std::collections::BTreeMap::new(),
         item: None,
         report: CaseReport::default(),
     };

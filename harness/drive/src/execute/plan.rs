@@ -9,6 +9,7 @@ use super::fixture::Fixtures;
 use super::inventory::Inventory;
 use super::protection::Protection;
 use crate::credentials::Credentials;
+use crate::transport::HttpAddress;
 
 /// Which cases are wanted: all, or those whose id matches one of the globs.
 #[derive(Debug, Clone, Default)]
@@ -80,6 +81,8 @@ pub(super) struct Surroundings<'a> {
     pub credentials: &'a Credentials,
     /// What serves as a fixture.
     pub fixtures: &'a Fixtures,
+    /// Where the server listens, over HTTP.
+    pub address: Option<HttpAddress>,
 }
 
 impl<'a> Plan<'a> {
@@ -127,7 +130,6 @@ pub(super) fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<Stri
         Need::Capability(path) if surroundings.inventory.is_hollow(path.split('.').next().unwrap_or(path)) => Some(
             format!("blocked: `{path}` is declared, but its list is an unknown method"),
         ),
-        Need::Circumstance(what) if what == "spawned" && surroundings.spawned => None,
         Need::Circumstance(what) => unmet_circumstance(what, surroundings),
         other => other.unmet(surroundings.transport, surroundings.capabilities),
     }
@@ -146,8 +148,20 @@ fn unmet_circumstance(what: &str, surroundings: &Surroundings<'_>) -> Option<Str
         locked,
         ..
     } = surroundings.protection;
+    let address = surroundings.address.as_ref();
     let token = |kind| surroundings.credentials.token(kind).err();
     match what {
+        "spawned" => (!surroundings.spawned).then(|| "Touchstone did not start the server".to_owned()),
+        "loopback" => {
+            let listens = address.is_some_and(HttpAddress::is_loopback);
+            (!listens).then(|| "the server does not listen on a loopback address".to_owned())
+        }
+        "session" => {
+            let given = address.is_some_and(|address| address.session.is_some());
+            (!given).then(|| "the server gave no session id".to_owned())
+        }
+        // A server may put ids on some streams only, so the case itself finds out.
+        "sse-resumable" => None,
         "auth" | "oauth" | "own-authentication" if !demanded => Some("the server demands no authorization".to_owned()),
         "auth" => None,
         "oauth" => (!oauth).then(|| "the server asks for no bearer token: it has an authentication of its own".to_owned()),

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use touchstone_core::case::interpolation::{Unbound, interpolate, interpolate_text};
-use touchstone_core::case::step::HttpStep;
 use touchstone_core::case::{Action, Arguments, Case, Expectation, Input, Judgement, Need, Step};
 use touchstone_core::jsonrpc::{self, IdToken, Reading, Shape};
 use touchstone_core::revision::Revision;
@@ -16,11 +15,10 @@ use touchstone_core::verdict::{Breach, Evidence, Observation, Outcome as Observe
 
 use super::arguments;
 use super::inventory::{Inventory, walk};
-use super::places::{FOREIGN, Targets};
 use super::plan::{Surroundings, unmet};
 use crate::credentials::Credentials;
 use crate::session::{Answer, Arrival, Connector, Outcome, Pending, Session};
-use crate::transport::{RawRequest, Sent};
+use crate::transport::Sent;
 
 /// How long a server may take to exit when a case waits for it.
 const EXIT: Duration = Duration::from_secs(5);
@@ -55,6 +53,8 @@ pub(super) struct Runner<'a> {
     pub dialect: DialectPolicy,
     pub bindings: Map<String, Value>,
     pub pending: BTreeMap<String, Pending>,
+    /// Connections that `connect` steps have opened.
+    pub others: BTreeMap<String, Session>,
     /// What the innermost `for-each` is at.
     pub item: Option<String>,
     pub report: CaseReport,
@@ -98,6 +98,7 @@ impl Runner<'_> {
             self.unexercised_rest(&case.steps, &reason);
             self.report.stopped = Some(reason);
         }
+        self.disconnect().await;
         self.report
     }
 
@@ -122,7 +123,21 @@ impl Runner<'_> {
         needs.into_iter().find_map(|need| unmet(&need, self.surroundings))
     }
 
+    /// Runs a step on the connection that it names.
     async fn step(&mut self, step: &Step) -> Result<(), Stop> {
+        let Some(name) = &step.on else {
+            return self.step_here(step).await;
+        };
+        self.change_to(name)?;
+        let outcome = self.step_here(step).await;
+        self.change_to(name)?;
+        outcome
+    }
+
+    async fn step_here(&mut self, step: &Step) -> Result<(), Stop> {
+        if step.on.is_none() {
+            self.bind_session();
+        }
         let seen = match &step.action {
             Action::Request {
                 method,
@@ -174,7 +189,7 @@ impl Runner<'_> {
                 self.send(&[message.to_string().into_bytes()], true, step.within).await
             }
             Action::SendRaw { chunks, newline } => self.send(chunks, *newline, step.within).await,
-            Action::Http(request) => self.http(request, step.within).await?,
+            Action::Http(request) => self.http(request, step).await?,
             Action::Await { method } => {
                 let within = step.within.unwrap_or(Duration::from_secs(5));
                 match self.session.wait_for(method, within).await {
@@ -281,6 +296,7 @@ impl Runner<'_> {
                 return Ok(());
             }
             Action::Reconnect => return self.reconnect().await,
+            Action::Connect { name } => return self.connect(name).await,
         };
         self.conclude(step, seen)
     }
@@ -348,19 +364,33 @@ impl Runner<'_> {
                 continue;
             };
             let (method, params) = self.filled_in(method, params.as_ref())?;
-            let id = match id.as_deref() {
+            let token = match id.as_deref() {
                 Some(token) => {
-                    IdToken::from_raw(token).ok_or_else(|| Stop::Case(format!("{token:?} is no id token")))?
+                    Some(IdToken::from_raw(token).ok_or_else(|| Stop::Case(format!("{token:?} is no id token")))?)
                 }
-                None => self.session.fresh_id(),
+                None => None,
             };
+            if let Some(name) = &step.on {
+                self.change_to(name)?;
+            }
+            let id = token.unwrap_or_else(|| self.session.fresh_id());
             let pending = self.session.start_with(&id, &method, params, self.intent(step)).await;
+            if let Some(name) = &step.on {
+                self.change_to(name)?;
+            }
             let pending = pending.map_err(|error| Stop::Case(error.to_string()))?;
             started.push((step, pending));
         }
         for (step, pending) in started {
+            if let Some(name) = &step.on {
+                self.change_to(name)?;
+            }
             let answer = self.session.finish(&pending, step.within).await;
-            self.conclude(step, seen(&answer, Some(pending.sent)))?;
+            let concluded = self.conclude(step, seen(&answer, Some(pending.sent)));
+            if let Some(name) = &step.on {
+                self.change_to(name)?;
+            }
+            concluded?;
         }
         Ok(())
     }
@@ -496,83 +526,6 @@ impl Runner<'_> {
         }
     }
 
-    async fn http(&mut self, request: &HttpStep, within: Option<Duration>) -> Result<Seen, Stop> {
-        let headers = interpolate(&Value::Object(request.headers.clone()), &self.bindings)?;
-        let mut overrides = Vec::new();
-        for (name, value) in headers.as_object().into_iter().flatten() {
-            let value = match value {
-                Value::Null => None,
-                Value::String(text) => Some(text.clone()),
-                other => Some(other.to_string()),
-            };
-            overrides.push((name.clone(), value));
-        }
-        let body = match (&request.json, &request.body) {
-            (Some(json), _) => Some(interpolate(json, &self.bindings)?.to_string().into_bytes()),
-            (None, Some(text)) => Some(interpolate_text(text, &self.bindings)?.into_bytes()),
-            (None, None) => None,
-        };
-        let intent = if self.case.input == Input::Illegal {
-            Intent::Broken
-        } else {
-            Intent::Proper
-        };
-        let mut raw = RawRequest::new(&request.method);
-        raw.body = body;
-        raw.intent = intent;
-        let Targets { places, foreign } = self.targets(request)?;
-        let mut seen = None;
-        for place in places {
-            raw.headers = overrides
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone().map(String::into_bytes)))
-                .collect();
-            raw.document = place.is_some();
-            raw.target = place.clone();
-            self.authorize(request.credentials, &mut raw)?;
-            let answer = self.exchange(&raw, place, within).await?;
-            let done = answer.value.pointer("/http/status") == Some(&json!(200));
-            seen = Some(answer);
-            if done {
-                return seen.ok_or_else(|| Stop::Case("no request was made".to_owned()));
-            }
-        }
-        let mut seen = seen.unwrap_or_else(|| Seen {
-            value: json!({ "outcome": "refused" }),
-            events: vec![],
-            spoilt: None,
-        });
-        if foreign {
-            seen.spoilt = Some(FOREIGN);
-        }
-        Ok(seen)
-    }
-
-    /// One HTTP request of a step, and what came of it.
-    async fn exchange(
-        &mut self,
-        raw: &RawRequest,
-        place: Option<String>,
-        within: Option<Duration>,
-    ) -> Result<Seen, Stop> {
-        let first = self.session.tap().position();
-        let sent = self.session.connection().http_request(raw);
-        let sent = sent.map_err(|error| Stop::Case(error.to_string()))?;
-        let (answer, fields) = self.session.wait_for_exchange(sent, within).await;
-        let mut value = answer.to_value();
-        let headers: Map<String, Value> = fields
-            .into_iter()
-            .map(|(name, value)| (name.to_lowercase(), json!(value)))
-            .collect();
-        value["http"] = json!({ "status": answer.status, "headers": headers });
-        self.describe_authorization(&mut value, sent, place);
-        Ok(Seen {
-            value,
-            events: vec![first],
-            spoilt: None,
-        })
-    }
-
     /// What a message of this step is meant to be.
     fn intent(&self, step: &Step) -> Intent {
         match (self.case.input, step.deliberate) {
@@ -703,7 +656,7 @@ fn seen(answer: &Answer, sent: Option<Sent>) -> Seen {
 }
 
 /// The ids of the requests in some bytes: one message, a batch, or several lines.
-fn request_ids(bytes: &[u8]) -> Vec<IdToken> {
+pub(super) fn request_ids(bytes: &[u8]) -> Vec<IdToken> {
     let mut ids = Vec::new();
     for line in bytes.split(|byte| *byte == b'\n') {
         if let Reading::Complete(document) = jsonrpc::read(line, &jsonrpc::Limits::default()) {

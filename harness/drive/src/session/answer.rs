@@ -13,6 +13,8 @@ pub enum Outcome {
     Error,
     /// With an HTTP error status and no JSON-RPC message.
     Refused,
+    /// With an HTTP success status and no JSON-RPC message (hand-made HTTP requests only).
+    Accepted,
     /// Nothing came in time.
     Silence,
     /// The server went away.
@@ -28,6 +30,7 @@ impl Outcome {
             Self::ToolError => "tool-error",
             Self::Error => "error",
             Self::Refused => "refused",
+            Self::Accepted => "accepted",
             Self::Silence => "silence",
             Self::Closed => "closed",
         }
@@ -117,6 +120,20 @@ impl Answer {
             status,
             reason: failure,
             exact: true,
+        }
+    }
+
+    /// What became of a hand-made HTTP request that brought no message.
+    pub(crate) fn without_message(status: Option<u16>, failure: Option<String>) -> Self {
+        let outcome = match status {
+            Some(status) if status < 400 => Outcome::Accepted,
+            Some(_) => Outcome::Refused,
+            None if failure.is_some() => Outcome::Closed,
+            None => Outcome::Silence,
+        };
+        Self {
+            outcome,
+            ..Self::refused(status, failure)
         }
     }
 

@@ -99,10 +99,39 @@ pub struct Session {
     answers: Vec<Arrival>,
     inbox: Vec<Arrival>,
     statuses: BTreeMap<u32, u16>,
-    ended: BTreeMap<u32, Option<String>>,
+    ended: BTreeMap<u32, Ended>,
+    /// Exchanges that went on in another one, after their stream had broken off.
+    resumed: BTreeMap<u32, u32>,
     closed: Option<String>,
     answered_once: bool,
 }
+
+/// The end of an HTTP exchange.
+#[derive(Debug, Clone)]
+struct Ended {
+    failure: Option<String>,
+    at: Instant,
+}
+
+/// How far an HTTP exchange is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// To its end.
+    End,
+    /// To the head of the response.
+    Head,
+    /// To the first event of its stream.
+    Event,
+}
+
+/// How long an answer may come on another stream, once the one on which it was due has ended without it.
+const ELSEWHERE: Duration = Duration::from_millis(200);
+/// How often a stream that ended without the answer is asked for what is missing.
+const MOST_RESUMPTIONS: usize = 5;
+/// Longest pause before that which a server can ask for.
+const LONGEST_RETRY: Duration = Duration::from_secs(1);
+/// How often a stream is looked at whose events bring no message.
+const GLANCE: Duration = Duration::from_millis(5);
 
 impl Session {
     /// A session over a connection on which nothing was said yet.
@@ -130,6 +159,7 @@ impl Session {
             inbox: Vec::new(),
             statuses: BTreeMap::new(),
             ended: BTreeMap::new(),
+            resumed: BTreeMap::new(),
             closed: None,
             answered_once: false,
         }
@@ -303,6 +333,18 @@ impl Session {
                 self.answered_once = true;
                 return Answer::refused(self.status(pending), failure);
             }
+            if let Some(exchange) = self.broke_off(pending) {
+                if self.resume(exchange).await {
+                    continue;
+                }
+                let limit = self.ended.get(&exchange).map_or(deadline, |ended| ended.at + ELSEWHERE);
+                if !self.pump(limit.min(deadline)).await && self.position_of_answer(pending).is_none() {
+                    // The end of the exchange is in the trace, and tells more than a request without an answer.
+                    self.answered_once = true;
+                    return Answer::silence(self.status(pending));
+                }
+                continue;
+            }
             if !self.pump(deadline).await {
                 let waited_ms = u64::try_from(pending.since.elapsed().as_millis()).unwrap_or(u64::MAX);
                 self.tap.record(EventKind::GaveUp {
@@ -452,38 +494,50 @@ impl Session {
         })
     }
 
-    /// Waits until an HTTP exchange is over, or gave a message, and tells how it went.
-    pub async fn wait_for_exchange(
-        &mut self,
-        exchange: u32,
-        within: Option<Duration>,
-    ) -> (Answer, Vec<(String, String)>) {
+    /// Follows an HTTP exchange as far as wanted. False when it did not come so far in time.
+    pub async fn follow_exchange(&mut self, exchange: u32, until: Until, within: Option<Duration>) -> bool {
         let deadline = Instant::now() + within.unwrap_or(self.limits.request);
-        while self.closed.is_none() && !self.ended.contains_key(&exchange) && self.pump(deadline).await {}
-        let status = self.statuses.get(&exchange).copied();
+        loop {
+            let enough = self.ended.contains_key(&exchange)
+                || match until {
+                    Until::End => false,
+                    Until::Head => self.statuses.contains_key(&exchange),
+                    Until::Event => self.has_event(exchange),
+                };
+            if enough || self.closed.is_some() {
+                return enough;
+            }
+            // Events that bring no message wake nobody.
+            let next = if until == Until::Event {
+                deadline.min(Instant::now() + GLANCE)
+            } else {
+                deadline
+            };
+            if !self.pump(next).await && Instant::now() >= deadline {
+                return false;
+            }
+        }
+    }
+
+    /// The answer that an exchange brought, taken out of those that wait; `None` when it brought none.
+    pub fn answer_of_exchange(&mut self, exchange: u32) -> Option<Answer> {
         let position = self
             .answers
             .iter()
-            .position(|arrival| self.exchange_of(arrival.event) == Some(exchange));
-        let answer = match (position, self.ended.get(&exchange)) {
-            (Some(position), _) => {
-                let arrival = self.answers.remove(position);
-                Answer::of_message(arrival.value, Some(arrival.event), status)
-            }
-            (None, Some(failure)) => Answer::refused(status, failure.clone()),
-            (None, None) => Answer::silence(status),
-        };
-        let headers = self.tap.read(|trace| {
-            trace.events.iter().find_map(|event| match &event.kind {
-                EventKind::HttpResponse {
-                    exchange: found,
-                    headers,
-                    ..
-                } if *found == exchange => Some(headers.clone()),
-                _ => None,
+            .position(|arrival| self.exchange_of(arrival.event) == Some(exchange))?;
+        let arrival = self.answers.remove(position);
+        let status = self.exchange_status(exchange);
+        Some(Answer::of_message(arrival.value, Some(arrival.event), status))
+    }
+
+    fn has_event(&self, exchange: u32) -> bool {
+        self.tap.read(|trace| {
+            trace.events.iter().rev().any(|event| match &event.kind {
+                EventKind::StreamEvent { exchange: other, .. } => *other == exchange,
+                EventKind::Received { exchange: other, .. } => *other == Some(exchange),
+                _ => false,
             })
-        });
-        (answer, headers.unwrap_or_default())
+        })
     }
 
     /// Whether the request of an exchange carried a session id.
@@ -538,7 +592,8 @@ impl Session {
                 self.statuses.insert(exchange, status);
             }
             Some(Incoming::ExchangeEnded { exchange, failure }) => {
-                self.ended.insert(exchange, failure);
+                let at = Instant::now();
+                self.ended.insert(exchange, Ended { failure, at });
             }
             Some(Incoming::Message { bytes, event, .. }) => self.take_in(&bytes, event).await,
         }
@@ -665,9 +720,59 @@ impl Session {
     /// may be answered on another stream (HTTP+SSE always does), so only a refusal or a failure ends the wait.
     fn exchange_over(&self, pending: &Pending) -> Option<Option<String>> {
         let exchange = pending.sent.exchange?;
-        let failure = self.ended.get(&exchange)?;
+        let failure = &self.ended.get(&exchange)?.failure;
         let refused = self.statuses.get(&exchange).is_none_or(|status| *status >= 300);
         (refused || failure.is_some()).then(|| failure.clone())
+    }
+
+    /// The Streamable HTTP exchange that should have brought the answer to a request, and ended in good order without it.
+    fn broke_off(&self, pending: &Pending) -> Option<u32> {
+        if !matches!(self.connection, Connection::StreamableHttp(_)) {
+            return None;
+        }
+        let mut exchange = pending.sent.exchange?;
+        while let Some(next) = self.resumed.get(&exchange) {
+            exchange = *next;
+        }
+        self.ended.contains_key(&exchange).then_some(exchange)
+    }
+
+    /// Asks for what is missing of a stream that ended without the answer. False when the stream gave no event id to come back with.
+    async fn resume(&mut self, exchange: u32) -> bool {
+        if self.resumed.len() >= MOST_RESUMPTIONS {
+            return false;
+        }
+        let (id, retry) = self.tap.read(|trace| {
+            let mut last = (None, None);
+            for event in &trace.events {
+                match &event.kind {
+                    EventKind::StreamEvent {
+                        exchange: other,
+                        id,
+                        retry,
+                        ..
+                    }
+                    | EventKind::StreamEventFields {
+                        exchange: other,
+                        id,
+                        retry,
+                        ..
+                    } if *other == exchange => {
+                        last = (id.clone().or(last.0), retry.or(last.1));
+                    }
+                    _ => {}
+                }
+            }
+            last
+        });
+        let (Some(id), Connection::StreamableHttp(connection)) = (id, &mut self.connection) else {
+            return false;
+        };
+        tokio::time::sleep(Duration::from_millis(retry.unwrap_or(0)).min(LONGEST_RETRY)).await;
+        match connection.open_stream(Some(&id)) {
+            Ok(next) => self.resumed.insert(exchange, next).is_none(),
+            Err(_) => false,
+        }
     }
 
     fn status(&self, pending: &Pending) -> Option<u16> {

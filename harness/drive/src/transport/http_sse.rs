@@ -1,6 +1,6 @@
 //! HTTP+SSE (2024-11-05): one event stream brings every message of the server, and its first event names the URI to post to.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -118,6 +118,7 @@ impl HttpSseConnection {
         let (signals, start) = mpsc::unbounded_channel();
         let stream = Rc::new(StreamObserver {
             signals: RefCell::new(Some(signals)),
+            early: Cell::new(0),
             over: RefCell::default(),
         });
         exchanges.start(request, None, Rc::clone(&stream) as Rc<dyn Observer>);
@@ -143,6 +144,12 @@ impl HttpSseConnection {
     #[must_use]
     pub fn endpoint(&self) -> &Url {
         &self.endpoint
+    }
+
+    /// The URL of the event stream.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        self.exchanges.client().url()
     }
 
     /// Posts one message to the endpoint and returns at once; what the server answers arrives in the queue.
@@ -222,9 +229,14 @@ enum Signal {
 struct StreamObserver {
     /// Until the connection is open.
     signals: RefCell<Option<mpsc::UnboundedSender<Signal>>>,
+    /// Events that came while the connection was being opened.
+    early: Cell<usize>,
     /// Why the stream is over, once it is.
     over: RefCell<Option<String>>,
 }
+
+/// Events that may come before the endpoint event; the monitors judge that they do.
+const EARLY_EVENTS: usize = 20;
 
 impl StreamObserver {
     fn signal(&self, signal: Signal) {
@@ -248,8 +260,12 @@ impl Observer for StreamObserver {
             name: name.unwrap_or("message").to_owned(),
             data: data.to_vec(),
         });
-        // The first event decides; a server that goes on must not fill the memory.
-        *self.signals.borrow_mut() = None;
+        // The endpoint event decides; a server that goes on must not fill the memory.
+        let known = self.early.get() + 1;
+        self.early.set(known);
+        if name == Some("endpoint") || known >= EARLY_EVENTS {
+            *self.signals.borrow_mut() = None;
+        }
     }
 
     fn other_body(&self, bytes: &[u8]) {
@@ -280,26 +296,32 @@ async fn first_event(
 ) -> Result<Vec<u8>, HttpSseError> {
     let mut head: Option<(u16, String)> = None;
     let mut body = Vec::new();
+    let mut other = None;
     loop {
         // Until the head is there, the exchange has deadlines of its own.
         let signal = match &head {
             None => signals.recv().await,
             Some(_) => match tokio::time::timeout(limit, signals.recv()).await {
                 Ok(signal) => signal,
-                Err(_) => return Err(HttpSseError::NoEndpoint(format!("nothing came within {limit:?}"))),
+                Err(_) => {
+                    return Err(
+                        other.unwrap_or_else(|| HttpSseError::NoEndpoint(format!("nothing came within {limit:?}")))
+                    );
+                }
             },
         };
         match signal.unwrap_or(Signal::Ended(Some(ExchangeFailure::Ended))) {
             Signal::Head { status, content_type } => head = Some((status, content_type)),
             Signal::Event { name, data } if name == "endpoint" => return Ok(data),
+            // Clients that are told to expect it first give up here; waiting shows whether it comes at all.
             Signal::Event { name, data } => {
-                return Err(HttpSseError::OtherEventFirst {
+                other.get_or_insert_with(|| HttpSseError::OtherEventFirst {
                     name: beginning(name.as_bytes()),
                     data: beginning(&data),
                 });
             }
             Signal::OtherBody(bytes) => body = bytes,
-            Signal::Ended(failure) => return Err(without_event(head, &body, failure, url)),
+            Signal::Ended(failure) => return Err(other.unwrap_or_else(|| without_event(head, &body, failure, url))),
         }
     }
 }

@@ -18,6 +18,7 @@ pub use streamable_http::StreamableHttpConnection;
 use std::time::Duration;
 
 use touchstone_core::trace::{Channel, Intent, TransportKind};
+use url::{Host, Url};
 
 use crate::process::Exit;
 
@@ -137,6 +138,30 @@ impl From<HttpError> for TransportError {
     }
 }
 
+/// Where a server listens over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpAddress {
+    /// The URL that the tester gave.
+    pub url: Url,
+    /// Where messages are posted.
+    pub endpoint: Url,
+    /// The session id that requests carry.
+    pub session: Option<String>,
+}
+
+impl HttpAddress {
+    /// Whether the server listens on a loopback address.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self.url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+            None => false,
+        }
+    }
+}
+
 /// An open connection to a server.
 pub enum Connection {
     /// Over the standard streams of a process.
@@ -179,32 +204,29 @@ impl Connection {
         }
     }
 
-    /// Sends an HTTP request of a case's own making: the defaults of its method, with header fields set, repeated or (`None`) removed. Gives
-    /// back the number of the exchange; what comes of it is received like everything else.
+    /// Where the server listens and what names the session there; `None` over stdio.
+    #[must_use]
+    pub fn address(&self) -> Option<HttpAddress> {
+        match self {
+            Self::Stdio(_) => None,
+            Self::StreamableHttp(connection) => Some(HttpAddress {
+                url: connection.url().clone(),
+                endpoint: connection.url().clone(),
+                session: connection.session_id(),
+            }),
+            Self::HttpSse(connection) => Some(HttpAddress {
+                url: connection.url().clone(),
+                endpoint: connection.endpoint().clone(),
+                session: None,
+            }),
+        }
+    }
+
+    /// Sends an HTTP request of a case's own making: the defaults of its method, changed as it says. Gives back the number of the exchange;
+    /// what comes of it is received like everything else.
     ///
     /// # Errors
     /// Over stdio, when the connection is closed, and when HTTP cannot carry the request.
-    pub async fn request_raw(
-        &mut self,
-        method: &str,
-        headers: &[(String, Option<String>)],
-        body: Option<Vec<u8>>,
-        intent: Intent,
-    ) -> Result<u32, TransportError> {
-        let mut request = RawRequest::new(method);
-        request.headers = headers
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone().map(String::into_bytes)))
-            .collect();
-        request.body = body;
-        request.intent = intent;
-        self.http_request(&request)
-    }
-
-    /// Like [`Connection::request_raw`], with everything about the request that can be changed.
-    ///
-    /// # Errors
-    /// As [`Connection::request_raw`].
     pub fn http_request(&mut self, request: &RawRequest) -> Result<u32, TransportError> {
         match self {
             Self::Stdio(_) => Err(TransportError::Unsupported {

@@ -148,6 +148,12 @@ impl StreamableHttpConnection {
             .map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned())
     }
 
+    /// The URL of the endpoint.
+    #[must_use]
+    pub fn url(&self) -> &url::Url {
+        self.exchanges.client().url()
+    }
+
     /// Sends no session id until the answer to a later request brings a new one. The session itself is ended by
     /// [`StreamableHttpConnection::close`], unless it was ended before.
     pub fn forget_session(&mut self) {

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use touchstone_core::sse::{SseEvent, SseItem, SseReader};
-use touchstone_core::trace::{Channel, EventKind, Intent, Payload};
+use touchstone_core::trace::{Channel, ENDED_BY_HARNESS, EventKind, Intent, Payload};
 
 use super::{HttpClient, HttpError, HttpRequest, ResponseBody};
 use crate::tap::Tap;
@@ -32,7 +32,7 @@ pub(in crate::transport) enum ExchangeFailure {
     #[error(transparent)]
     Http(#[from] HttpError),
     /// The harness stopped it.
-    #[error("ended by the harness")]
+    #[error("{ENDED_BY_HARNESS}")]
     Ended,
     /// The body is longer than allowed.
     #[error("the response body is longer than {0} bytes")]
@@ -303,7 +303,7 @@ impl Exchange {
             Ok((bytes, false)) => {
                 let success = (200..300).contains(&status);
                 if bytes.is_empty() {
-                } else if success || is_protocol_message(&bytes) {
+                } else if (success && status != 202) || is_protocol_message(&bytes) {
                     self.receive(bytes, Channel::JsonBody).await;
                 } else {
                     self.keep_other(&bytes);
@@ -327,6 +327,11 @@ impl Exchange {
     async fn read_other(&mut self, body: &mut ResponseBody) -> Result<(), ExchangeFailure> {
         let cap = OTHER_BODY_BYTES.min(self.limits.message_bytes);
         match body.read(cap, self.limits.body_idle).await {
+            // A message under a wrong media type is still what the server says.
+            Ok((bytes, false)) if is_protocol_message(&bytes) => {
+                self.receive(bytes, Channel::JsonBody).await;
+                Ok(())
+            }
             Ok((bytes, cut)) => {
                 self.keep_other(&bytes);
                 if cut {
@@ -368,15 +373,11 @@ impl Exchange {
         let exchange = self.exchange;
         match item {
             SseItem::Event(event) => self.stream_event(event).await,
-            SseItem::Comment(text) => {
-                self.note(EventKind::StreamEvent {
-                    exchange,
-                    name: None,
-                    data: text.into(),
-                    id: None,
-                });
-            }
-            SseItem::Oddity(description) => self.note(EventKind::StreamOddity { exchange, description }),
+            SseItem::Comment(text) => self.note(EventKind::StreamComment {
+                exchange,
+                payload: text.into(),
+            }),
+            SseItem::Oddity(oddity) => self.note(EventKind::StreamOddity { exchange, oddity }),
         }
     }
 
@@ -386,19 +387,24 @@ impl Exchange {
             name,
             data,
             id,
+            retry,
             complete,
             ..
         } = event;
         if complete && !data.is_empty() {
             self.observer.stream_event(name.as_deref(), &data);
         }
-        let is_message = !data.is_empty() && matches!(name.as_deref(), None | Some("" | "message"));
+        let ordinary = matches!(name.as_deref(), None | Some("" | "message"));
+        // A message under another name reaches no client that listens for messages, but what it says is still worth having.
+        let is_message = !data.is_empty() && (ordinary || is_protocol_message(&data));
         if !is_message {
             self.note(EventKind::StreamEvent {
                 exchange,
                 name,
                 data: data.into(),
                 id,
+                retry,
+                terminated: complete,
             });
             return;
         }
@@ -410,8 +416,14 @@ impl Exchange {
             terminated: complete,
         };
         let event = self.tap.record(received);
-        if let Some(id) = id {
-            self.tap.record(EventKind::StreamEventId { exchange, id });
+        let name = name.filter(|_| !ordinary);
+        if name.is_some() || id.is_some() || retry.is_some() {
+            self.tap.record(EventKind::StreamEventFields {
+                exchange,
+                name,
+                id,
+                retry,
+            });
         }
         // An event without its blank line is one that no client would see.
         if complete {

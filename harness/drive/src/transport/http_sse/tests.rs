@@ -105,6 +105,8 @@ fn messages_go_to_the_endpoint_and_come_from_the_stream() {
             name: Some("endpoint".to_owned()),
             data: "/messages?session_id=7".into(),
             id: None,
+            retry: None,
+            terminated: true,
         };
         assert!(tap.read(|trace| trace.events.iter().any(|event| event.kind == endpoint)));
 

@@ -206,17 +206,17 @@ fn an_event_stream_is_read_whatever_its_packets_and_line_ends() {
             let received: Vec<&EventKind> = events[3..].iter().collect();
             let channel = Channel::PostStream;
             let expected = [
-                EventKind::StreamEvent {
+                EventKind::StreamComment {
                     exchange: 0,
-                    name: None,
-                    data: " hello".into(),
-                    id: None,
+                    payload: " hello".into(),
                 },
                 EventKind::StreamEvent {
                     exchange: 0,
                     name: None,
                     data: "".into(),
                     id: Some("7".to_owned()),
+                    retry: None,
+                    terminated: true,
                 },
                 EventKind::Received {
                     payload: "{\"a\":\n1}".into(),
@@ -224,15 +224,19 @@ fn an_event_stream_is_read_whatever_its_packets_and_line_ends() {
                     exchange: Some(0),
                     terminated: true,
                 },
-                EventKind::StreamEventId {
+                EventKind::StreamEventFields {
                     exchange: 0,
-                    id: "8".to_owned(),
+                    name: None,
+                    id: Some("8".to_owned()),
+                    retry: None,
                 },
                 EventKind::StreamEvent {
                     exchange: 0,
                     name: Some("other".to_owned()),
                     data: "x".into(),
                     id: None,
+                    retry: None,
+                    terminated: true,
                 },
                 EventKind::Received {
                     payload: "[2]".into(),
