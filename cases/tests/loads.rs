@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use touchstone_core::case::{Action, Case, Input, Suite};
+use touchstone_core::case::{Action, Case, FixtureCatalog, Input, Suite};
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::requirement::Catalog;
 
@@ -78,6 +78,21 @@ fn a_grade_stands_only_where_there_is_a_level_and_an_ambiguity() {
 }
 
 #[test]
+fn every_fixture_that_a_case_needs_has_a_name() {
+    let catalog = catalog();
+    let fixtures = FixtureCatalog::from_json("cases/fixtures.yaml", touchstone_cases::fixtures()).unwrap();
+    let kinds: BTreeSet<&str> = fixtures.kinds().collect();
+    for (id, _, case) in suite(&catalog).cases() {
+        for kind in case.needs.iter().filter_map(|need| need.strip_prefix("fixture:")) {
+            assert!(
+                kinds.contains(kind),
+                "{id} needs the fixture {kind}, which nothing satisfies"
+            );
+        }
+    }
+}
+
+#[test]
 fn every_schema_is_json() {
     for schema in touchstone_cases::schemas() {
         let parsed: Result<serde_json::Value, _> = serde_json::from_str(schema.text);
@@ -130,6 +145,7 @@ fn every_area_of_the_protocol_has_cases() {
     for area in [
         "base-protocol",
         "cancellation",
+        "client-features",
         "completion",
         "discover",
         "language",

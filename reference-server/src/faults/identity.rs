@@ -40,7 +40,11 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault::new(
         "string-ids-refused",
         "refuses pings with string ids",
-        &["base-protocol/string-id-supported", "base-protocol/concurrent-requests"],
+        &[
+            "transport-stdio/reads-split-messages",
+            "base-protocol/string-id-supported",
+            "base-protocol/concurrent-requests",
+        ],
         || {
             Box::new(Answers(|request, _| {
                 let string = request.id.token().starts_with('"');
@@ -167,7 +171,6 @@ pub(super) const FAULTS: &[Fault] = &[
             "transport-stdio/reads-split-messages",
             "base-protocol/string-id-supported",
             "base-protocol/integer-id-supported",
-            "transport-stdio/reads-split-messages",
             "base-protocol/concurrent-requests",
         ],
         || {

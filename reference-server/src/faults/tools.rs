@@ -251,20 +251,6 @@ pub(super) const FAULTS: &[Fault] = &[
         },
     ),
     Fault::new(
-        "stricter",
-        "refuses the largest number that its schema allows",
-        &["tools/inputs-match-own-schema"],
-        || {
-            Box::new(Answers(|request, _| {
-                let most = params(request)
-                    .get("arguments")
-                    .is_some_and(|arguments| arguments["milliseconds"] == 1000);
-                (asks(request, "tools/call", "slow") && most)
-                    .then(|| Err(error(-32602, "milliseconds must be less than 1000")))
-            }))
-        },
-    ),
-    Fault::new(
         "failure-as-error",
         "tells the failure of a tool in a protocol error",
         &["tools/execution-error-as-result"],

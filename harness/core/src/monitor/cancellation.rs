@@ -21,6 +21,9 @@ pub(super) const MONITOR: Monitor = Monitor {
     judge: observe,
 };
 
+/// How long, in microseconds, a request must have been under way for an error to be the answer to its cancellation.
+const SETTLED_US: u64 = 100_000;
+
 fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &mut Observer<'_>) {
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
@@ -55,6 +58,10 @@ fn withdrawn(
     if answer.is_some_and(|answer| answer < cancelled) {
         return; // It was over already.
     }
+    let refused = exchange
+        .answers
+        .first()
+        .is_some_and(|answer| answer.message.value.get("error").is_some());
     // Over HTTP a cancellation may overtake its request; then the server has never heard of what it cancels.
     let heard = notified(messages, "notifications/progress").any(|(message, params)| {
         let token = exchange.request.value.pointer("/params/_meta/progressToken");
@@ -64,13 +71,21 @@ fn withdrawn(
     let arrived = heard || age > RACE_US || conversation.transport() == TransportKind::Stdio;
     let waited = exchange.gave_up.is_some_and(|gave_up| since(gave_up) > RACE_US);
     match answer {
+        Some(answer) if refused && (heard || age > SETTLED_US) => {
+            let text = format!(
+                "the cancellation of {} was answered with an error; nothing is due",
+                exchange.method
+            );
+            let breach = BreachAt::new("cancellation/no-response-after-cancel", answer, text);
+            observer.broken(breach.also(&[exchange.request.event, cancelled]));
+        }
         Some(answer) if since(answer) > RACE_US && arrived => {
             let text = format!("{} was answered although it had been cancelled before", exchange.method);
             // Whoever cannot stop a request may ignore its cancellation.
             let breach = BreachAt::new("cancellation/no-response-after-cancel", answer, text).at_most(Severity::Warn);
             observer.broken(breach.also(&[exchange.request.event, cancelled]));
         }
-        // What comes at once may have been on its way; the case with a slow tool knows better.
+        // What comes at once may have been on its way.
         Some(_) => {}
         None if waited => observer.kept("cancellation/no-response-after-cancel", cancelled),
         None => {}

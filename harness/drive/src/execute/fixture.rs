@@ -13,7 +13,7 @@ use super::inventory::Inventory;
 #[derive(Debug, Default)]
 pub(super) struct Fixtures {
     found: BTreeMap<String, Value>,
-    /// For the kinds that were not found, what to offer.
+    /// For the kinds that were not found, what to do about it.
     missing: BTreeMap<String, String>,
 }
 
@@ -32,7 +32,10 @@ impl Fixtures {
                 members.insert("arguments".to_owned(), offer.arguments.clone());
                 fixtures.found.insert(kind.to_owned(), Value::Object(members));
             } else if let Some(best) = offers.first() {
-                let hint = format!("offer a {} named {}", best.what.as_str(), best.name);
+                let hint = match best.what {
+                    Offered::Tool if !inventory.may_call_fixtures() => "no tool may be called".to_owned(),
+                    what => format!("offer a {} named {}", what.as_str(), best.name),
+                };
                 fixtures.missing.insert(kind.to_owned(), hint);
             }
         }

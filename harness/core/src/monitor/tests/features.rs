@@ -55,6 +55,9 @@ fn broken(library: &SchemaLibrary, revision: Revision, trace: &Trace) -> Vec<(St
     found
 }
 
+/// A requirement, how much its breach weighs, the revision, and method, params and result of the exchange.
+type Row<'a> = (&'a str, Severity, Revision, (&'a str, &'a str, &'a str));
+
 const TOOL: &str = r#"{"name":"a"}"#;
 
 #[test]
@@ -62,7 +65,7 @@ const TOOL: &str = r#"{"name":"a"}"#;
 fn one_exchange_breaks_one_rule() {
     let library = library();
     let call = |result: &'static str| ("tools/call", TOOL, result);
-    let rows: Vec<(&str, Severity, Revision, (&str, &str, &str))> = vec![
+    let rows: Vec<Row<'_>> = vec![
         (
             "meta/key-prefix-grammar",
             Severity::Fail,

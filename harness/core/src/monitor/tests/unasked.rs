@@ -1,5 +1,7 @@
 //! What a server asks and tells by itself: each mistake under its own rule, and what is legal under none.
 
+use std::sync::LazyLock;
+
 use super::*;
 use crate::trace::Channel;
 
@@ -49,7 +51,9 @@ fn told(revision: Revision, client: &str, server: &str, lines: &[Timed<'_>]) -> 
         };
         trace.push(at * 1_000, kind);
     }
-    judged(&library(), revision, &trace)
+    // Loading it takes longer than everything else here.
+    static LIBRARY: LazyLock<SchemaLibrary> = LazyLock::new(library);
+    judged(&LIBRARY, revision, &trace)
 }
 
 const SERVER: &str = r#"{"tools":{},"logging":{},"resources":{"subscribe":true}}"#;
@@ -111,7 +115,14 @@ fn a_late_answer_is_told_from_one_that_crossed_with_the_cancellation() {
     let two = progress("7", "2");
     let late = "cancellation/no-response-after-cancel";
     let on = "cancellation/stops-processing";
-    let rows: [(&[Timed<'_>], &[&str], bool); 4] = [
+    let no = r#"{"jsonrpc":"2.0","id":2,"error":{"code":0,"message":"Request cancelled"}}"#;
+    let rows: [(&[Timed<'_>], &[&str], bool); 6] = [
+        (&[(3, '>', CALL), (4, '>', CANCEL), (5, '<', no)], &[], false),
+        (
+            &[(3, '>', CALL), (4, '<', &one), (5, '>', CANCEL), (6, '<', no)],
+            &[late],
+            false,
+        ),
         (&[(3, '>', CALL), (4, '>', CANCEL), (100, '<', DONE)], &[], false),
         (&[(3, '>', CALL), (4, '>', CANCEL), (400, '<', DONE)], &[late], false),
         (
