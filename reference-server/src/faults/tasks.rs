@@ -52,7 +52,7 @@ pub(super) const FAULTS: &[Fault] = &[
             Box::new(Answers(|request, response| {
                 decorators::undeclare(request, response, Some("requests"));
                 if request.method == "tools/call" && refused(response, "does not run as a task") {
-                    response.outcome = Ok(json!({ "task": decorators::invented_task("invented") }));
+                    response.outcome = Ok(json!({ "task": decorators::invented_task(request.id.token()) }));
                 }
             }))
         },
@@ -101,8 +101,8 @@ pub(super) const FAULTS: &[Fault] = &[
         &["tasks/get-unknown"],
         || {
             Box::new(Answers(|request, response| {
-                if request.method == "tasks/get" && refused(response, "there is no such task") {
-                    response.outcome = Ok(decorators::invented_task("invented"));
+                if decorators::named(request).starts_with("touchstone") && request.method == "tasks/get" {
+                    response.outcome = Ok(decorators::invented_task(&decorators::named(request)));
                 }
             }))
         },
@@ -126,7 +126,7 @@ pub(super) const FAULTS: &[Fault] = &[
         || {
             Box::new(Answers(|request, response| {
                 let asked = request.params.as_ref().is_ok_and(|params| params.contains_key("task"));
-                if asked && refused(response, "does not run as a task") {
+                if asked && decorators::tool(request) == "add" && refused(response, "does not run as a task") {
                     response.outcome = Ok(decorators::plain_result());
                 }
             }))
@@ -296,9 +296,9 @@ pub(super) const FAULTS: &[Fault] = &[
     ),
     fault(
         "task-terminal-changes",
-        "says of completed tasks that they have been cancelled",
+        "says of completed tasks that they have failed",
         &["tasks/terminal-is-final"],
-        || Box::new(SecondThoughts::new("cancelled")),
+        || Box::new(SecondThoughts::new("failed")),
     ),
     fault(
         "task-result-early",

@@ -8,6 +8,8 @@ mod identity;
 mod lifecycle;
 mod listing;
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 

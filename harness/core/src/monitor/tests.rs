@@ -10,7 +10,7 @@ use crate::trace::{Channel, EventKind, Intent, Survivor, Trace, TransportKind};
 mod features;
 
 /// One line of a trace, in short.
-enum Line {
+pub(super) enum Line {
     /// Sent as a proper message.
     Out(&'static str),
     /// Sent broken on purpose.
@@ -91,6 +91,11 @@ fn judged(library: &SchemaLibrary, revision: Revision, trace: &Trace) -> (BTreeS
         }
     }
     (broken, kept)
+}
+
+/// The same in the newest stateful revision.
+pub(super) fn judged_newest(lines: impl IntoIterator<Item = Line>) -> (BTreeSet<String>, BTreeSet<String>) {
+    judged(&library(), Revision::V2025_11_25, &trace(lines))
 }
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;

@@ -248,6 +248,7 @@ impl Decorator for SecondThoughts {
         {
             if self.told.contains(&id) {
                 task["status"] = json!(self.then);
+                task["statusMessage"] = json!("Something else has happened");
             } else {
                 self.told.push(id);
             }
@@ -361,6 +362,13 @@ impl Decorator for CancelRefused {
                 *times += 1;
                 if let Ok(task) = &mut response.outcome {
                     task["status"] = json!(if *times == 1 { "working" } else { "completed" });
+                }
+            }
+            ("tasks/list", _) => {
+                if let Ok(result) = &mut response.outcome
+                    && let Some(tasks) = result["tasks"].as_array_mut()
+                {
+                    tasks.retain(|task| task["taskId"].as_str().is_none_or(|id| !self.asked.contains_key(id)));
                 }
             }
             ("tasks/result", Some(_)) => {

@@ -104,13 +104,25 @@ fn notified(view: &View<'_>, observer: &mut Observer<'_>, told: &Sighting<'_>) {
         observer.kept("tasks/status-notification-no-related", told.at);
     }
     let elsewhere = |sighting: &Sighting<'_>| sighting.source != Source::Notification;
-    if !view.of(told.id).any(elsewhere) && view.sightings.iter().any(elsewhere) {
+    if !view.of(told.id).any(elsewhere) && view.sightings.iter().any(elsewhere) && !calls_plainly(view, told.at) {
         let message = format!(
             "a status notification is about {}, which is no task of this client",
             quoted(told.id)
         );
         observer.broken(BreachAt::new("tasks/status-notification-shape", told.at, message).at_most(Severity::Warn));
     }
+}
+
+/// Whether a plain tool call was in flight: a server may carry that out as a task of its own as well.
+fn calls_plainly(view: &View<'_>, event: usize) -> bool {
+    view.exchanges.iter().any(|exchange| {
+        let answered = exchange
+            .answers
+            .first()
+            .is_some_and(|answer| answer.message.event < event);
+        let plain = exchange.request.value.pointer("/params/task").is_none();
+        exchange.method == "tools/call" && plain && exchange.request.event < event && !answered
+    })
 }
 
 /// A status against the last one that was known when it was asked for.
