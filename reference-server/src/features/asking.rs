@@ -24,8 +24,11 @@ pub(crate) struct Ask {
     pub(crate) then: Continuation,
 }
 
-/// What a tool does once the client has answered. An `Err` is a failure for the model to read.
-pub(crate) struct Continuation(Box<dyn FnOnce(&mut Session, Reply) -> Result<Answer, String> + Send>);
+/// An `Err` is a failure for the model to read.
+type Then = dyn FnOnce(&mut Session, Reply) -> Result<Answer, String> + Send;
+
+/// What a tool does once the client has answered.
+pub(crate) struct Continuation(Box<Then>);
 
 impl Continuation {
     pub(crate) fn run(self, session: &mut Session, reply: Reply) -> Answer {

@@ -186,6 +186,7 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
                 let Some((_, capability, requirement)) = CLIENT.iter().find(|(name, ..)| name == method) else {
                     continue;
                 };
+                let requirement = rule(requirement, context.revision);
                 let offered = initialize
                     .pointer(&format!("/params/capabilities/{capability}"))
                     .is_some();
@@ -194,12 +195,21 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
                     observer.kept("base-protocol/undeclared-client-capability-unused", message.event);
                 } else {
                     let text = format!("the server sent {method} although the client does not declare `{capability}`");
-                    // The general rule, base-protocol/undeclared-client-capability-unused, steps aside.
+                    // Where there is a rule for the method, the general one steps aside.
                     observer.broken(BreachAt::new(requirement, message.event, text));
                 }
             }
             _ => {}
         }
+    }
+}
+
+/// The rule about a request of the server: the general one before the method had one of its own.
+fn rule(requirement: &'static str, revision: Revision) -> &'static str {
+    if requirement == "client-features/elicitation-needs-capability" && revision < Revision::V2025_06_18 {
+        "base-protocol/undeclared-client-capability-unused"
+    } else {
+        requirement
     }
 }
 
