@@ -10,12 +10,17 @@
 mod capability;
 mod conversation;
 mod envelope;
+mod http_exchange;
+mod http_reply;
+mod http_session;
+mod http_sse;
 mod lifecycle;
 mod listing;
 mod outgoing;
 mod pairing;
 mod schema;
 mod shutdown;
+mod sse_stream;
 mod stdout;
 mod tool;
 
@@ -63,6 +68,10 @@ pub fn all() -> &'static [Monitor] {
         listing::MONITOR,
         tool::MONITOR,
         shutdown::MONITOR,
+        http_reply::MONITOR,
+        http_session::MONITOR,
+        sse_stream::MONITOR,
+        http_sse::MONITOR,
     ];
     ALL
 }
