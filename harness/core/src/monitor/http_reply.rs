@@ -233,6 +233,13 @@ fn first_get(conversation: &Conversation<'_>, observer: &mut Observer<'_>, excha
     let Some((exchange, head)) = automatic.and_then(|exchange| Some((exchange, exchange.response.as_ref()?))) else {
         return;
     };
+    // A session that was ended before the answer came is no longer there to be asked.
+    let ended = exchanges
+        .iter()
+        .any(|other| other.method == "DELETE" && other.request < head.event);
+    if ended {
+        return;
+    }
     match head.status {
         401 | 403 => {} // Credentials are a matter of their own.
         404 | 501 if served => {
