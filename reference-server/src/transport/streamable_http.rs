@@ -93,7 +93,7 @@ impl HttpSession {
 
     /// Takes an output to the stream of its request, if that waits for an answer of the client; gives it back if not.
     fn route(&self, output: Output) -> Option<Output> {
-        let Output::Message { request: Some(id), .. } = &output else {
+        let (Output::Message { request: Some(id), .. } | Output::Wake { request: Some(id), .. }) = &output else {
             return Some(output);
         };
         match lock(&self.asking).get(&id.to_string()) {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::conversation::{Conversation, Direction};
+use super::sse_stream::speaks_of_data;
 use super::{BreachAt, Context, Monitor, Observer, quoted};
 use crate::jsonrpc::{Reading, Shape};
 use crate::spec::requirement::Severity;
-use crate::trace::Channel;
+use crate::trace::{Channel, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "envelope",
@@ -56,7 +57,10 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         .filter(|frame| frame.direction == Direction::FromServer)
     {
         let Reading::Complete(document) = &frame.reading else {
-            if frame.channel != Some(Channel::Stdout) {
+            // The data of stream events is judged with the streams.
+            let streamable = conversation.transport() == TransportKind::StreamableHttp;
+            let on_stream = matches!(frame.channel, Some(Channel::PostStream | Channel::GetStream));
+            if frame.channel != Some(Channel::Stdout) && !(on_stream && speaks_of_data(context, streamable)) {
                 unreadable(observer, frame.event, &frame.reading);
             }
             continue;

@@ -16,6 +16,10 @@ mod conversation;
 mod declared;
 mod elicitation;
 mod envelope;
+mod http_exchange;
+mod http_reply;
+mod http_session;
+mod http_sse;
 mod icon;
 mod lifecycle;
 mod listing;
@@ -31,6 +35,7 @@ mod sampling;
 mod schema;
 mod security;
 mod shutdown;
+mod sse_stream;
 mod stdout;
 mod subscription;
 mod task;
@@ -98,6 +103,10 @@ pub fn all() -> &'static [Monitor] {
         roots::MONITOR,
         shutdown::MONITOR,
         authorization::MONITOR,
+        http_reply::MONITOR,
+        http_session::MONITOR,
+        sse_stream::MONITOR,
+        http_sse::MONITOR,
     ];
     ALL
 }
