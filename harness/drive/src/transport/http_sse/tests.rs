@@ -220,7 +220,8 @@ fn a_foreign_endpoint_is_named_and_never_contacted() {
 #[test]
 fn every_way_of_not_being_http_sse_has_its_error() {
     run(async {
-        let error = error_of("event: message\ndata: {}\n\nevent: endpoint\ndata: /m\n\n").await;
+        // An endpoint event that comes late is still taken; the monitors judge that it was not the first.
+        let error = error_of("event: message\ndata: {}\n\n").await;
         let expected = HttpSseError::OtherEventFirst {
             name: "message".to_owned(),
             data: "{}".to_owned(),
