@@ -168,7 +168,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault::new(
         "embedded-no-capability",
         "embeds resources in results, and declares none",
-        &["tools/embedded-needs-resources"],
+        &["tools/embedded-needs-resources", "resources/list-changed-undeclared"],
         || Box::new(NoResources),
     ),
     Fault::new(

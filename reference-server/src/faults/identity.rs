@@ -98,7 +98,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault::new(
         "asks-anyone",
         "asks for roots whatever the client has declared",
-        &["base-protocol/undeclared-client-capability-unused"],
+        &["client-features/roots-needs-capability"],
         || {
             Box::new(Asks {
                 when: "tools/call",
@@ -154,6 +154,10 @@ pub(super) const FAULTS: &[Fault] = &[
         "ping-unknown",
         "does not know ping",
         &[
+            "cancellation/late-response-ignored",
+            "client-features/elicitation-decline-handled",
+            "client-features/roots-change-handled",
+            "client-features/roots-unavailable",
             "ping/answered",
             "ping/empty-result",
             "ping/with-params",

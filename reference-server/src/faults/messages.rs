@@ -135,16 +135,6 @@ pub(super) const FAULTS: &[Fault] = &[
         },
     ),
     Fault::new(
-        "notification-unknown",
-        "sends a notification of its own making",
-        &["base-protocol/server-method-vocabulary"],
-        || {
-            Box::new(After::new("prompts/list", || {
-                notification("notifications/weather", json!({}))
-            }))
-        },
-    ),
-    Fault::new(
         "notification-id",
         "gives notifications an id",
         &["base-protocol/server-notification-no-id"],

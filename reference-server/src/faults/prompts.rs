@@ -21,13 +21,18 @@ pub(super) const FAULTS: &[Fault] = &[
         &["prompts/name-string"],
         || Box::new(Addition("prompts/list", "prompts", || json!({ "name": 5 }))),
     ),
-    Fault::new("dup-prompt", "lists a prompt twice", &["prompts/name-unique"], || {
-        Box::new(Addition(
-            "prompts/list",
-            "prompts",
-            || json!({ "name": "summarise_readme" }),
-        ))
-    }),
+    Fault::new(
+        "dup-prompt",
+        "lists a prompt twice",
+        &["prompts/name-unique", "pagination/no-overlap"],
+        || {
+            Box::new(Addition(
+                "prompts/list",
+                "prompts",
+                || json!({ "name": "summarise_readme" }),
+            ))
+        },
+    ),
     Fault::new(
         "prompt-description-number",
         "lists a number for a description",
@@ -245,7 +250,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault::new(
         "prompts-undeclared",
         "serves prompts, and declares none",
-        &["prompts/capability-declared"],
+        &["prompts/capability-declared", "prompts/list-changed-undeclared"],
         || {
             Box::new(Every("initialize", |result| {
                 drop(take(&mut result["capabilities"], "prompts"))

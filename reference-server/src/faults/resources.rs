@@ -49,7 +49,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault::new(
         "dup-resource",
         "lists a resource twice",
-        &["resources/uri-unique"],
+        &["resources/uri-unique", "pagination/no-overlap"],
         || {
             Box::new(Addition(
                 "resources/list",
@@ -238,7 +238,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault::new(
         "subscribe-refused",
         "declares subscriptions and refuses them",
-        &["resources/subscribe-accepted"],
+        &["resources/subscribe-accepted", "resources/updated-only-subscribed"],
         || refusing("resources/subscribe"),
     ),
     Fault::new(
@@ -270,7 +270,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault::new(
         "updated-bare",
         "tells that a resource has changed, and not which",
-        &["resources/updated-shape"],
+        &["resources/updated-shape", "resources/updated-sent"],
         || {
             Box::new(After::new("resources/subscribe", || {
                 notification("notifications/resources/updated", json!({}))
@@ -306,7 +306,11 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault::new(
         "resources-undeclared",
         "serves resources, and declares none",
-        &["resources/capability-declared", "tools/embedded-needs-resources"],
+        &[
+            "resources/capability-declared",
+            "resources/list-changed-undeclared",
+            "tools/embedded-needs-resources",
+        ],
         || {
             Box::new(Results(|request, result| {
                 if request.method == "initialize" {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::spoil::{error, take};
 use super::{Decorator, Fault, Received};
 use crate::conversation::Output;
-use crate::envelope::{Request, Response, RpcError};
+use crate::envelope::{Message, Request, Response, RpcError};
 
 pub(super) const VARIANTS: &[Fault] = &[
     Fault::new(
@@ -65,6 +65,35 @@ impl Decorator for Without {
         }
         response
     }
+
+    fn outputs(&mut self, _: Received, outputs: Vec<Output>) -> Vec<Output> {
+        let news: Vec<&str> = self.0.iter().filter_map(|capability| news_of(capability)).collect();
+        without(outputs, &news)
+    }
+}
+
+/// The notification that needs a capability.
+fn news_of(capability: &str) -> Option<&'static str> {
+    match capability {
+        "tools" => Some("notifications/tools/list_changed"),
+        "prompts" => Some("notifications/prompts/list_changed"),
+        "resources" => Some("notifications/resources/list_changed"),
+        "logging" => Some("notifications/message"),
+        _ => None,
+    }
+}
+
+/// The outputs without some notifications.
+fn without(mut outputs: Vec<Output>, methods: &[&str]) -> Vec<Output> {
+    outputs.retain(|output| match output {
+        Output::Aside(Message::Notification { method, .. })
+        | Output::Message {
+            message: Message::Notification { method, .. },
+            ..
+        } => !methods.contains(method),
+        _ => true,
+    });
+    outputs
 }
 
 /// A server whose lists never change, and whose resources cannot be subscribed to.
@@ -82,6 +111,14 @@ impl Decorator for NoNews {
             response.outcome = Err(error(-32601, "Method not found"));
         }
         response
+    }
+
+    fn outputs(&mut self, _: Received, outputs: Vec<Output>) -> Vec<Output> {
+        let news: Vec<&str> = ["tools", "prompts", "resources"]
+            .into_iter()
+            .filter_map(news_of)
+            .collect();
+        without(outputs, &news)
     }
 }
 

@@ -113,7 +113,7 @@ async fn streamable_http_runs_a_session_from_initialize_to_delete() {
         (4, 1)
     );
 
-    let cancelled = server.send("POST", "/mcp", &headers, &slow(3, 1000, false)).await;
+    let cancelled = server.send("POST", "/mcp", &headers, &slow(3, 500, false)).await;
     let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}"#;
     server.send("POST", "/mcp", &headers, cancel).await;
     assert_eq!(text(cancelled).await, "");

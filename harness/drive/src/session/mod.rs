@@ -318,6 +318,10 @@ impl Session {
             if let Some(position) = self.position_of_answer(pending) {
                 let arrival = self.answers.remove(position);
                 self.answered_once = true;
+                let own = arrival.id.as_ref().is_some_and(|id| id.same_value(&pending.id));
+                if !own {
+                    self.notice_lost_session(pending);
+                }
                 let exact = arrival.id.as_ref().is_none_or(|id| id.same_value(&pending.id));
                 self.answered
                     .insert(arrival.id.map_or_else(String::new, |id| id.to_string()));
@@ -331,6 +335,7 @@ impl Session {
             }
             if let Some(failure) = self.exchange_over(pending) {
                 self.answered_once = true;
+                self.notice_lost_session(pending);
                 return Answer::refused(self.status(pending), failure);
             }
             if let Some(exchange) = self.broke_off(pending) {
@@ -714,6 +719,19 @@ impl Session {
                 Some(EventKind::Received { exchange, .. }) => *exchange,
                 _ => None,
             })
+    }
+
+    /// A 404 that says nothing of the request itself is how a server tells that a session is over (Streamable HTTP, Session Management): what
+    /// goes on in it would only show the same again.
+    fn notice_lost_session(&mut self, pending: &Pending) {
+        let in_session = self
+            .connection
+            .address()
+            .is_some_and(|address| address.session.is_some());
+        if in_session && self.status(pending) == Some(404) {
+            self.closed
+                .get_or_insert_with(|| "the server no longer knows the session: it answers 404".to_owned());
+        }
     }
 
     /// Whether the HTTP exchange of a request is over without an answer in sight, and why it failed. An exchange that ends with a 2xx status

@@ -118,7 +118,7 @@ pub(super) const TOOLS: [Tool; 9] = [
         description: "Answers after some time, and reports progress to those who ask for it.",
         read_only: true,
         input: || {
-            let milliseconds = json!({ "type": "integer", "minimum": 0, "maximum": 1000 });
+            let milliseconds = json!({ "type": "integer", "minimum": 0, "maximum": 500 });
             arguments(json!({ "milliseconds": milliseconds }), &["milliseconds"])
         },
         output: None,
