@@ -129,7 +129,7 @@ struct Silent;
 impl Decorator for Silent {
     fn outputs(&mut self, received: Received, outputs: Vec<Output>) -> Vec<Output> {
         match received {
-            Received::Unparseable | Received::Other => Vec::new(),
+            Received::Unparseable => Vec::new(),
             _ => outputs,
         }
     }
