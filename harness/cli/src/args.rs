@@ -85,7 +85,7 @@ pub(crate) struct CheckArguments {
     #[arg(long, value_name = "DIR")]
     traces: Option<PathBuf>,
 
-    /// Cases that run at the same time; 0 for as many as there are processors
+    /// Cases that run at the same time; 0 for as many as there are processors, and at least four
     #[arg(long, default_value_t = 0, value_name = "N")]
     jobs: usize,
 
