@@ -229,6 +229,10 @@ pub(crate) struct ServeArguments {
     #[arg(long = "fault", value_name = "ID")]
     pub faults: Vec<String>,
 
+    /// How many items a page of a list has
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub page_size: usize,
+
     /// The port to listen on; 0 for any
     #[arg(long, default_value_t = 0)]
     pub port: u16,

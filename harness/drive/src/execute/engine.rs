@@ -413,7 +413,13 @@ impl Engine<'_> {
         connector.expect_sessions(alone.len() + lanes - 1 + usize::from(!rough.is_empty()));
         let on_done = |id: &str| on_event(RunEvent::Case { revision, id });
         let gentle = run_lanes(&shared, session, dealt(gentle, lanes), turns, cancel, &on_done);
-        let rough = run_lane(Lane::new(&shared, "rough".to_owned(), None), rough, turns, cancel, &on_done);
+        let rough = run_lane(
+            Lane::new(&shared, "rough".to_owned(), None),
+            rough,
+            turns,
+            cancel,
+            &on_done,
+        );
         let alone = async {
             let runs = alone.into_iter().map(|planned| {
                 let (shared, on_done) = (&shared, &on_done);
