@@ -98,7 +98,7 @@ impl fmt::Debug for Fault {
 }
 
 /// The faults, one table for each theme.
-const TABLES: [&[Fault]; 17] = [
+const TABLES: [&[Fault]; 18] = [
     process::FAULTS,
     traffic::FAULTS,
     answers::FAULTS,
@@ -114,6 +114,7 @@ const TABLES: [&[Fault]; 17] = [
     variants::VARIANTS,
     server_requests::FAULTS,
     tasks::FAULTS,
+    tasks::flow::FAULTS,
     http::FAULTS,
     authorization::FAULTS,
 ];
