@@ -64,7 +64,7 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
 fn redirected(observer: &mut Observer<'_>, exchange: &HttpExchange<'_>, head: &Head<'_>) {
     const REQUIREMENT: &str = "transport-streamable-http/url-trailing-slash";
     match head.status {
-        200..300 => observer.kept(REQUIREMENT, head.event),
+        200..=299 => observer.kept(REQUIREMENT, head.event),
         301 | 302 | 307 | 308 => {
             let to = exchange.response_field("location").unwrap_or_default();
             let message = format!(

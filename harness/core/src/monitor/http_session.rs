@@ -69,24 +69,29 @@ fn ended_streams(observer: &mut Observer<'_>, exchanges: &[HttpExchange<'_>]) {
     let deletes = exchanges.iter().filter(|exchange| exchange.method == "DELETE");
     for delete in deletes {
         let Some(head) = delete.success() else { continue };
-        // Some time passes until the next thing is answered, in which the end of the streams arrives.
-        let went_on = exchanges
+        // Some time passes until other things are answered, in which the end of the streams arrives.
+        let later = exchanges
             .iter()
-            .any(|other| other.request > head.event && other.response.is_some());
-        if !went_on {
+            .filter(|other| other.request > head.event && other.method != "DELETE");
+        let answers = later.filter_map(|other| other.response.as_ref());
+        let Some(later) = answers.map(|answer| answer.event).max() else {
             continue;
-        }
+        };
         let open = exchanges.iter().filter(|stream| {
             stream.method == "GET"
                 && stream.is_stream()
                 && stream.session().is_some()
                 && stream.session() == delete.session()
-                && stream.response.as_ref().is_some_and(|opened| opened.event < delete.request)
+                && stream
+                    .response
+                    .as_ref()
+                    .is_some_and(|opened| opened.event < delete.request)
         });
         for stream in open {
             match stream.ended {
                 Some((end, _)) if end < delete.request => {}
                 Some((end, failure)) if failure != Some(ENDED_BY_HARNESS) => observer.kept(REQUIREMENT, end),
+                Some((end, _)) if end < later => {}
                 _ => {
                     let message = "a stream stayed open although its session had been ended by DELETE";
                     observer.broken(BreachAt::new(REQUIREMENT, head.event, message).also(&[stream.request]));

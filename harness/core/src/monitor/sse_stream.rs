@@ -291,8 +291,7 @@ fn told_to_come_back(context: &Context<'_>, observer: &mut Observer<'_>, stream:
     if has_retry(stream) {
         observer.kept(REQUIREMENT, end);
     } else {
-        let message =
-            "the server closed the stream of a request before the response, and sent no retry field that says when to come back";
+        let message = "the server closed the stream of a request before the response, and sent no retry field that says when to come back";
         observer.broken(BreachAt::new(REQUIREMENT, end, message).also(&[stream.request]));
     }
 }

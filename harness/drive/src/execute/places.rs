@@ -97,8 +97,13 @@ impl Runner<'_> {
             let query = target.url.query().map(|query| format!("{query}&")).unwrap_or_default();
             raw.target = Some(format!("{}?{query}access_token={token}", target.url.path()));
         } else {
+            let scheme = if kind == Credential::LowerCase {
+                "bearer"
+            } else {
+                "Bearer"
+            };
             raw.headers
-                .push((FIELD.to_owned(), Some(format!("Bearer {token}").into_bytes())));
+                .push((FIELD.to_owned(), Some(format!("{scheme} {token}").into_bytes())));
         }
         Ok(())
     }
