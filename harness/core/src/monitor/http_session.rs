@@ -28,6 +28,9 @@ const BITS: f64 = 64.0;
 /// Steps between ids written in hexadecimal that are too small to be chance.
 const SMALL_STEP: u128 = 1 << 24;
 
+/// How long the end of a stream may take to arrive, in microseconds.
+const ARRIVES_US: u64 = 50_000;
+
 const SECURE: &str = "transport-streamable-http/session-id-secure";
 
 fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &mut Observer<'_>) {
@@ -36,7 +39,7 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
     }
     let mut ids: Vec<(usize, &str)> = Vec::new();
     let exchanges = HttpExchange::all(conversation);
-    ended_streams(observer, &exchanges);
+    ended_streams(conversation, observer, &exchanges);
     for exchange in &exchanges {
         let opened = exchange.asks("initialize") && exchange.request_field("mcp-session-id").is_none();
         let Some(head) = exchange.success().filter(|_| opened) else {
@@ -64,12 +67,13 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
 }
 
 /// The streams that a client had opened by GET when its session was ended by DELETE.
-fn ended_streams(observer: &mut Observer<'_>, exchanges: &[HttpExchange<'_>]) {
+fn ended_streams(conversation: &Conversation<'_>, observer: &mut Observer<'_>, exchanges: &[HttpExchange<'_>]) {
     const REQUIREMENT: &str = "transport-streamable-http/session-delete-ends-streams";
+    let at = |event: usize| conversation.trace().events[event].at_us;
     let deletes = exchanges.iter().filter(|exchange| exchange.method == "DELETE");
     for delete in deletes {
         let Some(head) = delete.success() else { continue };
-        // Some time passes until other things are answered, in which the end of the streams arrives.
+        // Until other things are answered time passes, in which the end of the streams arrives.
         let later = exchanges
             .iter()
             .filter(|other| other.request > head.event && other.method != "DELETE");
@@ -92,6 +96,7 @@ fn ended_streams(observer: &mut Observer<'_>, exchanges: &[HttpExchange<'_>]) {
                 Some((end, _)) if end < delete.request => {}
                 Some((end, failure)) if failure != Some(ENDED_BY_HARNESS) => observer.kept(REQUIREMENT, end),
                 Some((end, _)) if end < later => {}
+                _ if at(later).saturating_sub(at(head.event)) < ARRIVES_US => {}
                 _ => {
                     let message = "a stream stayed open although its session had been ended by DELETE";
                     observer.broken(BreachAt::new(REQUIREMENT, head.event, message).also(&[stream.request]));
