@@ -61,7 +61,9 @@ impl Credentials {
     /// When none of the kind was given, or none can be made; the text says so.
     pub fn token(&self, kind: Credential) -> Result<String, String> {
         let (given, word) = match kind {
-            Credential::Valid | Credential::None | Credential::InQuery => (&self.valid, "token"),
+            Credential::Valid | Credential::None | Credential::InQuery | Credential::LowerCase => {
+                (&self.valid, "token")
+            }
             Credential::Tampered => {
                 return self.forged(|parts| format!("{}.{}.{}", parts[0], parts[1], broken(parts[2])));
             }

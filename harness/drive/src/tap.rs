@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use touchstone_core::trace::{EventKind, Payload, Trace, TransportKind};
+use touchstone_core::trace::{EventKind, Payload, REPEATED_SECRET, Trace, TransportKind};
 
 /// Bytes of payload that one trace keeps by default.
 pub const DEFAULT_TRACE_BYTES: usize = 64 * 1024 * 1024;
@@ -104,7 +104,7 @@ impl Tap {
     }
 }
 
-/// Replaces secrets by `***`. What goes out holds them only in header fields and queries, which are hidden already.
+/// Replaces secrets by [`REPEATED_SECRET`]. What goes out holds them only in header fields and queries, which are hidden already.
 fn hide(kind: &mut EventKind, secrets: &[String]) {
     if let EventKind::HttpResponse { headers, .. } = kind {
         for (_, value) in headers {
@@ -113,7 +113,7 @@ fn hide(kind: &mut EventKind, secrets: &[String]) {
                 .filter(|secret| value.contains(secret.as_str()))
                 .collect::<Vec<_>>()
             {
-                *value = value.replace(secret.as_str(), "***");
+                *value = value.replace(secret.as_str(), REPEATED_SECRET);
             }
         }
     }
@@ -124,7 +124,7 @@ fn hide(kind: &mut EventKind, secrets: &[String]) {
             .windows(secret.len())
             .any(|window| window == secret.as_bytes());
         if found {
-            *payload = payload.text().replace(secret.as_str(), "***").as_str().into();
+            *payload = payload.text().replace(secret.as_str(), REPEATED_SECRET).as_str().into();
         }
     }
 }
@@ -152,7 +152,7 @@ mod tests {
         tap.record(EventKind::HttpBody { exchange: 0, payload });
         let trace = format!("{:?}", tap.snapshot());
         assert!(
-            trace.contains("you sent ***!") && !trace.contains("hunter22"),
+            trace.contains("you sent ***a secret of the tester***!") && !trace.contains("hunter22"),
             "{trace}"
         );
     }

@@ -265,6 +265,8 @@ pub enum Credential {
     None,
     /// The valid token, in the query string and nowhere else.
     InQuery,
+    /// The valid token, with the name of the scheme in small letters.
+    LowerCase,
     /// The valid token with a broken signature.
     Tampered,
     /// The claims of the valid token without a signature.

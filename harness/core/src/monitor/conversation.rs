@@ -1,6 +1,6 @@
 //! A trace read as a conversation: frames parsed once, requests paired with their answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -94,6 +94,41 @@ fn exit_in_words(code: Option<i32>, signal: Option<i32>) -> String {
     }
 }
 
+/// The events on resumed streams whose bytes had come before on another stream.
+fn redelivered(trace: &Trace) -> BTreeSet<usize> {
+    let mut resumed: BTreeSet<u32> = BTreeSet::new();
+    let mut found = BTreeSet::new();
+    for (index, event) in trace.events.iter().enumerate() {
+        match &event.kind {
+            EventKind::HttpRequest { exchange, headers, .. } => {
+                let comes_back = |(name, _): &(String, String)| name.eq_ignore_ascii_case("last-event-id");
+                if headers.iter().any(comes_back) {
+                    resumed.insert(*exchange);
+                }
+            }
+            EventKind::Received {
+                payload,
+                exchange: Some(exchange),
+                ..
+            } if resumed.contains(exchange) => {
+                let same = |earlier: &EventKind| match earlier {
+                    EventKind::Received {
+                        payload: other,
+                        exchange: number,
+                        ..
+                    } => *number != Some(*exchange) && other.bytes() == payload.bytes(),
+                    _ => false,
+                };
+                if trace.events[..index].iter().any(|earlier| same(&earlier.kind)) {
+                    found.insert(index);
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
 /// A stretch of events that belongs to one case.
 struct Stretch {
     case: String,
@@ -106,6 +141,8 @@ struct Stretch {
 pub struct Conversation<'a> {
     trace: &'a Trace,
     frames: Vec<Frame>,
+    /// Events of frames that were sent again to a client that came back.
+    redelivered: BTreeSet<usize>,
     stretches: Vec<Stretch>,
 }
 
@@ -164,6 +201,7 @@ impl<'a> Conversation<'a> {
         Self {
             trace,
             frames,
+            redelivered: redelivered(trace),
             stretches,
         }
     }
@@ -279,11 +317,13 @@ impl<'a> Conversation<'a> {
         })
     }
 
-    /// All messages of both sides, elements of batches one by one, in order. Frames that are no JSON are left out.
+    /// All messages of both sides, elements of batches one by one, in order. Frames that are no JSON are left out, and so is what a stream
+    /// that was resumed brought a second time: it is the same message.
     #[must_use]
     pub fn messages(&self) -> Vec<Message<'_>> {
         let mut messages = Vec::new();
-        for (index, frame) in self.frames.iter().enumerate() {
+        let frames = self.frames.iter().enumerate();
+        for (index, frame) in frames.filter(|(_, frame)| !self.redelivered.contains(&frame.event)) {
             let Reading::Complete(Document {
                 shape,
                 value: Some(value),

@@ -13,6 +13,8 @@ pub(super) struct HttpExchange<'a> {
     pub(super) request: usize,
     /// The HTTP method.
     pub(super) method: &'a str,
+    /// Path and query that were asked for.
+    pub(super) target: &'a str,
     request_fields: &'a [(String, String)],
     /// The message that was posted.
     pub(super) posted: Option<&'a Frame>,
@@ -67,6 +69,7 @@ impl<'a> HttpExchange<'a> {
             if let EventKind::HttpRequest {
                 exchange,
                 method,
+                target,
                 headers,
                 ..
             } = kind
@@ -75,6 +78,7 @@ impl<'a> HttpExchange<'a> {
                     number: *exchange,
                     request: event,
                     method,
+                    target,
                     request_fields: headers,
                     posted: None,
                     response: None,

@@ -23,6 +23,7 @@ pub(super) const MONITOR: Monitor = Monitor {
         "transport-streamable-http/get-sse-or-405",
         "transport-streamable-http/origin-403-body",
         "transport-streamable-http/origin-absent-ok",
+        "transport-streamable-http/url-trailing-slash",
     ],
     judge: observe,
 };
@@ -49,11 +50,32 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         if head.status == 403 && exchange.request_field("origin").is_some() {
             without_id(observer, exchange, "transport-streamable-http/origin-403-body");
         }
+        if exchange.method == "POST" && exchange.asks("initialize") {
+            redirected(observer, exchange, head);
+        }
         if exchange.method == "POST" && exchange.is_proper() {
             posted(observer, context, exchange, head);
         }
     }
     first_get(conversation, observer, &exchanges);
+}
+
+/// Whether the first POST had to go elsewhere. Many clients drop the body or the credentials on the way, or do not go at all.
+fn redirected(observer: &mut Observer<'_>, exchange: &HttpExchange<'_>, head: &Head<'_>) {
+    const REQUIREMENT: &str = "transport-streamable-http/url-trailing-slash";
+    match head.status {
+        200..=299 => observer.kept(REQUIREMENT, head.event),
+        301 | 302 | 307 | 308 => {
+            let to = exchange.response_field("location").unwrap_or_default();
+            let message = format!(
+                "initialize was redirected with status {} to {}; serve it at the URL that clients are given",
+                head.status,
+                quoted(to)
+            );
+            observer.broken(BreachAt::new(REQUIREMENT, head.event, message).also(&[exchange.request]));
+        }
+        _ => {}
+    }
 }
 
 /// A POST of something that a client may send.
@@ -204,6 +226,8 @@ fn without_id(observer: &mut Observer<'_>, exchange: &HttpExchange<'_>, requirem
         for id in responses(frame) {
             match id {
                 None => observer.kept(requirement, frame.event),
+                // What JSON-RPC asks for where an id cannot be known.
+                Some(id) if id.as_str() == "null" => observer.kept(requirement, frame.event),
                 Some(id) => {
                     let message = format!(
                         "the refusal has the id {}; it answers no request",

@@ -1,4 +1,4 @@
-//! Session ids of Streamable HTTP: what they consist of, and whether they can be guessed.
+//! Sessions of Streamable HTTP: what their ids consist of, whether they can be guessed, and what the end of one ends.
 
 use std::collections::BTreeSet;
 
@@ -6,16 +6,17 @@ use super::conversation::Conversation;
 use super::http_exchange::HttpExchange;
 use super::{BreachAt, Context, Monitor, Observer, quoted};
 use crate::spec::requirement::Severity;
-use crate::trace::TransportKind;
+use crate::trace::{ENDED_BY_HARNESS, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "http-session",
-    summary: "session ids consist of visible ASCII, are all different, and cannot be guessed",
+    summary: "session ids consist of visible ASCII, are all different, and cannot be guessed; the end of a session ends its streams",
     requirements: &[
         "transport-streamable-http/session-id-header",
         "transport-streamable-http/session-id-charset",
         "transport-streamable-http/session-id-unique",
         "transport-streamable-http/session-id-secure",
+        "transport-streamable-http/session-delete-ends-streams",
     ],
     judge: observe,
 };
@@ -27,6 +28,9 @@ const BITS: f64 = 64.0;
 /// Steps between ids written in hexadecimal that are too small to be chance.
 const SMALL_STEP: u128 = 1 << 24;
 
+/// How long the end of a stream may take to arrive, in microseconds.
+const ARRIVES_US: u64 = 50_000;
+
 const SECURE: &str = "transport-streamable-http/session-id-secure";
 
 fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &mut Observer<'_>) {
@@ -34,7 +38,9 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
         return;
     }
     let mut ids: Vec<(usize, &str)> = Vec::new();
-    for exchange in HttpExchange::all(conversation) {
+    let exchanges = HttpExchange::all(conversation);
+    ended_streams(conversation, observer, &exchanges);
+    for exchange in &exchanges {
         let opened = exchange.asks("initialize") && exchange.request_field("mcp-session-id").is_none();
         let Some(head) = exchange.success().filter(|_| opened) else {
             continue;
@@ -57,6 +63,46 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
     }
     if ids.len() >= ENOUGH {
         guess(observer, &ids);
+    }
+}
+
+/// The streams that a client had opened by GET when its session was ended by DELETE.
+fn ended_streams(conversation: &Conversation<'_>, observer: &mut Observer<'_>, exchanges: &[HttpExchange<'_>]) {
+    const REQUIREMENT: &str = "transport-streamable-http/session-delete-ends-streams";
+    let at = |event: usize| conversation.trace().events[event].at_us;
+    let deletes = exchanges.iter().filter(|exchange| exchange.method == "DELETE");
+    for delete in deletes {
+        let Some(head) = delete.success() else { continue };
+        // Until other things are answered time passes, in which the end of the streams arrives.
+        let later = exchanges
+            .iter()
+            .filter(|other| other.request > head.event && other.method != "DELETE");
+        let answers = later.filter_map(|other| other.response.as_ref());
+        let Some(later) = answers.map(|answer| answer.event).max() else {
+            continue;
+        };
+        let open = exchanges.iter().filter(|stream| {
+            stream.method == "GET"
+                && stream.is_stream()
+                && stream.session().is_some()
+                && stream.session() == delete.session()
+                && stream
+                    .response
+                    .as_ref()
+                    .is_some_and(|opened| opened.event < delete.request)
+        });
+        for stream in open {
+            match stream.ended {
+                Some((end, _)) if end < delete.request => {}
+                Some((end, failure)) if failure != Some(ENDED_BY_HARNESS) => observer.kept(REQUIREMENT, end),
+                Some((end, _)) if end < later => {}
+                _ if at(later).saturating_sub(at(head.event)) < ARRIVES_US => {}
+                _ => {
+                    let message = "a stream stayed open although its session had been ended by DELETE";
+                    observer.broken(BreachAt::new(REQUIREMENT, head.event, message).also(&[stream.request]));
+                }
+            }
+        }
     }
 }
 

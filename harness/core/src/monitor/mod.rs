@@ -13,6 +13,7 @@ mod capability;
 mod completion;
 mod content;
 mod conversation;
+mod credential;
 mod declared;
 mod elicitation;
 mod envelope;
@@ -103,6 +104,7 @@ pub fn all() -> &'static [Monitor] {
         roots::MONITOR,
         shutdown::MONITOR,
         authorization::MONITOR,
+        credential::MONITOR,
         http_reply::MONITOR,
         http_session::MONITOR,
         sse_stream::MONITOR,

@@ -24,10 +24,12 @@ pub(super) const MONITOR: Monitor = Monitor {
         "transport-streamable-http/sse-related-messages",
         "transport-streamable-http/sse-not-closed-early",
         "transport-streamable-http/sse-early-close-resumable",
+        "transport-streamable-http/sse-retry-before-close",
         "transport-streamable-http/sse-closed-after-response",
         "transport-streamable-http/sse-priming-event",
         "transport-streamable-http/get-no-responses",
         "transport-streamable-http/get-close-polling",
+        "transport-streamable-http/get-unrelated-messages",
         "transport-streamable-http/no-broadcast",
         "transport-streamable-http/event-id-unique",
         "transport-streamable-http/event-id-no-nul",
@@ -49,6 +51,7 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     let streams: Vec<&HttpExchange<'_>> = exchanges
         .iter()
         .filter(|exchange| exchange.is_stream() && !conversation.illegal_at(exchange.request))
+        .filter(|exchange| !(streamable && is_elsewhere(exchange, &exchanges)))
         .collect();
     for stream in &streams {
         framing(observer, stream, streamable);
@@ -72,8 +75,15 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             _ => {}
         }
     }
-    progress(observer, &streams);
+    progress(observer, &streams, &exchanges);
     event_ids(observer, &streams);
+}
+
+/// Whether a stream comes from another path than the endpoint: it may be one of HTTP+SSE, beside Streamable HTTP.
+fn is_elsewhere(stream: &HttpExchange<'_>, exchanges: &[HttpExchange<'_>]) -> bool {
+    let path = |exchange: &HttpExchange<'_>| exchange.target.split('?').next().map(str::to_owned);
+    let endpoint = exchanges.iter().find(|exchange| exchange.method == "POST");
+    stream.method == "GET" && endpoint.is_some_and(|endpoint| path(endpoint) != path(stream))
 }
 
 /// The stream as a browser would read it.
@@ -248,6 +258,7 @@ fn answers(
             Some(other) if other.is_resumed() => {
                 observer.kept(DELIVERS, end);
                 observer.kept(RESUMABLE, end);
+                told_to_come_back(context, observer, stream, end);
             }
             Some(other) if other.method == "GET" => {} // Reported as a response where none may be.
             Some(other) => {
@@ -269,6 +280,30 @@ fn answers(
             }
         }
     }
+}
+
+/// Whether a stream that was closed before the answer said when to come back for it.
+fn told_to_come_back(context: &Context<'_>, observer: &mut Observer<'_>, stream: &HttpExchange<'_>, end: usize) {
+    const REQUIREMENT: &str = "transport-streamable-http/sse-retry-before-close";
+    if context.revision < Revision::V2025_11_25 {
+        return;
+    }
+    if has_retry(stream) {
+        observer.kept(REQUIREMENT, end);
+    } else {
+        let message = "the server closed the stream of a request before the response, and sent no retry field that says when to come back";
+        observer.broken(BreachAt::new(REQUIREMENT, end, message).also(&[stream.request]));
+    }
+}
+
+/// Whether an event of the stream says when to come back.
+fn has_retry(stream: &HttpExchange<'_>) -> bool {
+    stream.items.iter().any(|item| {
+        matches!(
+            item,
+            Item::Message { retry: Some(_), .. } | Item::Event { retry: Some(_), .. }
+        )
+    })
 }
 
 /// Whether the harness cancelled the request, so that no answer is owed.
@@ -389,13 +424,7 @@ fn closed_by_server(
     if context.revision < Revision::V2025_11_25 || session_ended {
         return;
     }
-    let told = stream.items.iter().any(|item| {
-        matches!(
-            item,
-            Item::Message { retry: Some(_), .. } | Item::Event { retry: Some(_), .. }
-        )
-    });
-    if told {
+    if has_retry(stream) {
         observer.kept(REQUIREMENT, end);
     } else {
         let message = "the server closed a stream opened by GET without a retry field before";
@@ -404,15 +433,16 @@ fn closed_by_server(
 }
 
 /// Progress comes on the stream of its request, and on no other beside it.
-fn progress(observer: &mut Observer<'_>, streams: &[&HttpExchange<'_>]) {
+fn progress(observer: &mut Observer<'_>, streams: &[&HttpExchange<'_>], exchanges: &[HttpExchange<'_>]) {
     const RELATED: &str = "transport-streamable-http/sse-related-messages";
     const BROADCAST: &str = "transport-streamable-http/no-broadcast";
+    const UNRELATED: &str = "transport-streamable-http/get-unrelated-messages";
     let own_tokens: BTreeMap<u32, BTreeSet<String>> = streams
         .iter()
         .map(|stream| (stream.number, posted_tokens(stream)))
         .collect();
     let mut on_own_stream: BTreeMap<String, (usize, u32)> = BTreeMap::new();
-    let mut on_others: Vec<(String, usize, u32)> = Vec::new();
+    let mut on_others: Vec<(String, String, usize, u32)> = Vec::new();
     for stream in streams.iter().filter(|stream| !stream.is_resumed()) {
         let own = &own_tokens[&stream.number];
         for frame in stream.messages() {
@@ -434,21 +464,40 @@ fn progress(observer: &mut Observer<'_>, streams: &[&HttpExchange<'_>]) {
                 observer.broken(BreachAt::new(RELATED, frame.event, message).also(&[stream.request]));
             }
             if stream.method == "GET" {
-                on_others.push((key, frame.event, stream.number));
+                on_others.push((key, token, frame.event, stream.number));
             }
         }
     }
-    let mut repeated = false;
-    for (key, event, number) in on_others {
+    let (mut repeated, mut strayed) = (false, false);
+    for (key, token, event, number) in on_others {
         if let Some((first, _)) = on_own_stream.get(&key).filter(|(_, own)| *own != number) {
             repeated = true;
             let message = "the same progress came on the stream of its request and on the one opened by GET";
             observer.broken(BreachAt::new(BROADCAST, event, message).also(&[*first]));
+            continue;
+        }
+        // Whatever comes after the end of a request is no longer related to something that runs.
+        let running = exchanges.iter().find(|exchange| {
+            exchange.method == "POST"
+                && exchange.request < event
+                && exchange.ended.is_none_or(|(end, _)| end > event)
+                && posted_tokens(exchange).contains(&token)
+        });
+        if let Some(request) = running {
+            strayed = true;
+            let message = format!(
+                "progress with the token {} of a request that was running came on the stream opened by GET",
+                quoted(&token)
+            );
+            observer.broken(BreachAt::new(UNRELATED, event, message).also(&[request.request]));
         }
     }
     let listened = streams.iter().any(|stream| stream.method == "GET");
     if let Some((event, _)) = on_own_stream.values().next().filter(|_| listened && !repeated) {
         observer.kept(BROADCAST, *event);
+        if !strayed {
+            observer.kept(UNRELATED, *event);
+        }
     }
 }
 

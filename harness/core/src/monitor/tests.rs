@@ -8,6 +8,7 @@ use crate::spec::schema::SchemaLibrary;
 use crate::trace::{Channel, EventKind, Intent, Survivor, Trace, TransportKind};
 
 mod features;
+mod http;
 
 /// One line of a trace, in short.
 pub(super) enum Line {

@@ -8,6 +8,9 @@ use crate::sse::Oddity;
 /// Why an exchange failed that the harness itself broke off.
 pub const ENDED_BY_HARNESS: &str = "ended by the harness";
 
+/// Stands in what a server said where it repeated a secret of the tester.
+pub const REPEATED_SECRET: &str = "***a secret of the tester***";
+
 /// One timestamped thing in a trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {

@@ -88,6 +88,10 @@ impl Runner<'_> {
         let answer = answer.unwrap_or_else(|| Answer::without_message(status, failure.clone()));
         let mut value = answer.to_value();
         value["http"] = self.described(&trace, status, failure);
+        let asked = raw.body.as_deref().is_some_and(|body| !request_ids(body).is_empty());
+        if asked && answer.message.is_none() {
+            value["http"]["unanswered"] = json!(true);
+        }
         self.describe_authorization(&mut value, exchange, place);
         let head = trace
             .iter()

@@ -97,15 +97,43 @@ impl Runner<'_> {
             let query = target.url.query().map(|query| format!("{query}&")).unwrap_or_default();
             raw.target = Some(format!("{}?{query}access_token={token}", target.url.path()));
         } else {
+            let scheme = if kind == Credential::LowerCase {
+                "bearer"
+            } else {
+                "Bearer"
+            };
             raw.headers
-                .push((FIELD.to_owned(), Some(format!("Bearer {token}").into_bytes())));
+                .push((FIELD.to_owned(), Some(format!("{scheme} {token}").into_bytes())));
         }
         Ok(())
+    }
+
+    /// Whether a request held anything that may be meant as proof of who asks: a field that the tester gave, or a query in the URL.
+    fn carries_credentials(&self, exchange: u32) -> bool {
+        let Target::Url(target) = self.connector.target() else {
+            return false;
+        };
+        let given = |name: &str| {
+            name.eq_ignore_ascii_case("authorization")
+                || target.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
+        };
+        let sent = self.session.tap().read(|trace| {
+            trace.events.iter().any(|event| match &event.kind {
+                EventKind::HttpRequest {
+                    exchange: found,
+                    headers,
+                    ..
+                } if *found == exchange => headers.iter().any(|(name, _)| given(name)),
+                _ => false,
+            })
+        });
+        sent || target.url.query().is_some()
     }
 
     /// Adds to an answer what concerns authorization.
     pub(super) fn describe_authorization(&self, value: &mut Value, exchange: u32, place: Option<String>) {
         value["http"]["session"] = json!(self.session.in_session(exchange));
+        value["http"]["credentials"] = json!(self.carries_credentials(exchange));
         if let Some(place) = place {
             value["http"]["path"] = json!(place);
         }

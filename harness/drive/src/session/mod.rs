@@ -409,8 +409,13 @@ impl Session {
     /// Waits until the server has shown that it is alive, and a moment longer, so that a reply to what was sent before would have come.
     /// Gives back the responses that answered nothing, and how the probe went.
     pub async fn settle(&mut self, sent: Option<Sent>) -> (Vec<Arrival>, Answer) {
-        let probe = self.probe().await;
         let exchange = sent.and_then(|sent| sent.exchange);
+        // What is posted side by side may overtake; what answers it comes on the one event stream, not in the exchange.
+        let over_sse = matches!(self.connection, Connection::HttpSse(_));
+        if let Some(exchange) = exchange.filter(|_| over_sse) {
+            self.follow_exchange(exchange, Until::End, None).await;
+        }
+        let probe = self.probe().await;
         let deadline = Instant::now() + self.limits.settle;
         let exchange_deadline = Instant::now() + self.limits.request;
         // Over HTTP the end of the exchange tells that no reply will come.
@@ -420,7 +425,7 @@ impl Session {
                 break;
             }
         }
-        if exchange.is_none() {
+        if exchange.is_none() || over_sse {
             while self.closed.is_none() && self.pump(deadline).await {}
         }
         // Answers to requests that were started before are still waited for.
