@@ -128,8 +128,15 @@ fn unanswered(
         return; // One death, one finding.
     }
     deaths.push(event);
-    let message = format!("the request {} got no answer: {what}", exchange.method);
-    observer.broken(BreachAt::new("base-protocol/request-answered-once", event, message).also(&[request]));
+    let mut message = format!("the request {} got no answer: {what}", exchange.method);
+    let mut at_most = Severity::Fail;
+    // How long a tool may work is nowhere said, so that one that works on looks like one that has forgotten the call.
+    if exchange.method == "tools/call" && gave_up.is_some() {
+        message.push_str("; a tool may work for longer");
+        at_most = Severity::Warn;
+    }
+    let breach = BreachAt::new("base-protocol/request-answered-once", event, message).at_most(at_most);
+    observer.broken(breach.also(&[request]));
 }
 
 /// The notification that a response which belongs to no request seems to answer.
