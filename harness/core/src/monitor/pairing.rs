@@ -47,7 +47,7 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         }
     }
     let mut replied: Vec<(&Message<'_>, &Message<'_>)> = Vec::new();
-    for stray in strays {
+    for stray in strays.into_iter().filter(|stray| !refuses_batch(&messages, stray)) {
         match answered_notification(conversation, &messages, stray, &replied) {
             Some(notification) => replied.push((notification, stray)),
             None => stray_response(conversation, observer, stray),
@@ -128,8 +128,15 @@ fn unanswered(
         return; // One death, one finding.
     }
     deaths.push(event);
-    let message = format!("the request {} got no answer: {what}", exchange.method);
-    observer.broken(BreachAt::new("base-protocol/request-answered-once", event, message).also(&[request]));
+    let mut message = format!("the request {} got no answer: {what}", exchange.method);
+    let mut at_most = Severity::Fail;
+    // How long a tool may work is nowhere said, so that one that works on looks like one that has forgotten the call.
+    if exchange.method == "tools/call" && gave_up.is_some() {
+        message.push_str("; a tool may work for longer");
+        at_most = Severity::Warn;
+    }
+    let breach = BreachAt::new("base-protocol/request-answered-once", event, message).at_most(at_most);
+    observer.broken(breach.also(&[request]));
 }
 
 /// The notification that a response which belongs to no request seems to answer.
@@ -193,6 +200,20 @@ fn answered_notifications(
         let breach = BreachAt::new(requirement, response.event, message).about(method);
         observer.broken(breach.also(&[notification.event]));
     }
+}
+
+/// Whether an error without an id refuses a batch as a whole: the last message before it, liveness probes aside, was one. Whether a batch may be
+/// refused is judged by the cases that send one.
+fn refuses_batch(messages: &[Message<'_>], stray: &Message<'_>) -> bool {
+    let without_id = stray.value.get("id").is_none_or(Value::is_null);
+    let is_probe =
+        |message: &Message<'_>| !message.batched && message.value.get("method").and_then(Value::as_str) == Some("ping");
+    let before = messages
+        .iter()
+        .rev()
+        .find(|message| message.direction == Direction::ToServer && message.event < stray.event && !is_probe(message));
+    let is_error = matches!(stray.shape, Shape::ErrorResponse { .. });
+    without_id && is_error && before.is_some_and(|message| message.batched)
 }
 
 /// A response that belongs to no request and no notification.

@@ -194,7 +194,8 @@ fn events(observer: &mut Observer<'_>, context: &Context<'_>, stream: &HttpExcha
                 ..
             } if streamable && *terminated => {
                 let ordinary = matches!(name, None | Some("" | "message"));
-                if ordinary && text.is_empty() && context.revision < Revision::V2025_11_25 {
+                let older = context.revision < Revision::V2025_11_25 && !understands_priming(stream);
+                if ordinary && text.is_empty() && older {
                     let message = "an event without data; clients of this revision expect a message in every event";
                     observer.broken(BreachAt::new(data, *event, message).at_most(Severity::Warn));
                 } else if !ordinary && !text.is_empty() {
@@ -323,7 +324,7 @@ fn was_cancelled(conversation: &Conversation<'_>, id: &IdToken) -> bool {
 /// The event with which a stream that can be resumed begins.
 fn primed(context: &Context<'_>, observer: &mut Observer<'_>, stream: &HttpExchange<'_>, resumable: bool) {
     const REQUIREMENT: &str = "transport-streamable-http/sse-priming-event";
-    if context.revision < Revision::V2025_11_25 || stream.request_ids().is_empty() {
+    if context.revision < Revision::V2025_11_25 || stream.request_ids().is_empty() || !understands_priming(stream) {
         return;
     }
     let first = stream.items.iter().find(|item| !matches!(item, Item::Oddity { .. }));
@@ -338,6 +339,13 @@ fn primed(context: &Context<'_>, observer: &mut Observer<'_>, stream: &HttpExcha
         Some(Item::Message { frame, .. }) => unprimed(observer, frame.event, resumable),
         _ => {}
     }
+}
+
+/// Whether the request says that its client knows of events without data, which came with 2025-11-25.
+fn understands_priming(stream: &HttpExchange<'_>) -> bool {
+    stream
+        .version()
+        .is_some_and(|version| version >= Revision::V2025_11_25.as_str())
 }
 
 fn unprimed(observer: &mut Observer<'_>, event: usize, resumable: bool) {

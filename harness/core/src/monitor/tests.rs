@@ -486,3 +486,19 @@ fn methods_of_nobody_and_of_other_revisions_are_told_apart() {
     );
 }
 mod unasked;
+
+/// A server that refuses batches answers no notification, and names no id of its own.
+#[test]
+fn a_refused_batch_is_no_answered_notification() {
+    let lines = [
+        Out(HELLO),
+        In(WELCOME),
+        Out(READY),
+        Out(r#"[{"jsonrpc":"2.0","id":"b","method":"ping"},{"jsonrpc":"2.0","method":"notifications/initialized"}]"#),
+        Out(r#"{"jsonrpc":"2.0","id":6,"method":"ping"}"#),
+        In(r#"{"jsonrpc":"2.0","error":{"code":-32600,"message":"Invalid request"}}"#),
+        In(r#"{"jsonrpc":"2.0","id":6,"result":{}}"#),
+    ];
+    let (broken, _) = judged(&library(), Revision::V2025_03_26, &trace(lines));
+    assert!(!broken.iter().any(|id| id.starts_with("base-protocol/")), "{broken:?}");
+}

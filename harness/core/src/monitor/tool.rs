@@ -8,6 +8,7 @@ use super::conversation::{Conversation, Exchange};
 use super::{BreachAt, Context, Monitor, Observer, quoted};
 use crate::revision::Revision;
 use crate::spec::judge::{DialectPolicy, SchemaJudge, SchemaProblem};
+use crate::spec::requirement::Severity;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "tool",
@@ -241,15 +242,14 @@ fn call(
         }
     }
     if let Some(structured) = structured {
-        let texts = result
+        let texts: Vec<&str> = result
             .get("content")
             .and_then(Value::as_array)
             .into_iter()
             .flatten()
-            .filter_map(|block| block.get("text")?.as_str());
-        let twin = texts
-            .into_iter()
-            .any(|text| serde_json::from_str::<Value>(text).is_ok_and(|value| value == *structured));
+            .filter_map(|block| block.get("text")?.as_str())
+            .collect();
+        let twin = texts.iter().any(|text| says(text, structured));
         if twin {
             observer.kept("tools/structured-content-text", event);
         } else {
@@ -257,7 +257,37 @@ fn call(
                 "the result of tool {} has structuredContent, but no text block with the same JSON",
                 quoted(name)
             );
-            observer.broken(BreachAt::new("tools/structured-content-text", event, message).about(name));
+            let breach = BreachAt::new("tools/structured-content-text", event, message).about(name);
+            // A client without structured content misses nothing where the text has all that the only member has.
+            let unwrapped = only_member(structured).is_some_and(|value| unwrapped(&texts, value));
+            observer.broken(if unwrapped {
+                breach.at_most(Severity::Info)
+            } else {
+                breach
+            });
         }
+    }
+}
+
+/// Whether a text is the JSON of a value.
+fn says(text: &str, value: &Value) -> bool {
+    serde_json::from_str::<Value>(text).is_ok_and(|said| said == *value)
+}
+
+/// The value of an object that has one member, as results are wrapped that are no object.
+fn only_member(structured: &Value) -> Option<&Value> {
+    let members = structured.as_object()?;
+    members.values().next().filter(|_| members.len() == 1)
+}
+
+/// Whether texts say a value without its wrapping: as JSON, a text as itself, a list as one text for each entry.
+fn unwrapped(texts: &[&str], value: &Value) -> bool {
+    let alone = |text: &str, value: &Value| value.as_str() == Some(text) || says(text, value);
+    match (texts, value) {
+        ([text], value) if alone(text, value) => true,
+        (texts, Value::Array(entries)) => {
+            texts.len() == entries.len() && texts.iter().zip(entries).all(|(text, entry)| alone(text, entry))
+        }
+        _ => false,
     }
 }

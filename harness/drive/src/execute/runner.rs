@@ -83,6 +83,9 @@ pub(super) struct Seen {
     pub spoilt: Option<&'static str>,
 }
 
+/// A tool whose call took longer than this is called by no further item of a `for-each`: its work is long, and every call would cost as much.
+const SLOW_CALL: Duration = Duration::from_secs(2);
+
 /// The answer has another id than the request, which the pairing monitor reports.
 const OTHER_ID: &str = "blocked: the answer has another id than the request";
 /// The server did not survive the notification, which the pairing monitor reports.
@@ -330,6 +333,14 @@ impl Runner<'_> {
             }
         };
         for params in variants {
+            let called = self.called_item(&method, params.as_ref());
+            if let Some(waited) = called.as_ref().and_then(|name| self.session.slow_tool(name)) {
+                return Err(Stop::Item(format!(
+                    "one call of it took {:.0} s already",
+                    waited.as_secs_f64()
+                )));
+            }
+            let since = tokio::time::Instant::now();
             let id = match id {
                 Some(token) => {
                     let token = interpolate_text(token, &self.bindings)?;
@@ -337,9 +348,10 @@ impl Runner<'_> {
                 }
                 None => self.session.fresh_id(),
             };
+            let patience = called.as_ref().map(|_| self.session.patience_with_tools());
             let answer = match self.session.start_with(&id, &method, params, self.intent(step)).await {
                 Ok(pending) => {
-                    let answer = self.session.finish(&pending, step.within).await;
+                    let answer = self.session.finish(&pending, step.within.or(patience)).await;
                     seen(&answer, Some(pending.sent))
                 }
                 Err(error) => Seen {
@@ -348,9 +360,24 @@ impl Runner<'_> {
                     spoilt: None,
                 },
             };
+            if let Some(version) = answer.value["result"]["protocolVersion"].as_str()
+                && method == "initialize"
+                && self.session.opening().is_none()
+            {
+                self.session.take_up_version(version);
+            }
+            if let Some(name) = called.filter(|_| since.elapsed() > SLOW_CALL) {
+                self.session.note_slow_tool(&name, since.elapsed());
+            }
             self.conclude(step, answer)?;
         }
         Ok(())
+    }
+
+    /// The tool of a `for-each` that a request calls.
+    fn called_item(&self, method: &str, params: Option<&Value>) -> Option<String> {
+        let name = params?.get("name")?.as_str()?;
+        (method == "tools/call" && self.item.as_deref() == Some(name)).then(|| name.to_owned())
     }
 
     async fn parallel(&mut self, steps: &[Step]) -> Result<(), Stop> {

@@ -104,6 +104,8 @@ pub struct Session {
     resumed: BTreeMap<u32, u32>,
     closed: Option<String>,
     answered_once: bool,
+    /// Tools that take their time, and how long one call was waited for.
+    slow_tools: BTreeMap<String, Duration>,
 }
 
 /// The end of an HTTP exchange.
@@ -162,7 +164,36 @@ impl Session {
             resumed: BTreeMap::new(),
             closed: None,
             answered_once: false,
+            slow_tools: BTreeMap::new(),
         }
+    }
+
+    /// Takes up the version that was agreed on in a handshake made by hand, so that HTTP requests carry it from then on.
+    pub fn take_up_version(&mut self, version: &str) {
+        let header = version
+            .parse()
+            .ok()
+            .and_then(|revision| self.protocol.version_header(revision));
+        if header.is_some() {
+            self.connection.set_protocol_version(header);
+        }
+    }
+
+    /// Longest wait for what a tool does, which is its own affair, unlike the answers of the server itself.
+    #[must_use]
+    pub fn patience_with_tools(&self) -> Duration {
+        self.limits.request * 3
+    }
+
+    /// Notes that a call of this tool was waited for so long.
+    pub fn note_slow_tool(&mut self, name: &str, waited: Duration) {
+        self.slow_tools.insert(name.to_owned(), waited);
+    }
+
+    /// How long a call of this tool was waited for, if that was noted.
+    #[must_use]
+    pub fn slow_tool(&self, name: &str) -> Option<Duration> {
+        self.slow_tools.get(name).copied()
     }
 
     /// Opens the conversation as the era demands.

@@ -307,3 +307,41 @@ fn many_pings_at_once_are_too_many() {
         assert_eq!(found, storm);
     }
 }
+
+/// What is wrapped because it is no object is said by its text all the same.
+#[test]
+fn text_that_says_the_only_member_is_information() {
+    // Otherwise it weighs what its level does.
+    let library = library();
+    for (result, severity) in [
+        (
+            r#"{"content":[{"type":"text","text":"5"}],"structuredContent":{"result":5}}"#,
+            Severity::Info,
+        ),
+        (
+            r#"{"content":[{"type":"text","text":"so"}],"structuredContent":{"result":"so"}}"#,
+            Severity::Info,
+        ),
+        (
+            r#"{"content":[{"type":"text","text":"{\"a\":1}"},{"type":"text","text":"2"}],"structuredContent":{"result":[{"a":1},2]}}"#,
+            Severity::Info,
+        ),
+        (
+            r#"{"content":[{"type":"text","text":"6"}],"structuredContent":{"result":5}}"#,
+            Severity::Fail,
+        ),
+        (
+            r#"{"content":[{"type":"text","text":"5"}],"structuredContent":{"result":5,"more":1}}"#,
+            Severity::Fail,
+        ),
+    ] {
+        let mut trace = exchange("tools/call", r#"{"name":"a"}"#, result, true);
+        trace.push(9_000_000, EventKind::StdinClosed);
+        let found = broken(&library, Revision::V2025_11_25, &trace);
+        assert_eq!(
+            found,
+            vec![("tools/structured-content-text".to_owned(), severity)],
+            "{result}"
+        );
+    }
+}
