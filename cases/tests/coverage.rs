@@ -18,7 +18,6 @@ const IN_FLIGHT: &[&str] = &[
     "security",
     "tasks",
     "transport-http-sse",
-    "transport-stdio",
     "transport-streamable-http",
 ];
 

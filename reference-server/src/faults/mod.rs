@@ -21,6 +21,7 @@ mod tasks;
 mod tools;
 mod traffic;
 mod unasked;
+mod unprompted;
 mod variants;
 
 use std::fmt;
@@ -98,7 +99,7 @@ impl fmt::Debug for Fault {
 }
 
 /// The faults, one table for each theme.
-const TABLES: [&[Fault]; 18] = [
+const TABLES: [&[Fault]; 19] = [
     process::FAULTS,
     traffic::FAULTS,
     answers::FAULTS,
@@ -113,6 +114,7 @@ const TABLES: [&[Fault]; 18] = [
     completion::FAULTS,
     variants::VARIANTS,
     server_requests::FAULTS,
+    unprompted::FAULTS,
     tasks::FAULTS,
     tasks::flow::FAULTS,
     http::FAULTS,
