@@ -12,15 +12,9 @@ use touchstone_core::spec::schema::SchemaLibrary;
 
 /// Areas whose judges are still being written; what they leave open is printed and does not fail.
 const IN_FLIGHT: &[&str] = &[
-    "cancellation",
     "client-features",
-    "lifecycle",
     "logging",
-    "progress",
-    "schema",
     "tasks",
-    "tools",
-    "transport-stdio",
 ];
 
 fn loaded() -> (Catalog, Coverage) {

@@ -3,7 +3,7 @@
 //!
 //! A case that only *exercises* a requirement brings about what a monitor or a schema then judges; it is a stimulus, no judge.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::case::{Case, Need, Suite};
 use crate::monitor;
@@ -104,8 +104,7 @@ impl Coverage {
     }
 
     fn case(&mut self, catalog: &Catalog, id: &str, case: &Case) {
-        let mut expected = BTreeSet::new();
-        case.visit(&mut |step| expected.extend(step.expect.iter().map(|expectation| expectation.requirement.as_str())));
+        let expected = case.judged();
         let needs: Vec<Need> = case.needs.iter().filter_map(|need| need.parse().ok()).collect();
         let carried_by = |transport| {
             needs.iter().all(|need| match need {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::spoil::{After, Answers, Bytes, Instead, Results, error, internal, message, notification};
+use super::spoil::{After, Answers, Bytes, Instead, Results, error, internal, message, notification, rewritten};
 use super::{Decorator, Fault, Received, STDIO};
 use crate::conversation::Output;
 use crate::envelope::{Request, Response};
@@ -377,25 +377,11 @@ struct Edited(fn(&mut Value));
 
 impl Decorator for Edited {
     fn outputs(&mut self, _: Received, outputs: Vec<Output>) -> Vec<Output> {
-        outputs
-            .into_iter()
-            .map(|output| match output {
-                Output::Message {
-                    message,
-                    after,
-                    request,
-                } => {
-                    let mut value = serde_json::from_slice(&message.to_bytes()).unwrap_or_default();
-                    (self.0)(&mut value);
-                    Output::Message {
-                        message: crate::envelope::Message::Raw(value.to_string().into_bytes()),
-                        after,
-                        request,
-                    }
-                }
-                other => other,
-            })
-            .collect()
+        rewritten(outputs, |bytes| {
+            let mut value = serde_json::from_slice(&bytes).unwrap_or_default();
+            (self.0)(&mut value);
+            value.to_string().into_bytes()
+        })
     }
 }
 

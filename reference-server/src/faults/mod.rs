@@ -21,6 +21,7 @@ mod tasks;
 mod tools;
 mod traffic;
 mod unasked;
+mod unprompted;
 mod variants;
 
 use std::fmt;
@@ -99,7 +100,7 @@ impl fmt::Debug for Fault {
 }
 
 /// The faults, one table for each theme.
-const TABLES: [&[Fault]; 22] = [
+const TABLES: [&[Fault]; 23] = [
     process::FAULTS,
     traffic::FAULTS,
     answers::FAULTS,
@@ -114,6 +115,7 @@ const TABLES: [&[Fault]; 22] = [
     completion::FAULTS,
     variants::VARIANTS,
     server_requests::FAULTS,
+    unprompted::FAULTS,
     tasks::FAULTS,
     tasks::flow::FAULTS,
     http::requests::FAULTS,

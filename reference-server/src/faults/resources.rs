@@ -213,27 +213,13 @@ pub(super) const FAULTS: &[Fault] = &[
         "path-traversal",
         "follows ../ in URIs out of the exposed folder",
         &["resources/path-traversal"],
-        || {
-            Box::new(Answers(|request, response| {
-                let uri = params(request).get("uri").and_then(Value::as_str).map(str::to_owned)?;
-                let leak =
-                    json!({ "contents": [{ "uri": "file:///etc/passwd", "text": "root:x:0:0:root:/root:/bin/sh" }] });
-                (missing(request, response) && uri.contains("/../") && uri.ends_with("/etc/passwd")).then_some(Ok(leak))
-            }))
-        },
+        || Box::new(Leaking(|uri| uri.contains("/../") && uri.ends_with("/etc/passwd"))),
     ),
     Fault::new(
         "path-traversal-encoded",
         "follows %2e%2e in URIs out of the exposed folder",
         &["resources/path-traversal"],
-        || {
-            Box::new(Answers(|request, response| {
-                let uri = params(request).get("uri").and_then(Value::as_str).map(str::to_owned)?;
-                let leak =
-                    json!({ "contents": [{ "uri": "file:///etc/passwd", "text": "root:x:0:0:root:/root:/bin/sh" }] });
-                (missing(request, response) && uri.contains("%2e%2e")).then_some(Ok(leak))
-            }))
-        },
+        || Box::new(Leaking(|uri| uri.contains("%2e%2e"))),
     ),
     Fault::new(
         "subscribe-refused",
@@ -341,6 +327,22 @@ fn readme(change: fn(&mut Value)) -> Box<dyn Decorator> {
 /// Whether a resource was looked for in vain.
 fn missing(request: &Request, response: &Response) -> bool {
     request.method == "resources/read" && response.outcome.as_ref().is_err_and(|error| error.code == -32002)
+}
+
+/// Gives away a file outside the exposed folder for URIs that lead out of it.
+#[derive(Debug)]
+struct Leaking(fn(&str) -> bool);
+
+impl Decorator for Leaking {
+    fn response(&mut self, request: &Request, mut response: Response) -> Response {
+        let params = params(request);
+        let uri = params.get("uri").and_then(Value::as_str);
+        if missing(request, &response) && uri.is_some_and(self.0) {
+            let passwords = json!({ "uri": "file:///etc/passwd", "text": "root:x:0:0:root:/root:/bin/sh" });
+            response.outcome = Ok(json!({ "contents": [passwords] }));
+        }
+        response
+    }
 }
 
 /// Answers every request of a method with an internal error.

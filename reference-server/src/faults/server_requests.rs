@@ -1,24 +1,17 @@
-//! Faults in what the server asks and tells by itself: sampling, forms, roots, pings, progress, logs, news, cancellation.
+//! Faults in what the server asks of the client: samples of its model, forms and URLs for its user, roots, pings.
 //!
 //! Most spoil the params of one method (`Wording`), or let the server believe that the client can do more than it
 //! declared (`Belief`); `unasked` has those that change what happens when.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use super::unasked::{
-    CancelAnswered, Deaf, DieOnCancel, Forgetful, Late, Leveller, NewsForAll, PingFlood, Pushy, Swallow, Trusting,
-    Waiting,
-};
-use super::{Decorator, EVERYWHERE, Fault, STDIO};
+use super::spoil::{Wording, reword, take};
+use super::unasked::{Deaf, Trusting};
+use super::{Decorator, Fault};
 use crate::conversation::Output;
-use crate::envelope::{Incoming, Message};
+use crate::envelope::Incoming;
 use crate::revision::Revision;
-use crate::transport::Transport;
 
-const PROGRESS: &str = "notifications/progress";
-const LOG: &str = "notifications/message";
 const SAMPLE: &str = "sampling/createMessage";
 const ELICIT: &str = "elicitation/create";
 const LAST: Option<Revision> = Some(Revision::V2025_11_25);
@@ -26,7 +19,7 @@ const LAST: Option<Revision> = Some(Revision::V2025_11_25);
 type Make = fn() -> Box<dyn Decorator>;
 
 const fn fault(id: &'static str, summary: &'static str, caught_by: &'static [&'static str], make: Make) -> Fault {
-    since(id, summary, None, caught_by, make)
+    Fault::new(id, summary, caught_by, make)
 }
 
 const fn since(
@@ -36,25 +29,9 @@ const fn since(
     caught_by: &'static [&'static str],
     make: Make,
 ) -> Fault {
-    on(EVERYWHERE, id, summary, revision, caught_by, make)
-}
-
-const fn on(
-    transports: &'static [Transport],
-    id: &'static str,
-    summary: &'static str,
-    revision: Option<Revision>,
-    caught_by: &'static [&'static str],
-    make: Make,
-) -> Fault {
     Fault {
-        id,
-        summary,
-        transports,
         revision,
-        serve_with: &[],
-        caught_by,
-        make,
+        ..Fault::new(id, summary, caught_by, make)
     }
 }
 
@@ -109,7 +86,7 @@ pub(super) const FAULTS: &[Fault] = &[
         "sampling-no-limit",
         "leaves maxTokens out of sampling",
         &["client-features/sampling-request-shape"],
-        || Box::new(Wording(SAMPLE, |params| remove(params, "maxTokens"))),
+        || Box::new(Wording(SAMPLE, |params| drop(take(params, "maxTokens")))),
     ),
     fault(
         "sampling-fraction",
@@ -228,7 +205,7 @@ pub(super) const FAULTS: &[Fault] = &[
         "elicitation-no-message",
         "asks for a form without a message",
         &["client-features/elicitation-message"],
-        || Box::new(Wording(ELICIT, |params| remove(params, "message"))),
+        || Box::new(Wording(ELICIT, |params| drop(take(params, "message")))),
     ),
     since(
         "elicitation-default-lie",
@@ -308,274 +285,7 @@ pub(super) const FAULTS: &[Fault] = &[
         ],
         || Box::new(Deaf::default()),
     ),
-    // Progress.
-    fault(
-        "progress-stringify",
-        "turns number tokens into strings in progress",
-        &["progress/token-echo"],
-        || {
-            let stringify = |params: &mut Value| {
-                if params["progressToken"].is_number() {
-                    params["progressToken"] = json!(params["progressToken"].to_string());
-                }
-            };
-            Box::new(Wording(PROGRESS, stringify))
-        },
-    ),
-    fault(
-        "progress-invented",
-        "reports progress under a token of its own",
-        &["progress/only-known-tokens"],
-        || Box::new(Wording(PROGRESS, |params| params["progressToken"] = json!("invented"))),
-    ),
-    fault(
-        "progress-falls",
-        "reports progress that goes down",
-        &["progress/monotonic"],
-        || {
-            let fall = |params: &mut Value| {
-                let progress = params["progress"].as_f64().unwrap_or_default();
-                params["progress"] = json!(params["total"].as_f64().unwrap_or_default() - progress);
-            };
-            Box::new(Wording(PROGRESS, fall))
-        },
-    ),
-    fault(
-        "progress-stands",
-        "reports the same progress again and again",
-        &["progress/monotonic"],
-        || Box::new(Wording(PROGRESS, |params| params["progress"] = json!(1))),
-    ),
-    fault(
-        "progress-string",
-        "reports progress as a text",
-        &["progress/progress-number"],
-        || {
-            Box::new(Wording(PROGRESS, |params| {
-                params["progress"] = json!(params["progress"].to_string())
-            }))
-        },
-    ),
-    fault(
-        "progress-json-message",
-        "puts JSON into the message of progress",
-        &["progress/message-informative"],
-        || Box::new(Wording(PROGRESS, |params| params["message"] = json!("{\"step\": 1}"))),
-    ),
-    fault(
-        "progress-late",
-        "reports progress after the answer",
-        &["progress/stops-after-completion"],
-        || Box::new(Late(PROGRESS, Duration::from_millis(10))),
-    ),
-    // Logs.
-    fault(
-        "log-unfiltered",
-        "logs at every level, whatever was set",
-        &["logging/level-filter"],
-        || Box::new(Leveller("debug")),
-    ),
-    fault(
-        "log-silent",
-        "logs nothing but emergencies, whatever was set",
-        &["logging/level-passes"],
-        || Box::new(Leveller("emergency")),
-    ),
-    fault(
-        "log-level-name",
-        "logs at levels that do not exist",
-        &["logging/message-level", "logging/level-passes"],
-        || {
-            Box::new(Wording(LOG, |params| {
-                if params["level"] == "critical" {
-                    params["level"] = json!("fatal");
-                }
-            }))
-        },
-    ),
-    fault("log-no-data", "logs without data", &["logging/message-data"], || {
-        Box::new(Wording(LOG, |params| remove(params, "data")))
-    }),
-    fault("log-secret", "logs a key", &["logging/no-secrets"], || {
-        Box::new(Wording(LOG, |params| {
-            params["data"] = json!({ "key": format!("sk-{}", "x7".repeat(24)) })
-        }))
-    }),
-    fault("log-mail", "logs somebody's address", &["logging/no-pii"], || {
-        Box::new(Wording(LOG, |params| {
-            params["data"] = json!("Login of someone@example.com")
-        }))
-    }),
-    fault(
-        "log-trace",
-        "logs a stack trace",
-        &["logging/no-internal-details"],
-        || {
-            Box::new(Wording(LOG, |params| {
-                params["data"] = json!("Traceback (most recent call last):\n  File")
-            }))
-        },
-    ),
-    // Pings and cancellation.
-    fault(
-        "ping-flood",
-        "pings the client many times after each call",
-        &["ping/server-ping-not-excessive"],
-        || Box::new(PingFlood::default()),
-    ),
-    fault(
-        "ping-waits",
-        "answers pings only when the tool is done",
-        &["ping/during-long-request"],
-        || Box::new(Waiting::default()),
-    ),
-    fault(
-        "cancel-ignored",
-        "goes on with requests that were cancelled",
-        &["cancellation/no-response-after-cancel", "cancellation/stops-processing"],
-        || Box::new(Forgetful("notifications/cancelled")),
-    ),
-    fault(
-        "cancel-answered",
-        "answers a cancellation of a running call with an error",
-        &["cancellation/no-response-after-cancel"],
-        || Box::new(CancelAnswered::times(1)),
-    ),
-    fault(
-        "cancel-answered-twice",
-        "answers a cancellation of a running call with two errors",
-        &[
-            "cancellation/no-response-after-cancel",
-            "base-protocol/request-answered-once",
-        ],
-        || Box::new(CancelAnswered::times(2)),
-    ),
-    on(
-        STDIO,
-        "die-on-cancel",
-        "exits when a request is cancelled that is not running",
-        None,
-        &[
-            "cancellation/unknown-id-ignored",
-            "cancellation/finished-id-ignored",
-            "cancellation/race-graceful",
-            "base-protocol/request-answered-once",
-            // Some of the cases that send what no client may send cancel something, too.
-            "base-protocol/survives-garbage",
-        ],
-        || Box::new(DieOnCancel::default()),
-    ),
-    fault(
-        "cancels-strangers",
-        "cancels requests that it never sent",
-        &["cancellation/server-cancel-own-request"],
-        || {
-            Box::new(Wording("notifications/cancelled", |params| {
-                params["requestId"] = json!("stranger")
-            }))
-        },
-    ),
-    fault(
-        "cancel-reason-number",
-        "gives numbers as reasons of its cancellations",
-        &["cancellation/server-cancel-shape"],
-        || Box::new(Wording("notifications/cancelled", |params| params["reason"] = json!(5))),
-    ),
-    // News.
-    fault(
-        "updated-for-all",
-        "tells everybody that a resource has changed when it is read",
-        &["resources/updated-only-subscribed"],
-        || Box::new(NewsForAll::default()),
-    ),
-    fault(
-        "updated-after-unsubscribe",
-        "goes on telling of changes after the client has unsubscribed",
-        &["resources/unsubscribe-stops"],
-        || Box::new(Forgetful("resources/unsubscribe")),
-    ),
-    fault(
-        "updated-missing",
-        "tells no subscriber of changes",
-        &["resources/updated-sent"],
-        || Box::new(Swallow(&["notifications/resources/updated"])),
-    ),
-    fault(
-        "updated-no-uri",
-        "tells of changes without saying of what",
-        &["resources/updated-shape", "resources/updated-sent"],
-        || {
-            Box::new(Wording("notifications/resources/updated", |params| {
-                remove(params, "uri")
-            }))
-        },
-    ),
-    fault(
-        "list-changed-missing",
-        "tells nobody that its lists have changed",
-        &[
-            "tools/list-changed-sent",
-            "prompts/list-changed-sent",
-            "resources/list-changed-sent",
-        ],
-        || {
-            Box::new(Swallow(&[
-                "notifications/tools/list_changed",
-                "notifications/prompts/list_changed",
-                "notifications/resources/list_changed",
-            ]))
-        },
-    ),
-    fault(
-        "list-changed-undeclared",
-        "tells that its lists have changed without declaring it",
-        &[
-            "tools/list-changed-undeclared",
-            "prompts/list-changed-undeclared",
-            "resources/list-changed-undeclared",
-        ],
-        || Box::new(Pushy("listChanged")),
-    ),
-    fault(
-        "logging-undeclared",
-        "logs without declaring it",
-        &["logging/capability-declared"],
-        || Box::new(Pushy("logging")),
-    ),
 ];
-
-fn remove(params: &mut Value, member: &str) {
-    if let Some(params) = params.as_object_mut() {
-        params.shift_remove(member);
-    }
-}
-
-/// Applies a change to the params of every message of a method that the server sends.
-fn reword(outputs: &mut [Output], method: &str, mut change: impl FnMut(&mut Value)) {
-    for output in outputs {
-        let (Output::Message { message, .. } | Output::Aside(message)) = output else {
-            continue;
-        };
-        match message {
-            Message::Notification { method: found, params } if *found == method => change(params),
-            Message::Request {
-                method: found, params, ..
-            } if *found == method => change(params.get_or_insert_with(|| json!({}))),
-            _ => {}
-        }
-    }
-}
-
-/// Spoils the params of one method.
-#[derive(Debug)]
-struct Wording(&'static str, fn(&mut Value));
-
-impl Decorator for Wording {
-    fn outputs(&mut self, _: super::Received, mut outputs: Vec<Output>) -> Vec<Output> {
-        reword(&mut outputs, self.0, self.1);
-        outputs
-    }
-}
 
 /// Adds a field to every form.
 #[derive(Debug)]

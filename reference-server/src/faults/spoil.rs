@@ -40,21 +40,51 @@ pub(super) struct Bytes(pub(super) fn(Vec<u8>) -> Vec<u8>);
 
 impl Decorator for Bytes {
     fn outputs(&mut self, _: Received, outputs: Vec<Output>) -> Vec<Output> {
+        rewritten(outputs, self.0)
+    }
+}
+
+/// The outputs with other bytes for every message.
+pub(super) fn rewritten(outputs: Vec<Output>, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<Output> {
+    let rewrite = |output| match output {
+        Output::Message {
+            message,
+            after,
+            request,
+        } => Output::Message {
+            message: Message::Raw(change(message.to_bytes())),
+            after,
+            request,
+        },
+        other => other,
+    };
+    outputs.into_iter().map(rewrite).collect()
+}
+
+/// Applies a change to the params of every message of a method that the server sends.
+pub(super) fn reword(outputs: &mut [Output], method: &str, mut change: impl FnMut(&mut Value)) {
+    for output in outputs {
+        let (Output::Message { message, .. } | Output::Aside(message)) = output else {
+            continue;
+        };
+        match message {
+            Message::Notification { method: found, params } if *found == method => change(params),
+            Message::Request {
+                method: found, params, ..
+            } if *found == method => change(params.get_or_insert_with(|| json!({}))),
+            _ => {}
+        }
+    }
+}
+
+/// Spoils the params of every message of a method that the server sends.
+#[derive(Debug)]
+pub(super) struct Wording(pub(super) &'static str, pub(super) fn(&mut Value));
+
+impl Decorator for Wording {
+    fn outputs(&mut self, _: Received, mut outputs: Vec<Output>) -> Vec<Output> {
+        reword(&mut outputs, self.0, self.1);
         outputs
-            .into_iter()
-            .map(|output| match output {
-                Output::Message {
-                    message,
-                    after,
-                    request,
-                } => Output::Message {
-                    message: Message::Raw((self.0)(message.to_bytes())),
-                    after,
-                    request,
-                },
-                other => other,
-            })
-            .collect()
     }
 }
 

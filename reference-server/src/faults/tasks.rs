@@ -167,7 +167,13 @@ pub(super) const FAULTS: &[Fault] = &[
         "task-create-late",
         "answers a call with its task only when the work is done",
         &["tasks/create-prompt"],
-        || Box::new(Late::new(decorators::creates, Duration::from_millis(1200), 2)),
+        || {
+            // Only where the client wants to know how it goes on: a check should not take for ever.
+            let reports = |request: &_, response: &_| {
+                decorators::creates(request, response) && decorators::wants_progress(request)
+            };
+            Box::new(Late::new(reports, Duration::from_millis(1200), 2))
+        },
     ),
     fault(
         "task-id-chosen",

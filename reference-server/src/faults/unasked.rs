@@ -1,4 +1,4 @@
-//! Decorators that change what happens when, for the faults in `server_requests`.
+//! Decorators that change what happens when, for the faults in `server_requests` and `unprompted`.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Decorator, Received};
 use crate::conversation::Output;
 use crate::envelope::{Id, Incoming, Message, Reply, Request, Response, RpcError};
+use crate::features::LEVELS;
 
 /// The method of a request or notification.
 fn method(incoming: &Incoming) -> Option<&str> {
@@ -23,23 +24,13 @@ pub(super) struct Leveller(pub(super) &'static str);
 
 impl Decorator for Leveller {
     fn incoming(&mut self, mut incoming: Incoming) -> Incoming {
-        const KNOWN: [&str; 8] = [
-            "debug",
-            "info",
-            "notice",
-            "warning",
-            "error",
-            "critical",
-            "alert",
-            "emergency",
-        ];
         if let Incoming::Request(request) = &mut incoming
             && request.method == "logging/setLevel"
             && let Ok(params) = &mut request.params
             && params
                 .get("level")
                 .and_then(Value::as_str)
-                .is_some_and(|level| KNOWN.contains(&level))
+                .is_some_and(|level| LEVELS.contains(&level))
         {
             params.insert("level".to_owned(), json!(self.0));
         }

@@ -9,7 +9,7 @@ use super::{Answer, Object, Session, string};
 use crate::envelope::{Message, RpcError};
 
 /// The levels, from the least severe.
-const LEVELS: [&str; 8] = [
+pub(crate) const LEVELS: [&str; 8] = [
     "debug",
     "info",
     "notice",

@@ -24,6 +24,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 pub(crate) use asking::{Ask, Continuation};
+pub(crate) use logging::LEVELS;
 pub(crate) use scratch::Scratch;
 pub(crate) use tasks::Tasks;
 

@@ -1,5 +1,7 @@
 //! What a case says about itself, before its steps.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -109,6 +111,14 @@ impl Case {
         self.visit(&mut |step| ids.extend(step.expect.iter().map(|expectation| expectation.requirement.as_str())));
         ids.sort_unstable();
         ids.dedup();
+        ids
+    }
+
+    /// The requirements on which an expectation of the case can give a verdict. One that is only exercised needs somebody else to judge it.
+    #[must_use]
+    pub fn judged(&self) -> BTreeSet<&str> {
+        let mut ids = BTreeSet::new();
+        self.visit(&mut |step| ids.extend(step.expect.iter().map(|expectation| expectation.requirement.as_str())));
         ids
     }
 

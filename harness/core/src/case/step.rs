@@ -49,6 +49,8 @@ pub enum Action {
         method: String,
         /// Its params.
         params: Option<Value>,
+        /// Arguments to generate into `params.arguments`; of several the first.
+        arguments: Option<Arguments>,
     },
     /// Waits for the answer of a request sent by `start`.
     AwaitAnswer {
@@ -77,6 +79,8 @@ pub enum Action {
     Await {
         /// Its method.
         method: String,
+        /// Members that its params must have, with these values; others are passed over.
+        params: Option<Map<String, Value>>,
     },
     /// Says how requests from the server are answered for the rest of the case.
     Answer {
@@ -333,7 +337,7 @@ struct RawStep {
 /// The actions and the keys beside `as`, `within` and `expect` that each understands.
 const ACTIONS: [(&str, &[&str]); 23] = [
     ("request", &["params", "id", "arguments"]),
-    ("start", &["params"]),
+    ("start", &["params", "arguments"]),
     ("await-answer", &[]),
     ("notify", &["params"]),
     ("send", &[]),
@@ -341,7 +345,7 @@ const ACTIONS: [(&str, &[&str]); 23] = [
     ("send-base64", &["newline"]),
     ("send-chunks", &["newline"]),
     ("http", &[]),
-    ("await", &[]),
+    ("await", &["params"]),
     ("answer", &[]),
     ("silence", &[]),
     ("close-stdin", &[]),
@@ -472,7 +476,11 @@ fn action_of(raw: RawStep) -> Result<Action, String> {
         });
     }
     if let Some(method) = raw.start {
-        return Ok(Action::Start { method, params });
+        return Ok(Action::Start {
+            method,
+            params,
+            arguments,
+        });
     }
     if let Some(of) = raw.await_answer {
         return Ok(Action::AwaitAnswer { of });
@@ -510,7 +518,12 @@ fn action_of(raw: RawStep) -> Result<Action, String> {
         return Ok(Action::Http(http));
     }
     if let Some(method) = raw.await_message {
-        return Ok(Action::Await { method });
+        let params = match params {
+            None => None,
+            Some(Value::Object(members)) => Some(members),
+            Some(_) => return Err("the params of an await step are an object".to_owned()),
+        };
+        return Ok(Action::Await { method, params });
     }
     if let Some(replies) = raw.answer {
         return Ok(Action::Answer { replies });
@@ -624,6 +637,7 @@ mod tests {
             ("notify: a\narguments: {generate: valid, from: tool}", "makes no sense"),
             ("silence: soon", "is not a time"),
             ("probe: dead", "always \"alive\""),
+            ("await: a\nparams: []", "are an object"),
             ("parallel: [{probe: alive}]", "are requests"),
             ("for-each: tools\nsteps: []", "names its item"),
             ("close-stdin: false", "true or left out"),

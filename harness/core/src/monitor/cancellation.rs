@@ -7,7 +7,7 @@ use super::declared::{RACE_US, asked, at, notified};
 use super::{BreachAt, Context, Monitor, Observer, quoted};
 use crate::jsonrpc::Shape;
 use crate::spec::requirement::Severity;
-use crate::trace::TransportKind;
+use crate::trace::{EventKind, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "cancellation",
@@ -23,6 +23,10 @@ pub(super) const MONITOR: Monitor = Monitor {
 
 /// How long, in microseconds, a request must have been under way for an error to be the answer to its cancellation.
 const SETTLED_US: u64 = 100_000;
+/// How long a request must have been under way for its cancellation not to have overtaken it, where nothing else shows that it had arrived.
+const ARRIVED_US: u64 = 1_000_000;
+/// How long what the server was about to send may take, once it is known to have read the cancellation.
+const CROSSED_US: u64 = 100_000;
 
 fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &mut Observer<'_>) {
     let messages = conversation.messages();
@@ -39,10 +43,37 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
             .iter()
             .rfind(|exchange| exchange.request.event < message.event && Some(exchange.id.to_string()) == id);
         if let Some(exchange) = cancelled {
-            withdrawn(conversation, observer, exchange, message.event, &messages);
+            let cancellation = Cancellation {
+                event: message.event,
+                read: read(conversation, &exchanges, message),
+            };
+            withdrawn(conversation, observer, exchange, &cancellation, &messages);
         }
     }
     own(conversation, observer, &messages);
+}
+
+/// A cancellation that the harness sent.
+struct Cancellation {
+    event: usize,
+    /// The event that shows that the server has read it.
+    read: Option<usize>,
+}
+
+/// The event that shows that the server has read a message: the answer to a request that was sent later, over HTTP after the server had
+/// accepted the message. How long something took is no such sign: the machine may be busy.
+fn read(conversation: &Conversation<'_>, exchanges: &[Exchange<'_>], message: &Message<'_>) -> Option<usize> {
+    let sent =
+        match conversation.frames()[message.frame].exchange {
+            None => message.event,
+            Some(carrier) => conversation.trace().events.iter().position(
+                |event| matches!(event.kind, EventKind::HttpResponse { exchange, .. } if exchange == carrier),
+            )?,
+        };
+    let later = exchanges.iter().filter(|exchange| exchange.request.event > sent);
+    later
+        .filter_map(|exchange| Some(exchange.answers.first()?.message.event))
+        .min()
 }
 
 /// What still came of a request that was cancelled.
@@ -50,10 +81,15 @@ fn withdrawn(
     conversation: &Conversation<'_>,
     observer: &mut Observer<'_>,
     exchange: &Exchange<'_>,
-    cancelled: usize,
+    cancellation: &Cancellation,
     messages: &[Message<'_>],
 ) {
+    let cancelled = cancellation.event;
     let since = |event: usize| at(conversation, event).saturating_sub(at(conversation, cancelled));
+    let is_late = |event: usize| {
+        let read = cancellation.read.filter(|read| *read < event);
+        read.is_some_and(|read| at(conversation, event).saturating_sub(at(conversation, read)) > CROSSED_US)
+    };
     let answer = exchange.answers.first().map(|answer| answer.message.event);
     if answer.is_some_and(|answer| answer < cancelled) {
         return; // It was over already.
@@ -68,7 +104,7 @@ fn withdrawn(
         token.is_some() && params.get("progressToken") == token && message.event < cancelled
     });
     let age = at(conversation, cancelled).saturating_sub(at(conversation, exchange.request.event));
-    let arrived = heard || age > RACE_US || conversation.transport() == TransportKind::Stdio;
+    let arrived = heard || age > ARRIVED_US || conversation.transport() == TransportKind::Stdio;
     let waited = exchange.gave_up.is_some_and(|gave_up| since(gave_up) > RACE_US);
     match answer {
         Some(answer) if refused && (heard || age > SETTLED_US) => {
@@ -79,13 +115,13 @@ fn withdrawn(
             let breach = BreachAt::new("cancellation/no-response-after-cancel", answer, text);
             observer.broken(breach.also(&[exchange.request.event, cancelled]));
         }
-        Some(answer) if since(answer) > RACE_US && arrived => {
+        Some(answer) if is_late(answer) && arrived => {
             let text = format!("{} was answered although it had been cancelled before", exchange.method);
             // Whoever cannot stop a request may ignore its cancellation.
             let breach = BreachAt::new("cancellation/no-response-after-cancel", answer, text).at_most(Severity::Warn);
             observer.broken(breach.also(&[exchange.request.event, cancelled]));
         }
-        // What comes at once may have been on its way.
+        // It may have been on its way when the server read the cancellation.
         Some(_) => {}
         None if waited => observer.kept("cancellation/no-response-after-cancel", cancelled),
         None => {}
@@ -98,9 +134,7 @@ fn withdrawn(
         .map(|(message, _)| message.event)
         .filter(|event| *event > exchange.request.event)
         .collect();
-    let late = progress
-        .iter()
-        .find(|event| **event > cancelled && since(**event) > RACE_US);
+    let late = progress.iter().find(|event| is_late(**event));
     if let Some(late) = late {
         let text = format!(
             "{} went on reporting progress after it had been cancelled",

@@ -1,7 +1,7 @@
 //! Pings in both directions: answered while something else takes its time, and not sent too often.
 
-use super::conversation::Conversation;
-use super::declared::{asked, at, busiest_second};
+use super::conversation::{Conversation, Exchange, Message};
+use super::declared::{asked, at, busiest_second, notified};
 use super::{BreachAt, Context, Monitor, Observer};
 use crate::spec::requirement::Severity;
 
@@ -16,8 +16,17 @@ pub(super) const MONITOR: Monitor = Monitor {
     judge: observe,
 };
 
-/// How long, in microseconds, a request must go on after a ping to count as a long one.
+/// How long, in microseconds, a request must go on, once it is seen to be under way, to count as a long one.
 const LONG_US: u64 = 200_000;
+
+/// The first progress of a request: without any, a server that is late may have read the request and the ping only just now.
+fn under_way(messages: &[Message<'_>], request: &Exchange<'_>) -> Option<usize> {
+    let token = request.request.value.pointer("/params/_meta/progressToken")?;
+    let mut reports = notified(messages, "notifications/progress");
+    let own = reports
+        .find(|(report, params)| report.event > request.request.event && params.get("progressToken") == Some(token));
+    own.map(|(report, _)| report.event)
+}
 
 fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &mut Observer<'_>) {
     let messages = conversation.messages();
@@ -40,12 +49,13 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
             else {
                 continue;
             };
-            if at(conversation, done).saturating_sub(at(conversation, sent)) < LONG_US {
+            let remaining = |since: usize| at(conversation, done).saturating_sub(at(conversation, since));
+            if remaining(sent) < LONG_US {
                 continue;
             }
             if answered < at(conversation, done) {
                 observer.kept("ping/during-long-request", pong);
-            } else {
+            } else if under_way(&messages, long).is_some_and(|seen| remaining(seen.max(sent)) >= LONG_US) {
                 let text = "a ping was answered only when another request was done";
                 // That follows from "promptly", and is said nowhere.
                 let breach = BreachAt::new("ping/during-long-request", pong, text).at_most(Severity::Warn);

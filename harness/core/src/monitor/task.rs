@@ -150,6 +150,15 @@ impl<'a> View<'a> {
             })
     }
 
+    /// For how long, in milliseconds, the answer to a request was missing when one that was sent after it was answered already. Mere time shows
+    /// nothing: the machine may be busy.
+    fn overtaken(&self, request: usize, answer: usize) -> u64 {
+        let others = self.exchanges.iter().filter(|other| other.request.event > request);
+        let answered = others.filter_map(|other| Some(other.answers.first()?.message.event));
+        let first = answered.filter(|other| *other < answer).min();
+        first.map_or(0, |first| self.milliseconds(first, answer))
+    }
+
     /// The time between two events, in milliseconds.
     fn milliseconds(&self, start: usize, end: usize) -> u64 {
         let at = |event: usize| {

@@ -506,7 +506,7 @@ impl Engine<'_> {
             transport: connector.transport(),
             capabilities: capabilities.clone(),
             reasons,
-            covered: covered(self.suite, context.schemas.requirements()),
+            covered: covered(self.suite, revision, context.schemas.requirements()),
             protected: access.protection.demanded,
             blocked: access.protection.locked.clone(),
         };
@@ -659,14 +659,15 @@ fn interrupted(planned: Planned<'_>) -> Finished<'_> {
     Finished::not_run(planned, "interrupted".to_owned())
 }
 
-/// Requirements that some case, monitor or schema can judge.
-fn covered(suite: &Suite, by_schema: impl IntoIterator<Item = String>) -> BTreeSet<String> {
+/// Requirements that some case, monitor or schema can judge in the revision. A case that only exercises one leaves that to others.
+fn covered(suite: &Suite, revision: Revision, by_schema: impl IntoIterator<Item = String>) -> BTreeSet<String> {
     let monitors = monitor::all()
         .iter()
         .flat_map(|monitor| monitor.requirements.iter().map(|id| (*id).to_owned()));
     let cases = suite
         .cases()
-        .flat_map(|(_, _, case)| case.requirements().into_iter().map(str::to_owned).collect::<Vec<_>>());
+        .filter(|(_, _, case)| case.revisions.contains(revision))
+        .flat_map(|(_, _, case)| case.judged().into_iter().map(str::to_owned).collect::<Vec<_>>());
     monitors.chain(cases).chain(by_schema).collect()
 }
 

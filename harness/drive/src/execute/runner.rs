@@ -152,8 +152,14 @@ impl Runner<'_> {
                     .request(step, method, params.as_ref(), id.as_deref(), arguments.as_ref())
                     .await;
             }
-            Action::Start { method, params } => {
+            Action::Start {
+                method,
+                params,
+                arguments,
+            } => {
                 let (method, params) = self.filled_in(method, params.as_ref())?;
+                let variants = self.variants(params, arguments.as_ref())?;
+                let params = variants.into_iter().next().flatten();
                 let id = self.session.fresh_id();
                 let pending = self.session.start_with(&id, &method, params, self.intent(step)).await;
                 let pending = pending.map_err(|error| Stop::Case(error.to_string()))?;
@@ -193,9 +199,12 @@ impl Runner<'_> {
             }
             Action::SendRaw { chunks, newline } => self.send(chunks, *newline, step.within).await,
             Action::Http(request) => self.http(request, step).await?,
-            Action::Await { method } => {
+            Action::Await { method, params } => {
+                let wanted = params.clone().map(Value::Object);
+                let wanted = wanted.map(|params| interpolate(&params, &self.bindings)).transpose()?;
+                let has = |params: &Value| wanted.as_ref().is_none_or(|wanted| has_members(params, wanted));
                 let within = step.within.unwrap_or(Duration::from_secs(5));
-                match self.session.wait_for(method, within).await {
+                match self.session.wait_for(method, has, within).await {
                     Some(arrival) => {
                         let mut value = json!({ "outcome": "arrived", "method": method });
                         value["params"] = arrival.value.get("params").cloned().unwrap_or(Value::Null);
@@ -313,26 +322,7 @@ impl Runner<'_> {
         arguments: Option<&Arguments>,
     ) -> Result<(), Stop> {
         let (method, params) = self.filled_in(method, params)?;
-        let variants = match arguments {
-            None => vec![params],
-            Some(wanted) => {
-                let tool = self
-                    .bindings
-                    .get(&wanted.from)
-                    .ok_or_else(|| Stop::Case(format!("no tool is bound to {:?}", wanted.from)))?;
-                let text = wanted.text.as_deref();
-                let text = text.map(|text| interpolate_text(text, &self.bindings)).transpose()?;
-                let values =
-                    arguments::make(wanted, text.as_deref(), tool, self.dialect, self.examples).map_err(Stop::Item)?;
-                let with = |value| {
-                    let mut params = params.clone().unwrap_or_else(|| json!({}));
-                    params["arguments"] = value;
-                    Some(params)
-                };
-                values.into_iter().map(with).collect()
-            }
-        };
-        for params in variants {
+        for params in self.variants(params, arguments)? {
             let called = self.called_item(&method, params.as_ref());
             if let Some(waited) = called.as_ref().and_then(|name| self.session.slow_tool(name)) {
                 return Err(Stop::Item(format!(
@@ -378,6 +368,26 @@ impl Runner<'_> {
     fn called_item(&self, method: &str, params: Option<&Value>) -> Option<String> {
         let name = params?.get("name")?.as_str()?;
         (method == "tools/call" && self.item.as_deref() == Some(name)).then(|| name.to_owned())
+    }
+
+    /// The params with each of the arguments that are to be generated, or as they are.
+    fn variants(&self, params: Option<Value>, wanted: Option<&Arguments>) -> Result<Vec<Option<Value>>, Stop> {
+        let Some(wanted) = wanted else {
+            return Ok(vec![params]);
+        };
+        let tool = self
+            .bindings
+            .get(&wanted.from)
+            .ok_or_else(|| Stop::Case(format!("no tool is bound to {:?}", wanted.from)))?;
+        let text = wanted.text.as_deref();
+        let text = text.map(|text| interpolate_text(text, &self.bindings)).transpose()?;
+        let values = arguments::make(wanted, text.as_deref(), tool, self.dialect, self.examples).map_err(Stop::Item)?;
+        let with = |value| {
+            let mut params = params.clone().unwrap_or_else(|| json!({}));
+            params["arguments"] = value;
+            Some(params)
+        };
+        Ok(values.into_iter().map(with).collect())
     }
 
     async fn parallel(&mut self, steps: &[Step]) -> Result<(), Stop> {
@@ -671,6 +681,12 @@ impl Runner<'_> {
             }
         }
     }
+}
+
+/// Whether some params have all of these members, with these values.
+fn has_members(params: &Value, wanted: &Value) -> bool {
+    let mut wanted = wanted.as_object().into_iter().flatten();
+    wanted.all(|(name, value)| params.get(name) == Some(value))
 }
 
 fn seen(answer: &Answer, sent: Option<Sent>) -> Seen {

@@ -471,15 +471,20 @@ impl Session {
         (strays, probe)
     }
 
-    /// Waits for a notification or request with this method.
-    pub async fn wait_for(&mut self, method: &str, within: Duration) -> Option<Arrival> {
+    /// Waits for a notification or request with this method whose params are wanted.
+    pub async fn wait_for(
+        &mut self,
+        method: &str,
+        wanted: impl Fn(&Value) -> bool,
+        within: Duration,
+    ) -> Option<Arrival> {
         let deadline = Instant::now() + within;
+        let fits = |arrival: &Arrival| {
+            let params = arrival.value.get("params").unwrap_or(&Value::Null);
+            arrival.method.as_deref() == Some(method) && wanted(params)
+        };
         loop {
-            if let Some(position) = self
-                .inbox
-                .iter()
-                .position(|arrival| arrival.method.as_deref() == Some(method))
-            {
+            if let Some(position) = self.inbox.iter().position(fits) {
                 return Some(self.inbox.remove(position));
             }
             if self.closed.is_some() || !self.pump(deadline).await {

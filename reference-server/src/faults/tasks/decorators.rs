@@ -41,6 +41,12 @@ pub(super) fn refused(response: &Response, why: &str) -> bool {
     matches!(&response.outcome, Err(error) if error.message.contains(why))
 }
 
+/// Whether a request has a progress token.
+pub(super) fn wants_progress(request: &Request) -> bool {
+    let meta = request.params.as_ref().ok().and_then(|params| params.get("_meta"));
+    meta.is_some_and(|meta| meta.get("progressToken").is_some())
+}
+
 /// Whether it is the status notification of a task.
 pub(super) fn is_status(message: &Message) -> bool {
     matches!(message, Message::Notification { method, .. } if *method == "notifications/tasks/status")

@@ -9,8 +9,10 @@ use crate::jsonrpc::Shape;
 use crate::monitor::Direction;
 use crate::spec::requirement::Severity;
 
-/// A call that takes this long to be answered, with a task that is then over, was carried out first. In milliseconds.
-const LATE: u64 = 1000;
+/// A call that is answered this long after a request that was sent later, with a task that is then over, was carried out first. In milliseconds.
+const LATE: u64 = 900;
+/// And so was one that takes as long as this, whatever else happened.
+const VERY_LATE: u64 = 5_000;
 
 pub(super) fn observe(view: &View<'_>, observer: &mut Observer<'_>) {
     for sighting in &view.sightings {
@@ -59,7 +61,7 @@ fn begun(view: &View<'_>, observer: &mut Observer<'_>, begun: &Sighting<'_>) {
     let waited = view.milliseconds(request.event, begun.at);
     if !next.is_over() {
         observer.kept("tasks/create-prompt", begun.at);
-    } else if waited >= LATE && next.status != "cancelled" {
+    } else if (view.overtaken(request.event, begun.at) >= LATE || waited >= VERY_LATE) && next.status != "cancelled" {
         let message = format!("the call was answered with a task only after {waited} ms, when the work was done");
         observer.broken(BreachAt::new("tasks/create-prompt", begun.at, message).also(&[request.event, next.at]));
     }

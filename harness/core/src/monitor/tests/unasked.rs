@@ -116,7 +116,11 @@ fn a_late_answer_is_told_from_one_that_crossed_with_the_cancellation() {
     let late = "cancellation/no-response-after-cancel";
     let on = "cancellation/stops-processing";
     let no = r#"{"jsonrpc":"2.0","id":2,"error":{"code":0,"message":"Request cancelled"}}"#;
-    let rows: [(&[Timed<'_>], &[&str], bool); 6] = [
+    let (ping, pong) = (
+        r#"{"jsonrpc":"2.0","id":3,"method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","id":3,"result":{}}"#,
+    );
+    let rows: [(&[Timed<'_>], &[&str], bool); 7] = [
         (&[(3, '>', CALL), (4, '>', CANCEL), (5, '<', no)], &[], false),
         (
             &[(3, '>', CALL), (4, '<', &one), (5, '>', CANCEL), (6, '<', no)],
@@ -124,7 +128,29 @@ fn a_late_answer_is_told_from_one_that_crossed_with_the_cancellation() {
             false,
         ),
         (&[(3, '>', CALL), (4, '>', CANCEL), (100, '<', DONE)], &[], false),
-        (&[(3, '>', CALL), (4, '>', CANCEL), (400, '<', DONE)], &[late], false),
+        // Nothing shows that the server has read the cancellation before it answered.
+        (
+            &[
+                (3, '>', CALL),
+                (4, '>', CANCEL),
+                (5, '>', ping),
+                (400, '<', DONE),
+                (401, '<', pong),
+            ],
+            &[],
+            false,
+        ),
+        (
+            &[
+                (3, '>', CALL),
+                (4, '>', CANCEL),
+                (5, '>', ping),
+                (6, '<', pong),
+                (400, '<', DONE),
+            ],
+            &[late],
+            false,
+        ),
         (
             &[(3, '>', CALL), (4, '<', &one), (5, '>', CANCEL), (400, '?', "2")],
             &[],
@@ -135,6 +161,8 @@ fn a_late_answer_is_told_from_one_that_crossed_with_the_cancellation() {
                 (3, '>', CALL),
                 (4, '<', &one),
                 (5, '>', CANCEL),
+                (6, '>', ping),
+                (7, '<', pong),
                 (300, '<', &two),
                 (400, '?', "2"),
             ],
@@ -215,13 +243,25 @@ fn logs_keep_to_the_level_and_hold_no_secrets() {
 fn pings_do_not_wait_for_tools_and_are_not_too_many() {
     const ASK: &str = r#"{"jsonrpc":"2.0","id":3,"method":"ping"}"#;
     const ANSWER: &str = r#"{"jsonrpc":"2.0","id":3,"result":{}}"#;
-    let rows: [(&[Timed<'_>], &[&str]); 2] = [
+    let one = progress("7", "1");
+    let rows: [(&[Timed<'_>], &[&str]); 3] = [
         (
             &[(3, '>', CALL), (4, '>', ASK), (5, '<', ANSWER), (500, '<', DONE)],
             &[],
         ),
+        // The server may have been asleep.
         (
             &[(3, '>', CALL), (4, '>', ASK), (500, '<', DONE), (501, '<', ANSWER)],
+            &[],
+        ),
+        (
+            &[
+                (3, '>', CALL),
+                (4, '>', ASK),
+                (90, '<', &one),
+                (500, '<', DONE),
+                (501, '<', ANSWER),
+            ],
             &["ping/during-long-request"],
         ),
     ];
