@@ -14,7 +14,7 @@ const PROGRESS: &str =
     r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":1}}"#;
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 const STREAM: &[(&str, &str)] = &[("content-type", "text/event-stream")];
-const SESSION: &[(&str, &str)] = &[("Mcp-Session-Id", "s")];
+const SESSION: &[(&str, &str)] = &[("Mcp-Session-Id", "s"), ("MCP-Protocol-Version", "2025-11-25")];
 
 /// A trace over HTTP in the making. A millisecond passes between its events.
 struct Http {
@@ -314,6 +314,18 @@ fn priming_is_asked_for_in_the_newest_revision_only() {
         .end(0);
     assert!(primed.broken_newest().is_empty());
     assert_eq!(streamed(true).broken_newest(), ["sse-priming-event"]);
+    // A request that names no version is served as one of 2025-03-26.
+    let nameless = Http::streamable()
+        .request(0, "POST", &[("Mcp-Session-Id", "s")])
+        .push(EventKind::Sent {
+            payload: CALL.into(),
+            exchange: Some(0),
+            intent: Intent::Proper,
+        })
+        .head(0, 200, STREAM)
+        .message(0, CALLED)
+        .end(0);
+    assert!(nameless.broken_newest().is_empty());
     assert!(streamed(true).broken().is_empty());
 }
 
