@@ -328,9 +328,8 @@ fn primed(context: &Context<'_>, observer: &mut Observer<'_>, stream: &HttpExcha
     if context.revision < Revision::V2025_11_25 || stream.request_ids().is_empty() {
         return;
     }
-    // A request that names another version, or none, is served as that version wants it.
-    let version = stream.request_field("mcp-protocol-version");
-    if version != Some(context.revision.as_str()) && !stream.asks("initialize") {
+    // A request that names another version, or none, as initialize does, is served as that version wants it.
+    if stream.request_field("mcp-protocol-version") != Some(context.revision.as_str()) {
         return;
     }
     let first = stream.items.iter().find(|item| !matches!(item, Item::Oddity { .. }));
