@@ -215,7 +215,7 @@ impl Conversation {
                 })]
             }
         };
-        outputs.splice(0..0, self.session.tasks.take_settled());
+        outputs.splice(0..0, self.settled());
         self.decorators
             .iter_mut()
             .fold(outputs, |outputs, decorator| decorator.outputs(received, outputs))
@@ -236,10 +236,24 @@ impl Conversation {
             after: Duration::ZERO,
             request: open.request.id.value(),
         }];
-        outputs.extend(self.go_on(open, Reply::Nothing));
+        let answered = self.go_on(open, Reply::Nothing);
+        outputs.extend(self.settled());
+        outputs.extend(answered);
         self.decorators.iter_mut().fold(outputs, |outputs, decorator| {
             decorator.outputs(Received::Other, outputs)
         })
+    }
+
+    /// What the last answer has brought forward. Whoever is answered by that needs no answer to a question any more.
+    fn settled(&mut self) -> Vec<Output> {
+        let settled = self.session.tasks.take_settled();
+        for output in &settled {
+            if let Output::Settle { request, .. } = output {
+                self.questions
+                    .retain(|open| open.request.id.value().as_ref() != Some(request));
+            }
+        }
+        settled
     }
 
     fn one(&mut self, incoming: Incoming) -> Vec<Output> {

@@ -13,6 +13,7 @@ use crate::authorization::{self, Authorization};
 use crate::conversation::{Conversation, Options};
 use crate::faults::{self, Fault, UnknownFault};
 use crate::revision::Revision;
+use crate::transport::deviation::Deviations;
 use crate::transport::{Transport, http_server, http_sse, stdio, streamable_http};
 
 /// What to serve.
@@ -188,9 +189,10 @@ fn guard(
 
 async fn serve_guarded(listener: TcpListener, options: Options, guard: Authorization) -> Result<(), ServeError> {
     let (exits, exited) = mpsc::unbounded_channel();
-    let endpoint = Arc::new(streamable_http::Endpoint::new(options, exits));
+    let deviations = Arc::new(Deviations::of(&options.faults));
+    let endpoint = Arc::new(streamable_http::Endpoint::new(options, exits, Arc::clone(&deviations)));
     let guard = Arc::new(guard);
-    http_server::run(listener, exited, move |request| {
+    http_server::run(listener, exited, deviations, move |request| {
         let (guard, endpoint) = (Arc::clone(&guard), Arc::clone(&endpoint));
         async move { guard.serve(request, |request| endpoint.handle(request)).await }
     })
@@ -199,12 +201,15 @@ async fn serve_guarded(listener: TcpListener, options: Options, guard: Authoriza
 
 async fn serve_http(listener: TcpListener, transport: Transport, options: Options) -> Result<(), ServeError> {
     let (exits, exited) = mpsc::unbounded_channel();
+    let deviations = Arc::new(Deviations::of(&options.faults));
     if transport == Transport::HttpSse {
-        let endpoint = Arc::new(http_sse::Endpoint::new(options, exits));
-        http_server::run(listener, exited, move |request| Arc::clone(&endpoint).handle(request)).await
+        let endpoint = Arc::new(http_sse::Endpoint::new(options, exits, Arc::clone(&deviations)));
+        let handler = move |request| Arc::clone(&endpoint).handle(request);
+        http_server::run(listener, exited, deviations, handler).await
     } else {
-        let endpoint = Arc::new(streamable_http::Endpoint::new(options, exits));
-        http_server::run(listener, exited, move |request| Arc::clone(&endpoint).handle(request)).await
+        let endpoint = Arc::new(streamable_http::Endpoint::new(options, exits, Arc::clone(&deviations)));
+        let handler = move |request| Arc::clone(&endpoint).handle(request);
+        http_server::run(listener, exited, deviations, handler).await
     }
 }
 

@@ -85,7 +85,7 @@ pub(crate) struct CheckArguments {
     #[arg(long, value_name = "DIR")]
     traces: Option<PathBuf>,
 
-    /// Cases that run at the same time; 0 for as many as there are processors
+    /// Cases that run at the same time; 0 for as many as there are processors, and at least four
     #[arg(long, default_value_t = 0, value_name = "N")]
     jobs: usize,
 
@@ -228,6 +228,10 @@ pub(crate) struct ServeArguments {
     /// A fault to misbehave with (see `touchstone list faults`)
     #[arg(long = "fault", value_name = "ID")]
     pub faults: Vec<String>,
+
+    /// How many items a page of a list has
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub page_size: usize,
 
     /// The port to listen on; 0 for any
     #[arg(long, default_value_t = 0)]

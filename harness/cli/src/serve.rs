@@ -13,6 +13,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<Exit> {
             .parse()
             .map_err(|error| anyhow!("--transport: {error}"))?,
         faults: arguments.faults.clone(),
+        page_size: arguments.page_size,
         port: arguments.port,
         authorization: arguments.authorization || arguments.tokens.is_some(),
         tokens: arguments.tokens.clone(),

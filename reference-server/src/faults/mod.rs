@@ -32,6 +32,7 @@ use crate::conversation::Output;
 use crate::envelope::{Frame, Incoming, Request, Response};
 use crate::revision::Revision;
 use crate::transport::Transport;
+use crate::transport::deviation::HttpDecorator;
 
 /// A way in which the server can be told to break the specification.
 pub struct Fault {
@@ -98,7 +99,7 @@ impl fmt::Debug for Fault {
 }
 
 /// The faults, one table for each theme.
-const TABLES: [&[Fault]; 17] = [
+const TABLES: [&[Fault]; 22] = [
     process::FAULTS,
     traffic::FAULTS,
     answers::FAULTS,
@@ -114,7 +115,12 @@ const TABLES: [&[Fault]; 17] = [
     variants::VARIANTS,
     server_requests::FAULTS,
     tasks::FAULTS,
-    http::FAULTS,
+    tasks::flow::FAULTS,
+    http::requests::FAULTS,
+    http::replies::FAULTS,
+    http::sessions::FAULTS,
+    http::streams::FAULTS,
+    http::legacy::FAULTS,
     authorization::FAULTS,
 ];
 
@@ -192,6 +198,11 @@ pub(crate) trait Decorator: fmt::Debug + Send {
         None
     }
 
+    /// What it changes about HTTP: a new instance for the endpoint and for each session.
+    fn http(&self) -> Option<Box<dyn HttpDecorator>> {
+        None
+    }
+
     /// Whether the process stays when a signal asks it to end.
     fn outlives_signals(&self) -> bool {
         false
@@ -215,4 +226,5 @@ pub(crate) trait Decorator: fmt::Debug + Send {
 
 const EVERYWHERE: &[Transport] = &[Transport::Stdio, Transport::StreamableHttp, Transport::HttpSse];
 const STREAMABLE_HTTP: &[Transport] = &[Transport::StreamableHttp];
+const HTTP_SSE: &[Transport] = &[Transport::HttpSse];
 const STDIO: &[Transport] = &[Transport::Stdio];

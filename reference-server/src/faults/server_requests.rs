@@ -112,6 +112,12 @@ pub(super) const FAULTS: &[Fault] = &[
         || Box::new(Wording(SAMPLE, |params| remove(params, "maxTokens"))),
     ),
     fault(
+        "sampling-fraction",
+        "gives a maxTokens that is no whole number",
+        &["schema/integer-members"],
+        || Box::new(Wording(SAMPLE, |params| params["maxTokens"] = json!(100.5))),
+    ),
+    fault(
         "sampling-system-role",
         "samples with messages of the role system",
         &["client-features/sampling-role"],

@@ -1,6 +1,7 @@
 //! Faults of tasks (2025-11-25).
 
 mod decorators;
+pub(super) mod flow;
 
 use std::time::Duration;
 

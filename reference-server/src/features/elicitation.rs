@@ -96,6 +96,20 @@ pub(super) const TOOLS_2025_11_25: &[Tool] = &[
     },
 ];
 
+/// Tasks came with 2025-11-25 as well.
+pub(super) const TASK_TOOLS: &[Tool] = &[Tool {
+    name: "test_task_elicitation",
+    title: "Ask the user from a task",
+    description: "Runs as a task, and asks the user for a name on the way.",
+    read_only: true,
+    input: no_arguments,
+    output: None,
+    run: |session, _, _| {
+        let properties = json!({ "username": { "type": "string", "description": "What to call you" } });
+        form(session, "Who is this task for?", properties, &["username"])
+    },
+}];
+
 /// Whether the client shows forms: an empty capability means that it does.
 fn has_forms(session: &Session) -> bool {
     match session.client.get("elicitation").and_then(Value::as_object) {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::deviation::{Act, Deviations, Purpose};
 use super::http_server;
 
 /// How many streams are remembered before those that nobody needs are forgotten, oldest first.
@@ -18,6 +19,7 @@ const REMEMBERED: usize = 64;
 pub(crate) struct EventLog {
     opened: u64,
     streams: BTreeMap<u64, Stream>,
+    deviations: Deviations,
 }
 
 #[derive(Debug)]
@@ -28,9 +30,17 @@ struct Stream {
 }
 
 impl EventLog {
+    /// The streams of a new session.
+    pub(crate) fn new(deviations: Deviations) -> Self {
+        Self {
+            deviations,
+            ..Self::default()
+        }
+    }
+
     /// A new stream. A primed one begins with an event that has an id and no data, which 2025-11-25 asks for; clients
     /// of older revisions might take it for a broken message.
-    pub(crate) fn open(&mut self, primed: bool) -> (u64, mpsc::UnboundedReceiver<Bytes>) {
+    pub(crate) fn open(&mut self, purpose: Purpose, primed: bool) -> (u64, mpsc::UnboundedReceiver<Bytes>) {
         self.forget();
         let (reader, events) = mpsc::unbounded_channel();
         self.opened += 1;
@@ -42,24 +52,46 @@ impl EventLog {
                 reader: Some(reader),
             },
         );
-        if primed {
-            self.push(number, |id| Bytes::from(format!("id: {id}\ndata:\n\n")));
-        }
+        self.perform(Act::Open {
+            stream: number,
+            purpose,
+            primed,
+        });
         (number, events)
     }
 
     /// Sends a message on the stream, whether or not its reader is there at the moment.
     pub(crate) fn send(&mut self, number: u64, message: &[u8]) {
-        self.push(number, |id| {
-            let event = http_server::event("message", message);
-            Bytes::from([format!("id: {id}\n").as_bytes(), &event].concat())
+        self.perform(Act::Send {
+            stream: number,
+            kind: "message",
+            data: message.to_vec(),
         });
     }
 
     /// Ends the stream; its events can still be asked for.
     pub(crate) fn end(&mut self, number: u64) {
-        if let Some(stream) = self.streams.get_mut(&number) {
-            stream.reader = None;
+        self.perform(Act::End { stream: number });
+    }
+
+    fn perform(&mut self, act: Act) {
+        for act in self.deviations.act(act) {
+            match act {
+                Act::Open { stream, primed, .. } => {
+                    if primed {
+                        self.push(stream, |id| Bytes::from(format!("id: {id}\ndata:\n\n")));
+                    }
+                }
+                Act::Send { stream, kind, data } => self.push(stream, |id| {
+                    let event = http_server::event(kind, &data);
+                    Bytes::from([format!("id: {id}\n").as_bytes(), &event].concat())
+                }),
+                Act::End { stream } => {
+                    if let Some(stream) = self.streams.get_mut(&stream) {
+                        stream.reader = None;
+                    }
+                }
+            }
         }
     }
 
@@ -70,26 +102,38 @@ impl EventLog {
 
     /// What follows the event of that id on its stream, and what is yet to come there; `None` for an unknown id.
     pub(crate) fn resume(&mut self, last_event_id: &str) -> Option<mpsc::UnboundedReceiver<Bytes>> {
-        let (number, index) = last_event_id.split_once('-')?;
-        let stream = self.streams.get_mut(&number.parse().ok()?)?;
-        let index: usize = index.parse().ok()?;
-        let missed = stream.events.get(index.checked_add(1)?..)?;
+        let found = self.missed(last_event_id);
+        let number = found.as_ref().map(|(number, _)| *number);
+        let everything: Vec<Bytes> = self.streams.values().flat_map(|stream| stream.events.clone()).collect();
+        let missed = self.deviations.missed(found.map(|(_, missed)| missed), &everything)?;
         let (reader, events) = mpsc::unbounded_channel();
         for event in missed {
             // The receiver is still here, so this cannot fail.
-            let _ = reader.send(event.clone());
+            let _ = reader.send(event);
         }
-        if stream.reader.is_some() {
+        let stream = number.and_then(|number| self.streams.get_mut(&number));
+        if let Some(stream) = stream.filter(|stream| stream.reader.is_some()) {
             stream.reader = Some(reader);
         }
         Some(events)
+    }
+
+    /// The stream that the event of this id was sent on, and what was sent there after it.
+    fn missed(&self, last_event_id: &str) -> Option<(u64, Vec<Bytes>)> {
+        let (number, index) = last_event_id.split_once('-')?;
+        let number = number.parse().ok()?;
+        let index: usize = index.parse().ok()?;
+        let missed = self.streams.get(&number)?.events.get(index.checked_add(1)?..)?;
+        Some((number, missed.to_vec()))
     }
 
     fn push(&mut self, number: u64, event: impl FnOnce(String) -> Bytes) {
         let Some(stream) = self.streams.get_mut(&number) else {
             return;
         };
-        let event = event(format!("{number}-{}", stream.events.len()));
+        let event = self
+            .deviations
+            .event(event(format!("{number}-{}", stream.events.len())));
         if let Some(reader) = &stream.reader {
             // Fails while the reader is away; the event waits for its return.
             let _ = reader.send(event.clone());
@@ -126,8 +170,8 @@ mod tests {
     #[test]
     fn a_reader_that_comes_back_gets_what_it_missed_of_its_own_stream() {
         let mut log = EventLog::default();
-        let (first, mut events) = log.open(true);
-        let (second, _other) = log.open(false);
+        let (first, mut events) = log.open(Purpose::Answer, true);
+        let (second, _other) = log.open(Purpose::Answer, false);
         assert_eq!(drain(&mut events), ["id: 1-0\ndata:\n\n"]);
         drop(events);
         log.send(first, b"a");
@@ -147,7 +191,7 @@ mod tests {
     #[test]
     fn unknown_event_ids_resume_nothing() {
         let mut log = EventLog::default();
-        let _events = log.open(true);
+        let _events = log.open(Purpose::Answer, true);
         for id in ["", "x", "1", "1-1", "2-0", "1-18446744073709551615", "-1-0"] {
             assert!(log.resume(id).is_none(), "{id}");
         }
@@ -157,7 +201,7 @@ mod tests {
     fn ended_streams_are_forgotten_in_the_end() {
         let mut log = EventLog::default();
         for _ in 0..3 * REMEMBERED {
-            let (number, _) = log.open(true);
+            let (number, _) = log.open(Purpose::Answer, true);
             log.end(number);
         }
         assert_eq!(log.streams.len(), REMEMBERED);

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -15,6 +16,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use super::connection::Connection;
+use super::deviation::{Asked, Deviations, Posted};
 use crate::serve::ServeError;
 
 /// The answer to an HTTP request.
@@ -30,6 +33,7 @@ const BODY_CAP: usize = 4 * 1024 * 1024;
 pub(crate) async fn run<Handler, Replying>(
     listener: TcpListener,
     mut exits: mpsc::UnboundedReceiver<i32>,
+    deviations: Arc<Deviations>,
     handler: Handler,
 ) -> Result<(), ServeError>
 where
@@ -41,18 +45,41 @@ where
             accepted = listener.accept() => accepted?,
             Some(code) = exits.recv() => return Err(ServeError::Exited { code }),
         };
-        let handler = handler.clone();
+        let (handler, deviations) = (handler.clone(), Arc::clone(&deviations));
         tokio::spawn(async move {
+            let connection = Connection {
+                stream,
+                deviations: Arc::clone(&deviations),
+            };
             let service = service_fn(move |request| {
-                let reply = handler(request);
-                async move { Ok::<_, Infallible>(reply.await) }
+                let (handler, deviations) = (handler.clone(), Arc::clone(&deviations));
+                async move { Ok::<_, Infallible>(answer(request, &deviations, handler).await) }
             });
             // An error here is a client that went away or does not speak HTTP: there is nobody to tell.
             let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
+                .serve_connection(TokioIo::new(connection), service)
                 .await;
         });
     }
+}
+
+/// Has a request answered by the handler, unless a fault has something else in mind.
+async fn answer<Handler, Replying>(request: Request<Incoming>, deviations: &Deviations, handler: Handler) -> Reply
+where
+    Handler: Fn(Request<Incoming>) -> Replying,
+    Replying: Future<Output = Reply>,
+{
+    let (mut head, body) = request.into_parts();
+    let posted = Posted::default();
+    let asked = Asked::new(head.clone(), posted.clone());
+    let reply = match deviations.request(&mut head) {
+        Some(reply) => reply,
+        None => {
+            head.extensions.insert(posted);
+            handler(Request::from_parts(head, body)).await
+        }
+    };
+    deviations.reply(&asked, reply)
 }
 
 /// Refuses what may come from a web page elsewhere (basic/transports, Security Warning: DNS rebinding).
@@ -124,8 +151,13 @@ pub(crate) async fn json_body(request: Request<Incoming>) -> Result<Bytes, Refus
             "the Content-Type must be application/json",
         ));
     }
+    let posted = request.extensions().get::<Posted>().cloned().unwrap_or_default();
     match Limited::new(request.into_body(), BODY_CAP).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
+        Ok(collected) => {
+            let body = collected.to_bytes();
+            posted.keep(&body);
+            Ok(body)
+        }
         Err(error) if error.is::<LengthLimitError>() => {
             Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body must not exceed 4 MiB"))
         }
@@ -163,8 +195,7 @@ pub(crate) fn wrong_method(allowed: &'static str) -> Refusal {
 
 impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
-        let body = Full::new(Bytes::from_static(refusal.why.as_bytes()));
-        let mut refused = reply(refusal.status, Some("text/plain; charset=utf-8"), body);
+        let mut refused = text(refusal.status, refusal.why);
         if let Some(allowed) = refusal.allowed {
             refused.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         }
@@ -189,6 +220,24 @@ pub(crate) fn event_stream(events: mpsc::UnboundedReceiver<Bytes>) -> Reply {
         .headers_mut()
         .insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     streaming
+}
+
+/// An event stream that never brings anything (faults only).
+pub(crate) fn silent_stream() -> Reply {
+    let (events, reader) = mpsc::unbounded_channel();
+    tokio::spawn(async move { events.closed().await });
+    event_stream(reader)
+}
+
+/// An event stream that ends at once (faults only).
+pub(crate) fn ended_stream() -> Reply {
+    event_stream(mpsc::unbounded_channel().1)
+}
+
+/// An answer in words.
+pub(crate) fn text(status: StatusCode, words: &'static str) -> Reply {
+    let body = Full::new(Bytes::from_static(words.as_bytes()));
+    reply(status, Some("text/plain; charset=utf-8"), body)
 }
 
 /// One event. `data` has no line breaks, since JSON escapes those in strings.

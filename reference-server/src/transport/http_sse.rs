@@ -2,6 +2,7 @@
 //! (2024-11-05, basic/transports).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use hyper::body::Incoming;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::deviation::{Act, Deviations, Purpose};
 use super::http_server::{self, Exits, Refusal, Reply, accepts, empty, refusal};
 use crate::conversation::{Conversation, Options};
 use crate::outbox::{Departure, Outbox, sleep_until};
@@ -23,14 +25,18 @@ const MESSAGES: &str = "/messages";
 pub(crate) struct Endpoint {
     options: Options,
     exits: Exits,
+    deviations: Arc<Deviations>,
+    opened: AtomicU64,
     sessions: Mutex<HashMap<String, mpsc::UnboundedSender<Bytes>>>,
 }
 
 impl Endpoint {
-    pub(crate) fn new(options: Options, exits: Exits) -> Self {
+    pub(crate) fn new(options: Options, exits: Exits, deviations: Arc<Deviations>) -> Self {
         Self {
             options,
             exits,
+            deviations,
+            opened: AtomicU64::default(),
             sessions: Mutex::default(),
         }
     }
@@ -58,22 +64,22 @@ impl Endpoint {
                 "the client must accept text/event-stream",
             ));
         }
-        let id = http_server::session_id()?;
-        let (events, stream) = mpsc::unbounded_channel();
+        let id = self.deviations.session_id(http_server::session_id()?);
+        let (events, reader) = mpsc::unbounded_channel();
         let (posts, received) = mpsc::unbounded_channel();
-        let endpoint = format!("{MESSAGES}?session_id={id}");
-        if events
-            .send(http_server::event("endpoint", endpoint.as_bytes()))
-            .is_err()
-        {
-            return Err(refusal(StatusCode::INTERNAL_SERVER_ERROR, "the server is ending"));
-        }
+        let mut stream = Stream {
+            number: self.opened.fetch_add(1, Ordering::Relaxed),
+            events: Some(events),
+            deviations: Arc::clone(&self.deviations),
+        };
+        stream.open();
+        stream.send("endpoint", format!("{MESSAGES}?session_id={id}").into_bytes());
         self.sessions().insert(id.clone(), posts);
         tokio::spawn(async move {
-            converse(Conversation::new(&self.options), received, events, &self.exits).await;
+            converse(Conversation::new(&self.options), received, stream, &self.exits).await;
             self.sessions().remove(&id);
         });
-        Ok(http_server::event_stream(stream))
+        Ok(http_server::event_stream(reader))
     }
 
     async fn post(&self, request: Request<Incoming>) -> Result<Reply, Refusal> {
@@ -100,11 +106,58 @@ fn no_session() -> Refusal {
     refusal(StatusCode::NOT_FOUND, "there is no such session; open a stream at /sse")
 }
 
+/// The stream of a session, as the side sees it that sends.
+struct Stream {
+    number: u64,
+    /// Gone once the server has ended the stream.
+    events: Option<mpsc::UnboundedSender<Bytes>>,
+    deviations: Arc<Deviations>,
+}
+
+impl Stream {
+    fn open(&mut self) {
+        self.perform(Act::Open {
+            stream: self.number,
+            purpose: Purpose::Listening,
+            primed: false,
+        });
+    }
+
+    fn send(&mut self, kind: &'static str, data: Vec<u8>) {
+        self.perform(Act::Send {
+            stream: self.number,
+            kind,
+            data,
+        });
+    }
+
+    fn perform(&mut self, act: Act) {
+        for act in self.deviations.act(act) {
+            match act {
+                Act::Open { .. } => {}
+                Act::Send { kind, data, .. } => {
+                    let event = self.deviations.event(http_server::event(kind, &data));
+                    // Fails when the reader is gone, which ends the session.
+                    let _ = self.events.as_ref().map(|events| events.send(event));
+                }
+                Act::End { .. } => self.events = None,
+            }
+        }
+    }
+
+    /// Waits until there is nobody to send to.
+    async fn closed(&self) {
+        if let Some(events) = &self.events {
+            events.closed().await;
+        }
+    }
+}
+
 /// One session: lasts as long as somebody reads its stream.
 async fn converse(
     mut conversation: Conversation,
     mut posts: mpsc::UnboundedReceiver<Bytes>,
-    events: mpsc::UnboundedSender<Bytes>,
+    mut stream: Stream,
     exits: &Exits,
 ) {
     let mut outbox = Outbox::default();
@@ -115,16 +168,16 @@ async fn converse(
                 outbox.extend(Instant::now(), conversation.receive(&body));
             }
             () = sleep_until(outbox.next_due()) => {}
-            () = events.closed() => return,
+            () = stream.closed() => return,
         }
         for departure in outbox.due(Instant::now(), |question| conversation.wake(question)) {
-            let sent = match departure {
-                Departure::Message(message) => events.send(http_server::event("message", &message.to_bytes())).is_ok(),
-                Departure::Exit(code) => exits.send(code).is_ok(),
-                Departure::Text(_) | Departure::Wake(_) => true,
-            };
-            if !sent {
-                return;
+            match departure {
+                Departure::Message(message) => stream.send("message", message.to_bytes()),
+                Departure::Exit(code) => {
+                    // Fails when the server is already ending.
+                    let _ = exits.send(code);
+                }
+                Departure::Text(_) | Departure::Wake(_) => {}
             }
         }
     }

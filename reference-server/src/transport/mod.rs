@@ -1,5 +1,7 @@
 //! The three transports. Each one cuts its bytes into frames, feeds them to a conversation and sends what comes back.
 
+mod connection;
+pub(crate) mod deviation;
 pub(crate) mod event_log;
 pub(crate) mod http_server;
 pub(crate) mod http_sse;

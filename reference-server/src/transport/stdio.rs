@@ -91,8 +91,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pending_answers_leave_before_the_end_and_cancelled_ones_do_not() {
-        let input = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"slow","arguments":{"milliseconds":900}}}
-{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"slow","arguments":{"milliseconds":900}}}
+        let input = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"slow","arguments":{"milliseconds":500}}}
+{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"slow","arguments":{"milliseconds":500}}}
 
 {"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}
 {"jsonrpc":"2.0","id":3,"method":"ping"}"#;

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 
+use super::deviation::{Deviations, Purpose};
 use super::event_log::EventLog;
 use super::http_server::{self, Exits, Refusal, Reply, accepts, empty, refusal};
 use crate::authorization::Grant;
@@ -39,6 +40,7 @@ const CANCELLATIONS: usize = 64;
 pub(crate) struct Endpoint {
     options: Options,
     exits: Exits,
+    deviations: Arc<Deviations>,
     sessions: Mutex<HashMap<String, Arc<HttpSession>>>,
 }
 
@@ -60,12 +62,12 @@ struct News {
 }
 
 impl HttpSession {
-    fn new(conversation: Conversation) -> Self {
+    fn new(options: &Options) -> Self {
         let (cancelled, _) = broadcast::channel(CANCELLATIONS);
         Self {
-            conversation: Mutex::new(conversation),
+            conversation: Mutex::new(Conversation::new(options)),
             cancelled,
-            log: Mutex::default(),
+            log: Mutex::new(EventLog::new(Deviations::of(&options.faults))),
             asking: Mutex::default(),
             news: Mutex::default(),
         }
@@ -73,7 +75,7 @@ impl HttpSession {
 
     /// Opens the stream for what belongs to no request.
     fn listen(&self) -> mpsc::UnboundedReceiver<Bytes> {
-        let (number, events) = self.open_stream();
+        let (number, events) = self.open_stream(Purpose::Listening);
         let mut news = lock(&self.news);
         news.stream = Some(number);
         for message in std::mem::take(&mut news.kept) {
@@ -102,9 +104,9 @@ impl HttpSession {
         }
     }
 
-    fn open_stream(&self) -> (u64, mpsc::UnboundedReceiver<Bytes>) {
+    fn open_stream(&self, purpose: Purpose) -> (u64, mpsc::UnboundedReceiver<Bytes>) {
         let primed = lock(&self.conversation).revision() >= Revision::V2025_11_25;
-        lock(&self.log).open(primed)
+        lock(&self.log).open(purpose, primed)
     }
 
     /// Sends the outputs on the stream when they are due, and ends it when none is left. A reader that goes away does
@@ -150,10 +152,11 @@ impl HttpSession {
 }
 
 impl Endpoint {
-    pub(crate) fn new(options: Options, exits: Exits) -> Self {
+    pub(crate) fn new(options: Options, exits: Exits, deviations: Arc<Deviations>) -> Self {
         Self {
             options,
             exits,
+            deviations,
             sessions: Mutex::default(),
         }
     }
@@ -202,11 +205,11 @@ impl Endpoint {
             Frame::Unparseable(_) | Frame::One(Incoming::Invalid { .. }) => false,
             _ => return Err(missing_session()),
         };
-        let session = Arc::new(HttpSession::new(Conversation::new(&self.options)));
+        let session = Arc::new(HttpSession::new(&self.options));
         let mut reply = self.receive(&session, body)?;
         if initialize && lock(&session.conversation).is_initialized() {
-            let id = http_server::session_id()?;
-            let value = HeaderValue::from_str(&id).expect("hexadecimal digits are visible ASCII");
+            let id = self.deviations.session_id(http_server::session_id()?);
+            let value = HeaderValue::from_str(&id).expect("session ids are ASCII without control characters");
             reply.headers_mut().insert(SESSION_HEADER, value);
             lock(&self.sessions).insert(id, session);
         }
@@ -300,7 +303,7 @@ impl Endpoint {
                 },
             ] if !matches!(message, Message::Request { .. }) => http_server::json(status(message), message.to_bytes()),
             _ => {
-                let (number, events) = session.open_stream();
+                let (number, events) = session.open_stream(Purpose::Answer);
                 tokio::spawn(Arc::clone(session).send(number, outputs, cancelled));
                 http_server::event_stream(events)
             }

@@ -4,7 +4,8 @@
 //! `$${` stands for a literal `${`. `${path|filter}` is a text made from what the path leads to:
 //!
 //! - `other-case`: capital letters for small ones and the other way round, no value where there are no letters;
-//! - `first-variable`: the name of the first variable of a URI template.
+//! - `first-variable`: the name of the first variable of a URI template;
+//! - `first-link`: the URI of the first resource link in a list of content blocks.
 
 use std::borrow::Cow;
 
@@ -98,14 +99,23 @@ fn resolve<'a>(reference: &str, bindings: &'a Map<String, Value>) -> Result<Cow<
     let value = match filter {
         None => value.map(Cow::Borrowed),
         Some(filter) => value
-            .and_then(Value::as_str)
-            .and_then(|text| filtered(filter, text))
+            .and_then(|value| match filter {
+                "first-link" => first_link(value),
+                filter => filtered(filter, value.as_str()?),
+            })
             .map(|text| Cow::Owned(Value::String(text))),
     };
     value.ok_or_else(|| Unbound {
         path: reference.to_owned(),
         known: bindings.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
     })
+}
+
+/// The URI of the first resource link among content blocks.
+fn first_link(content: &Value) -> Option<String> {
+    let is_link = |block: &&Value| block.get("type").is_some_and(|kind| kind == "resource_link");
+    let link = content.as_array()?.iter().find(is_link)?;
+    Some(link.get("uri")?.as_str()?.to_owned())
 }
 
 /// What a filter makes of a text, if anything.
@@ -153,8 +163,8 @@ mod tests {
 
     #[test]
     fn filters_make_texts_of_texts() {
-        let Value::Object(bindings) =
-            json!({"tool": {"name": "get_User"}, "n": "1", "t": "a://{/path*}{?q}", "u": "a://b"})
+        let content = json!([{"type": "text", "uri": "a:1"}, {"type": "resource_link", "uri": "a:2"}]);
+        let Value::Object(bindings) = json!({"tool": {"name": "get_User"}, "n": "1", "t": "a://{/path*}{?q}", "u": "a://b", "c": content, "e": []})
         else {
             unreachable!()
         };
@@ -163,6 +173,8 @@ mod tests {
             ("${n|other-case}", None),
             ("${t|first-variable}", Some("path")),
             ("${u|first-variable}", None),
+            ("${c|first-link}", Some("a:2")),
+            ("${e|first-link}", None),
             ("${n|upside-down}", None),
         ] {
             assert_eq!(interpolate_text(text, &bindings).ok().as_deref(), expected, "{text}");

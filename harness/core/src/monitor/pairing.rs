@@ -144,8 +144,8 @@ fn answered_notification<'m>(
 ) -> Option<&'m Message<'m>> {
     let exchange = conversation.frames()[stray.frame].exchange;
     let has_id = stray.value.get("id").is_some_and(|id| !id.is_null());
-    // On HTTP a refused notification may get an error body without id.
-    if conversation.refused(exchange) && !has_id {
+    // On HTTP a refused notification may get an error body. It has no id then; an invented one is a mistake of the refusal, and no answer.
+    if conversation.refused(exchange) {
         return None;
     }
     let mut before = messages
@@ -205,8 +205,9 @@ fn stray_response(conversation: &Conversation<'_>, observer: &mut Observer<'_>, 
         match id {
             None | Some(Value::Null) if is_error => observer.kept("base-protocol/undetectable-id", stray.event),
             _ => {
-                let message =
-                    format!("the answer to input whose id cannot be read has {shown}; it must be null or left out");
+                let message = format!(
+                    "the answer to input without an id that can be read has {shown}; it must be null or left out"
+                );
                 observer.broken(
                     BreachAt::new("base-protocol/undetectable-id", stray.event, message).at_most(Severity::Info),
                 );

@@ -99,7 +99,7 @@ fn owner<'e, 'm>(
         );
         observer
             .broken(BreachAt::new("progress/token-echo", message.event, message_text).also(&[exchange.request.event]));
-    } else {
+    } else if !of_a_task(exchanges, message) {
         let text = format!(
             "progress came under the token {}, which no request has given",
             quoted(&token.to_string())
@@ -107,6 +107,21 @@ fn owner<'e, 'm>(
         observer.broken(BreachAt::new("progress/only-known-tokens", message.event, text));
     }
     None
+}
+
+/// Whether the report says that it belongs to a task whose call has a token: that it must come under this one is judged with the tasks.
+fn of_a_task(exchanges: &[Exchange<'_>], message: &Message<'_>) -> bool {
+    let Some(task) = message
+        .value
+        .pointer("/params/_meta/io.modelcontextprotocol~1related-task/taskId")
+    else {
+        return false;
+    };
+    exchanges.iter().any(|exchange| {
+        let begun = exchange.answers.first();
+        let id = begun.and_then(|answer| answer.message.value.pointer("/result/task/taskId"));
+        id == Some(task) && token_of(exchange).is_some()
+    })
 }
 
 /// Equal in type and value; 7 and 7.0 are one number.

@@ -7,6 +7,8 @@
 mod identity;
 mod lifecycle;
 mod listing;
+mod progress;
+mod questions;
 mod requests;
 #[cfg(test)]
 mod tests;
@@ -53,6 +55,11 @@ pub(super) const MONITOR: Monitor = Monitor {
         "tasks/cancel-result",
         "tasks/cancel-terminal",
         "tasks/cancel-sticky",
+        "tasks/cancel-stops-work",
+        "tasks/input-required-status",
+        "tasks/input-required-left",
+        "progress/task-token-continues",
+        "progress/task-stops-at-terminal",
         "tasks/no-sse-for-get",
         "tasks/server-as-requestor",
     ],
@@ -187,6 +194,8 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     };
     identity::observe(&view, observer);
     lifecycle::observe(&view, observer);
+    progress::observe(&view, observer);
+    questions::observe(&view, observer);
     requests::observe(&view, context, observer);
     listing::observe(&view, observer);
 }

@@ -29,6 +29,15 @@ use crate::session::{ClientIdentity, ConnectError, Connector, ConnectorOptions, 
 use crate::target::Target;
 use crate::transport::DetectError;
 
+/// Fewest cases that run at the same time unless the user says otherwise: a case mostly waits, so that one processor serves several.
+const JOBS: usize = 4;
+
+/// Cases for which another shared session is worth its start.
+const CASES_PER_LANE: usize = 20;
+
+/// Most shared sessions: each costs a start, which for an interpreter is a second of work.
+const MOST_LANES: usize = 2;
+
 /// Which revisions are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Selection {
@@ -54,7 +63,7 @@ pub struct EngineOptions {
     pub allowed_tools: BTreeSet<String>,
     /// The user's own fixtures, which come before those that are known by their names.
     pub fixtures: FixtureCatalog,
-    /// Cases that run at the same time; 0 for as many as there are processors.
+    /// Cases that run at the same time; 0 for as many as there are processors, and at least four.
     pub jobs: usize,
     /// How connections are made.
     pub connector: ConnectorOptions,
@@ -203,7 +212,7 @@ impl Engine<'_> {
         };
         let access = &access;
         let jobs = match self.options.jobs {
-            0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            0 => std::thread::available_parallelism().map_or(JOBS, |processors| processors.get().max(JOBS)),
             jobs => jobs,
         };
         let turns = Semaphore::new(jobs);
@@ -399,11 +408,18 @@ impl Engine<'_> {
             .into_iter()
             .partition(|planned| planned.case.input == touchstone_core::case::Input::Illegal);
 
-        // One for each case of its own, one for the rough lane.
-        connector.expect_sessions(alone.len() + usize::from(!rough.is_empty()));
+        let lanes = (gentle.len() / CASES_PER_LANE).clamp(1, MOST_LANES);
+        // One for each case of its own and for each lane that has no session yet.
+        connector.expect_sessions(alone.len() + lanes - 1 + usize::from(!rough.is_empty()));
         let on_done = |id: &str| on_event(RunEvent::Case { revision, id });
-        let gentle = run_lane(Lane::new(&shared, "shared", session), gentle, turns, cancel, &on_done);
-        let rough = run_lane(Lane::new(&shared, "rough", None), rough, turns, cancel, &on_done);
+        let gentle = run_lanes(&shared, session, dealt(gentle, lanes), turns, cancel, &on_done);
+        let rough = run_lane(
+            Lane::new(&shared, "rough".to_owned(), None),
+            rough,
+            turns,
+            cancel,
+            &on_done,
+        );
         let alone = async {
             let runs = alone.into_iter().map(|planned| {
                 let (shared, on_done) = (&shared, &on_done);
@@ -578,6 +594,39 @@ async fn open(connector: &Connector, revision: Revision) -> Result<Candidate, Co
         }),
         Err(problem) => Err(connector.failed_handshake(session, problem).await),
     }
+}
+
+/// The cases dealt out like cards: which session a case runs on must not depend on how fast the others were.
+fn dealt(cases: Vec<Planned<'_>>, lanes: usize) -> Vec<Vec<Planned<'_>>> {
+    let mut hands: Vec<Vec<Planned<'_>>> = vec![Vec::new(); lanes];
+    for (at, planned) in cases.into_iter().enumerate() {
+        hands[at % lanes].push(planned);
+    }
+    hands
+}
+
+/// Runs each hand of cases on a session of its own; the first goes on with the one that is open.
+async fn run_lanes<'a>(
+    shared: &'a Shared<'a>,
+    mut session: Option<Session>,
+    hands: Vec<Vec<Planned<'a>>>,
+    turns: &Semaphore,
+    cancel: &CancellationToken,
+    on_done: &dyn Fn(&str),
+) -> (Vec<Finished<'a>>, Vec<Trace>) {
+    let lanes = hands.into_iter().enumerate().map(|(at, hand)| {
+        let name = match at {
+            0 => "shared".to_owned(),
+            _ => format!("shared-{}", at + 1),
+        };
+        run_lane(Lane::new(shared, name, session.take()), hand, turns, cancel, on_done)
+    });
+    let done = futures_util::future::join_all(lanes).await;
+    let (finished, traces): (Vec<_>, Vec<_>) = done.into_iter().unzip();
+    (
+        finished.into_iter().flatten().collect(),
+        traces.into_iter().flatten().collect(),
+    )
 }
 
 /// Runs cases one after the other on a lane, then ends it.

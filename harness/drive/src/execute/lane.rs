@@ -62,7 +62,7 @@ impl<'a> Finished<'a> {
 /// A session with what goes on it.
 pub(super) struct Lane<'a> {
     shared: &'a Shared<'a>,
-    name: &'static str,
+    name: String,
     session: Option<Session>,
     restarts: usize,
     /// Traces of sessions that are over.
@@ -74,7 +74,7 @@ const MOST_RESTARTS: usize = 50;
 
 impl<'a> Lane<'a> {
     /// A lane that goes on with an open session, or opens one when it is needed.
-    pub(super) fn new(shared: &'a Shared<'a>, name: &'static str, session: Option<Session>) -> Self {
+    pub(super) fn new(shared: &'a Shared<'a>, name: String, session: Option<Session>) -> Self {
         Self {
             shared,
             name,

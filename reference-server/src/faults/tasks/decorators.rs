@@ -41,6 +41,11 @@ pub(super) fn refused(response: &Response, why: &str) -> bool {
     matches!(&response.outcome, Err(error) if error.message.contains(why))
 }
 
+/// Whether it is the status notification of a task.
+pub(super) fn is_status(message: &Message) -> bool {
+    matches!(message, Message::Notification { method, .. } if *method == "notifications/tasks/status")
+}
+
 /// Whether a call is answered with a task.
 pub(super) fn creates(request: &Request, response: &Response) -> bool {
     request.method == "tools/call" && matches!(&response.outcome, Ok(result) if result.get("task").is_some())

@@ -3,6 +3,9 @@
 //! There is no clock here: a transport tells the time before each message, and a task knows when it will be done. A
 //! request for the result of a task that is at work is scheduled for that time, and brought forward when the task is
 //! cancelled.
+//!
+//! A tool may have to ask the client before it can go on. Its task is `input_required` then, and whoever asks for the
+//! result is asked first: the question goes where the result is waited for (Input Required Status).
 
 mod task;
 mod timestamp;
@@ -17,9 +20,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use self::task::{RELATED, Task};
-use super::{Answer, Object, Session, object, string};
+use super::asking::ask;
+use super::{Answer, Ask, Object, Session, object, string};
 use crate::conversation::Output;
-use crate::envelope::{Id, Message, Response, RpcError};
+use crate::envelope::{Id, Message, Reply, RpcError};
 
 /// How long a task is kept when the client names no time.
 const USUAL_TTL: Duration = Duration::from_secs(10 * 60);
@@ -45,7 +49,7 @@ pub(crate) struct Tasks {
 pub(super) fn support(tool: &str) -> Option<&'static str> {
     match tool {
         "slow_compute" => Some("optional"),
-        "failing_job" | "protocol_error_job" => Some("required"),
+        "failing_job" | "protocol_error_job" | "test_task_elicitation" => Some("required"),
         "add" => Some("forbidden"),
         _ => None,
     }
@@ -101,11 +105,17 @@ impl Tasks {
         let (now, asking) = (self.now, self.asking.clone());
         let task = self.named(params)?;
         let mut notifications = Vec::new();
+        if let Some(question) = task.question.as_ref().filter(|_| !task.is_over(now)) {
+            let answer = asked_again(question, &task.id, asking.clone());
+            task.waiting.extend(asking);
+            return Ok(answer);
+        }
         let after = task.due.saturating_sub(now);
         if !task.is_over(now) {
+            // What could not be told before is told now.
             if task.waiting.is_empty() {
-                let ahead = task.progress.iter().filter(|(at, _)| *at >= now);
-                notifications.extend(ahead.map(|(at, message)| (at.saturating_sub(now), message.clone())));
+                let progress = task.progress.iter();
+                notifications.extend(progress.map(|(at, message)| (at.saturating_sub(now), message.clone())));
             }
             notifications.push((after, task.notification(task.due)));
             task.waiting.extend(asking);
@@ -131,15 +141,32 @@ impl Tasks {
             return Err(RpcError::invalid_params("Invalid params: the task is over already"));
         }
         task.cancelled = Some(now);
-        let (outcome, status) = (task.payload(), task.notification(now));
-        let (waiting, told) = (std::mem::take(&mut task.waiting), task.describe(now));
-        for id in waiting {
-            let Some(request) = id.value() else { continue };
-            let outcome = outcome.clone();
-            let messages = vec![status.clone(), Message::Response(Response { id, outcome })];
-            self.settled.push(Output::Settle { request, messages });
-        }
+        let settled = task.settle(now);
+        let told = task.describe(now);
+        self.settled.extend(settled);
         Ok(told)
+    }
+
+    /// Goes on with a task whose question has come to this; who waits for its result is told when there is one.
+    fn go_on(&mut self, id: &str, asked_by: Option<Id>, answer: Option<Answer>) -> Result<Answer, RpcError> {
+        let now = self.now;
+        let params = Object::from_iter([("taskId".to_owned(), json!(id))]);
+        let task = self.named(&params)?;
+        let token = asked_by.as_ref().map(Id::token);
+        task.waiting.retain(|waiting| Some(waiting.token()) != token);
+        let mut told = Vec::new();
+        if let Some(answer) = answer {
+            task.go_on(now, answer);
+            if task.is_over(now) {
+                told.push((Duration::ZERO, task.notification(now)));
+                let settled = task.settle(now);
+                self.settled.extend(settled);
+            }
+        }
+        self.asking = asked_by;
+        let mut answer = self.result(&params)?;
+        answer.notifications.splice(0..0, told);
+        Ok(answer)
     }
 }
 
@@ -184,6 +211,13 @@ impl Session {
         }
     }
 
+    /// What the tool makes of the answer to its question; `None` when it has one already.
+    fn answer_of_task(&mut self, task: &str, reply: Reply) -> Option<Answer> {
+        let task = self.tasks.tasks.iter_mut().find(|known| known.id == task)?;
+        let question = task.question.take()?;
+        Some(question.then.run(self, reply))
+    }
+
     /// Makes a task of what a tool has answered, or will have when it is due.
     pub(super) fn begin_task(&mut self, ttl: Duration, answer: Answer) -> Result<Answer, RpcError> {
         let tasks = &mut self.tasks;
@@ -193,22 +227,42 @@ impl Session {
         let id = random_id()?;
         let progress = answer.notifications.into_iter();
         let progress = progress.map(|(after, message)| (tasks.now + after, related(message, &id)));
-        let task = Task {
+        let mut task = Task {
             number: tasks.created + 1,
             created: tasks.now,
             ttl,
-            due: tasks.now + answer.after,
+            due: tasks.now,
             cancelled: None,
-            outcome: answer.error.map_or(Ok(answer.result), Err),
+            question: None,
+            outcome: Ok(Value::Null),
             progress: progress.collect(),
             waiting: Vec::new(),
             id,
         };
+        task.go_on(
+            tasks.now,
+            Answer {
+                notifications: Vec::new(),
+                ..answer
+            },
+        );
         tasks.created += 1;
         let created = json!({ "task": task.describe_new() });
         tasks.tasks.push(task);
         Ok(created.into())
     }
+}
+
+/// The question of a task, put to the client by a request for its result. The first answer counts.
+fn asked_again(question: &Ask, task: &str, asked_by: Option<Id>) -> Answer {
+    let mut params = question.params.clone().unwrap_or_else(|| json!({}));
+    params["_meta"][RELATED] = json!({ "taskId": task });
+    let task = task.to_owned();
+    ask(question.method, Some(params), move |session, reply| {
+        let answer = session.answer_of_task(&task, reply);
+        let gone_on = session.tasks.go_on(&task, asked_by, answer);
+        Ok(gone_on.unwrap_or_else(Answer::refusal))
+    })
 }
 
 /// A message of a task says which one it belongs to.

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::super::{Answer, Ask};
 use super::timestamp::iso_8601;
-use crate::envelope::{Id, Message, RpcError};
+use crate::conversation::Output;
+use crate::envelope::{Id, Message, Response, RpcError};
 
 /// Where the id of the task stands in `_meta` (basic/utilities/tasks, Related Task Metadata).
 pub(super) const RELATED: &str = "io.modelcontextprotocol/related-task";
@@ -25,6 +27,8 @@ pub(super) struct Task {
     /// When the work is done.
     pub(super) due: Duration,
     pub(super) cancelled: Option<Duration>,
+    /// What has to be asked before the work can go on.
+    pub(super) question: Option<Ask>,
     /// What the request comes to.
     pub(super) outcome: Result<Value, RpcError>,
     /// Progress on the way, each with its time.
@@ -36,7 +40,26 @@ pub(super) struct Task {
 impl Task {
     /// Whether nothing about it changes any more.
     pub(super) fn is_over(&self, now: Duration) -> bool {
-        self.cancelled.is_some() || self.due <= now
+        self.cancelled.is_some() || (self.question.is_none() && self.due <= now)
+    }
+
+    /// What the tool has answered, will have when it is due, or asks first.
+    pub(super) fn go_on(&mut self, now: Duration, answer: Answer) {
+        self.due = now + answer.after;
+        self.question = answer.ask;
+        self.outcome = answer.error.map_or(Ok(answer.result), Err);
+    }
+
+    /// The end of the task, for all who wait for it.
+    pub(super) fn settle(&mut self, now: Duration) -> Vec<Output> {
+        let (outcome, status) = (self.payload(), self.notification(now));
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let settled = waiting.filter_map(|id| {
+            let (request, outcome) = (id.value()?, outcome.clone());
+            let messages = vec![status.clone(), Message::Response(Response { id, outcome })];
+            Some(Output::Settle { request, messages })
+        });
+        settled.collect()
     }
 
     pub(super) fn is_expired(&self, now: Duration) -> bool {
@@ -46,6 +69,7 @@ impl Task {
     fn status(&self, now: Duration) -> &'static str {
         match &self.outcome {
             _ if self.cancelled.is_some() => "cancelled",
+            _ if self.question.is_some() => "input_required",
             _ if now < self.due => "working",
             Ok(result) if result.get("isError") != Some(&Value::Bool(true)) => "completed",
             _ => "failed",
@@ -60,6 +84,7 @@ impl Task {
         };
         match status {
             "working" => Some("The tool is at work".to_owned()),
+            "input_required" => Some("The tool has a question to the client".to_owned()),
             "failed" => Some(format!("The tool has failed: {}", failure())),
             "cancelled" => Some("The client has cancelled the task".to_owned()),
             _ => None,
@@ -70,7 +95,7 @@ impl Task {
     pub(super) fn describe(&self, now: Duration) -> Value {
         let updated = match self.cancelled {
             Some(cancelled) => cancelled,
-            None if self.due <= now => self.due,
+            None if self.question.is_none() && self.due <= now => self.due,
             None => self.created,
         };
         self.described(self.status(now), updated)

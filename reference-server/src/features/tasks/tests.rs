@@ -26,6 +26,21 @@ impl Client {
         client
     }
 
+    /// Shakes hands once more, as a client that shows forms.
+    fn client_shows_forms(&mut self) {
+        let info = json!({ "name": "test", "version": "1" });
+        let capabilities = json!({ "elicitation": {} });
+        let params = json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": info });
+        self.outputs("initialize", params);
+    }
+
+    /// Answers a question of the server.
+    fn reply(&mut self, id: &Value, result: Value) -> Vec<Output> {
+        let reply = json!({ "jsonrpc": "2.0", "id": id, "result": result });
+        self.conversation.advance(self.now);
+        self.conversation.receive(reply.to_string().as_bytes())
+    }
+
     fn outputs(&mut self, method: &str, params: Value) -> Vec<Output> {
         let request = json!({ "jsonrpc": "2.0", "id": method, "method": method, "params": params });
         self.conversation.advance(self.now);
@@ -181,4 +196,54 @@ fn tools_choose_and_other_revisions_know_nothing() {
     );
     let plain = client.ask("tools/call", call("add", Some(json!({}))));
     assert_eq!(plain["result"]["content"][0]["text"], "3");
+}
+
+#[test]
+fn a_task_with_a_question_asks_whoever_waits_for_its_result() {
+    let mut client = Client::new(Revision::V2025_11_25);
+    client.client_shows_forms();
+    let task = client.begin("test_task_elicitation", json!({}), json!({}));
+    assert_eq!(task["status"], "working");
+    let named = json!({ "taskId": task["taskId"] });
+    let status = |client: &mut Client| client.ask("tasks/get", named.clone())["result"]["status"].clone();
+    client.pass(50);
+    assert_eq!(status(&mut client), "input_required");
+    let outputs = client.outputs("tasks/result", named.clone());
+    let Some(Output::Message { message, .. }) = outputs.first() else {
+        panic!("{outputs:?}")
+    };
+    let question = value(message);
+    assert_eq!(question["method"], "elicitation/create");
+    let related = &question["params"]["_meta"]["io.modelcontextprotocol/related-task"];
+    assert_eq!(related, &named);
+    assert_eq!(status(&mut client), "input_required");
+    let outputs = client.reply(&question["id"], json!({ "action": "decline" }));
+    let [
+        Output::Message { message: told, .. },
+        Output::Message { message: result, .. },
+    ] = outputs.as_slice()
+    else {
+        panic!("{outputs:?}")
+    };
+    assert_eq!(value(told)["params"]["status"], "completed");
+    assert_eq!(value(result)["id"], "tasks/result");
+    assert_eq!(status(&mut client), "completed");
+}
+
+#[test]
+fn a_task_that_is_cancelled_has_no_question_any_more() {
+    let mut client = Client::new(Revision::V2025_11_25);
+    client.client_shows_forms();
+    let task = client.begin("test_task_elicitation", json!({}), json!({}));
+    let named = json!({ "taskId": task["taskId"] });
+    let outputs = client.outputs("tasks/result", named.clone());
+    let Some(Output::Message { message, .. }) = outputs.first() else {
+        panic!("{outputs:?}")
+    };
+    let question = value(message)["id"].clone();
+    let outputs = client.outputs("tasks/cancel", named.clone());
+    assert!(matches!(outputs.first(), Some(Output::Settle { .. })), "{outputs:?}");
+    let outputs = client.reply(&question, json!({ "action": "decline" }));
+    assert!(outputs.is_empty(), "{outputs:?}");
+    assert_eq!(client.ask("tasks/get", named)["result"]["status"], "cancelled");
 }

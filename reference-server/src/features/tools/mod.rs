@@ -28,7 +28,7 @@ impl Session {
 
     /// The tools of the revision.
     fn tools(&self) -> impl Iterator<Item = &'static Tool> + use<> {
-        let tables: [(bool, &'static [Tool]); 15] = [
+        let tables: [(bool, &'static [Tool]); 16] = [
             (true, &TOOLS),
             (true, std::slice::from_ref(&show::TOOL)),
             (self.revision.has_tasks(), &JOBS),
@@ -42,6 +42,7 @@ impl Session {
             (self.revision >= Revision::V2025_11_25, sampling::TOOLS_2025_11_25),
             (self.revision >= Revision::V2025_06_18, elicitation::TOOLS_2025_06_18),
             (self.revision >= Revision::V2025_11_25, elicitation::TOOLS_2025_11_25),
+            (self.revision.has_tasks(), elicitation::TASK_TOOLS),
             (true, changes::TOOLS),
             (self.changes.extra, changes::EXTRA_TOOLS),
         ];

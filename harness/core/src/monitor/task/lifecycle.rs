@@ -34,7 +34,6 @@ pub(super) fn observe(view: &View<'_>, observer: &mut Observer<'_>) {
             }
         }
     }
-    progress(view, observer);
     requests_of_the_server(view, observer);
 }
 
@@ -198,33 +197,6 @@ fn comparable(one: &str, other: &str) -> bool {
             .collect::<String>()
     };
     one.starts_with(|c: char| c.is_ascii_digit()) && one.ends_with('Z') && written(one) == written(other)
-}
-
-/// Progress of a task says which task it belongs to.
-fn progress(view: &View<'_>, observer: &mut Observer<'_>) {
-    for begun in view.sightings.iter().filter(|sighting| sighting.source == Source::Call) {
-        let token = begun
-            .asked
-            .and_then(|request| request.value.pointer("/params/_meta/progressToken"));
-        let Some(token) = token else { continue };
-        let of_the_task = view.messages.iter().filter(|message| {
-            message.direction == Direction::FromServer
-                && message.event > begun.at
-                && matches!(message.shape, Shape::Notification { method, .. } if method == "notifications/progress")
-                && message.value.pointer("/params/progressToken") == Some(token)
-        });
-        for message in of_the_task {
-            let related = message.value.get("params").and_then(related);
-            if related.and_then(|related| related.get("taskId")?.as_str()) == Some(begun.id) {
-                observer.kept("tasks/related-messages", message.event);
-            } else {
-                let text = "progress of a task has no related-task metadata that names the task";
-                let breach = BreachAt::new("tasks/related-messages", message.event, text).at_most(Severity::Warn);
-                // "All" messages of a task suggests that progress is meant too; it is not said.
-                observer.broken(breach.also(&[begun.at]));
-            }
-        }
-    }
 }
 
 /// A server asks for a task of its own only where the client has declared that it takes such requests.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::conversation::Message;
 use super::super::{BreachAt, Context, Observer, quoted, schema};
-use super::{Source, View, related};
+use super::{Source, View, questions, related};
 use crate::spec::requirement::Severity;
 use crate::trace::{Channel, TransportKind};
 
@@ -131,6 +131,9 @@ fn waited_for(view: &View<'_>, observer: &mut Observer<'_>, request: &Message<'_
     let Some(next) = view.asked_after(id, answer.event) else {
         return;
     };
+    if next.status == "input_required" && questions::explains(view, id, answer.event) {
+        return; // The task should have left that status, which is a rule of its own.
+    }
     if !next.is_over() && next.has_known_status() {
         let message = format!(
             "tasks/result was answered although the task is still {} afterwards",
@@ -157,6 +160,14 @@ fn ended(view: &View<'_>, observer: &mut Observer<'_>, request: &Message<'_>, id
     let failed_tool = answer.value.pointer("/result/isError") == Some(&Value::Bool(true));
     let is_error = answer.value.get("error").is_some();
     match end.status {
+        // Nothing says what tasks/result gives here; what a tool gives at its end shows that it went on to its end.
+        "cancelled" if !failed_tool && !is_error => {
+            if let Some(cancelled) = cancelled_at_work(view, id).filter(|cancelled| *cancelled < request.event) {
+                let message = "the task was cancelled at work, and yet tasks/result gives a result as of finished work";
+                let breach = BreachAt::new("tasks/cancel-stops-work", answer.event, message);
+                observer.broken(breach.also(&[cancelled]).at_most(Severity::Warn));
+            }
+        }
         "completed" if failed_tool => {
             let message = "the result of the tool says isError, but the task is completed, not failed";
             observer.broken(BreachAt::new("tasks/failed-on-is-error", end.at, message).also(&[answer.event]));
@@ -170,6 +181,14 @@ fn ended(view: &View<'_>, observer: &mut Observer<'_>, request: &Message<'_>, id
         }
         _ => {}
     }
+}
+
+/// The answer to the request that cancelled a task of which it was known that it was at work.
+fn cancelled_at_work(view: &View<'_>, id: &str) -> Option<usize> {
+    let first = view.of(id).find(|told| told.status == "cancelled")?;
+    let asked = first.asked.filter(|_| first.source == Source::Cancel)?;
+    let before = view.known(id, asked.event)?;
+    (!before.is_over()).then_some(first.at)
 }
 
 /// The result itself: that of a tool call, with the id of the task beside it.

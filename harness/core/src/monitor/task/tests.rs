@@ -83,3 +83,70 @@ fn a_server_asks_for_tasks_only_where_the_client_takes_them() {
     const ASKS: &str = r#"{"jsonrpc":"2.0","id":9,"method":"elicitation/create","params":{"message":"m","requestedSchema":{"type":"object","properties":{}},"task":{"ttl":5}}}"#;
     assert!(broken([In(ASKS)]).contains(&"tasks/server-as-requestor".to_owned()));
 }
+
+const CANCELLED: &str = r#"{"jsonrpc":"2.0","id":5,"result":{"taskId":"a","status":"cancelled","createdAt":"2025-11-25T10:30:00Z","lastUpdatedAt":"2025-11-25T10:30:02Z","ttl":1000}}"#;
+
+#[test]
+fn a_cancelled_task_has_no_result_of_finished_work() {
+    assert_eq!(
+        broken([Out(CANCEL), In(CANCELLED), Out(RESULT), In(PAYLOAD)]),
+        ["tasks/cancel-stops-work"]
+    );
+    const NONE: &str = r#"{"jsonrpc":"2.0","id":2,"error":{"code":-32602,"message":"cancelled"}}"#;
+    assert!(broken([Out(CANCEL), In(CANCELLED), Out(RESULT), In(NONE)]).is_empty());
+    // Who asked before may get either.
+    assert!(broken([Out(RESULT), Out(CANCEL), In(CANCELLED), In(PAYLOAD)]).is_empty());
+}
+
+#[test]
+fn progress_of_a_task_keeps_its_token_and_ends_with_it() {
+    const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","task":{"ttl":1000},"_meta":{"progressToken":"p"}}}"#;
+    const HALF: &str = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":1,"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"a"}}}}"#;
+    const OTHER: &str = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"a","progress":1,"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"a"}}}}"#;
+    let judged = |lines: [Line; 3]| {
+        let begun = [Out(HELLO), In(WELCOME), Out(CALL), In(BEGUN)];
+        judged_newest(begun.into_iter().chain(lines))
+    };
+    let (broken, kept) = judged([In(HALF), Out(AGAIN), In(DONE)]);
+    assert_eq!(broken, BTreeSet::new());
+    assert!(kept.contains("progress/task-token-continues") && kept.contains("progress/task-stops-at-terminal"));
+    let broken = |lines: [Line; 3]| judged(lines).0.into_iter().collect::<Vec<String>>();
+    assert_eq!(
+        broken([In(OTHER), Out(AGAIN), In(DONE)]),
+        ["progress/task-token-continues"]
+    );
+    assert_eq!(
+        broken([Out(AGAIN), In(DONE), In(HALF)]),
+        ["progress/task-stops-at-terminal"]
+    );
+}
+
+#[test]
+fn a_task_is_input_required_as_long_as_its_question_is_open() {
+    const ASKS: &str = r#"{"jsonrpc":"2.0","id":9,"method":"elicitation/create","params":{"message":"m","requestedSchema":{"type":"object","properties":{}},"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"a"}}}}"#;
+    const REPLY: &str = r#"{"jsonrpc":"2.0","id":9,"result":{"action":"decline"}}"#;
+    const WAITS: &str = r#"{"jsonrpc":"2.0","id":3,"result":{"taskId":"a","status":"input_required","createdAt":"2025-11-25T10:30:00Z","lastUpdatedAt":"2025-11-25T10:30:00Z","ttl":1000}}"#;
+    const STILL: &str = r#"{"jsonrpc":"2.0","id":4,"result":{"taskId":"a","status":"input_required","createdAt":"2025-11-25T10:30:00Z","lastUpdatedAt":"2025-11-25T10:30:00Z","ttl":1000}}"#;
+    let judged = |get: &'static str, again: &'static str| {
+        let lines = [
+            Out(RESULT),
+            In(ASKS),
+            Out(GET),
+            In(get),
+            Out(REPLY),
+            In(PAYLOAD),
+            Out(AGAIN),
+            In(again),
+        ];
+        let (mut broken, kept) =
+            judged_newest([Out(HELLO), In(WELCOME), Out(CALL), In(BEGUN)].into_iter().chain(lines));
+        // The client of these traces has declared nothing.
+        broken.retain(|id| id.starts_with("tasks/"));
+        (broken.into_iter().collect::<Vec<String>>(), kept)
+    };
+    let (broken, kept) = judged(WAITS, DONE);
+    assert_eq!(broken, Vec::<String>::new());
+    assert!(kept.contains("tasks/input-required-status") && kept.contains("tasks/input-required-left"));
+    assert_eq!(judged(WORKING, DONE).0, ["tasks/input-required-status"]);
+    assert_eq!(judged(WAITS, STILL).0, ["tasks/input-required-left"]);
+}

@@ -269,12 +269,13 @@ fn a_server_that_stays_is_helped_along_rung_by_rung() {
     with_script(script, &quick(), async |connection, tap| {
         line(connection).await;
         connection.close().await;
+        // The reader sees the end of stdout before or after the exit is told: which one first is no rung.
         let rungs: Vec<String> = story(tap)
             .into_iter()
-            .filter(|word| !word.starts_with(['<', '!']))
+            .filter(|word| !word.starts_with(['<', '!']) && word != "stdout closed")
             .collect();
         assert_eq!(
-            rungs[..5],
+            rungs,
             ["started", "stdin closed", "SIGTERM", "SIGKILL", "killed 9"],
             "{rungs:?}"
         );

@@ -1,0 +1,226 @@
+//! HTTP+SSE of 2024-11-05.
+
+use bytes::Bytes;
+use http::header::{HOST, HeaderValue, ORIGIN};
+use http::request::Parts;
+use http::{Method, StatusCode};
+
+use super::super::{Fault, HTTP_SSE};
+use super::{acting, answer, asking, asks_ping, framing, http, is_post, replying, with_status};
+use crate::revision::Revision;
+use crate::transport::deviation::{Act, Asked, HttpDecorator};
+use crate::transport::http_server::{self, Reply};
+
+/// A fault of the old transport, in its revision.
+const fn legacy(fault: Fault) -> Fault {
+    fault.over(HTTP_SSE).under(Revision::V2024_11_05)
+}
+
+pub(in super::super) const FAULTS: &[Fault] = &[
+    legacy(Fault::new(
+        "sse-endpoint-missing",
+        "does not say on the stream where to post",
+        &["transport-http-sse/endpoint-event"],
+        || http(Unnamed(0)),
+    )),
+    legacy(Fault::new(
+        "sse-endpoint-late",
+        "says something else on the stream before it says where to post",
+        &["transport-http-sse/endpoint-event-first"],
+        || {
+            acting(|act| match act {
+                Act::Send {
+                    stream,
+                    kind: "endpoint",
+                    ..
+                } => vec![
+                    Act::Send {
+                        stream,
+                        kind: "message",
+                        data: br#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#.to_vec(),
+                    },
+                    act,
+                ],
+                act => vec![act],
+            })
+        },
+    )),
+    legacy(Fault::new(
+        "sse-endpoint-foreign",
+        "sends clients to another host to post",
+        &["transport-http-sse/endpoint-uri-resolvable"],
+        || acting(|act| renamed(act, |path| format!("http://evil.example{path}"))),
+    )),
+    legacy(Fault::new(
+        "sse-endpoint-no-uri",
+        "names an endpoint that is no URI",
+        &["transport-http-sse/endpoint-uri-resolvable"],
+        || acting(|act| renamed(act, |path| format!("{path}&for=all of us"))),
+    )),
+    legacy(Fault::new(
+        "sse-message-event-name",
+        "sends messages as events of type response",
+        &["transport-http-sse/message-events"],
+        || framing(|event| replaced(&event, "event: message", "event: response")),
+    )),
+    legacy(Fault::new(
+        "sse-not-utf8",
+        "sends comments that are not UTF-8",
+        &["transport-http-sse/sse-framing"],
+        || framing(|event| Bytes::from([b": caf\xe9\n", &event[..]].concat())),
+    )),
+    legacy(Fault::new(
+        "sse-line-without-data",
+        "breaks a message over two lines, the second without `data:`",
+        &["transport-http-sse/sse-framing"],
+        || framing(|event| replaced(&event, "data: {", "data: {\"jsonrpc\":\"2.0\"}\n{")),
+    )),
+    legacy(Fault::new(
+        "sse-origin-served",
+        "serves requests of any origin",
+        &["transport-http-sse/origin-validated"],
+        || {
+            asking(|head| {
+                head.headers.remove(ORIGIN);
+                None
+            })
+        },
+    )),
+    legacy(Fault::new(
+        "sse-origin-served-by-post",
+        "looks at the origin of those who open a stream only",
+        &["transport-http-sse/origin-validated"],
+        || {
+            asking(|head| {
+                if head.method == Method::POST {
+                    head.headers.remove(ORIGIN);
+                }
+                None
+            })
+        },
+    )),
+    legacy(Fault::new(
+        "sse-stream-203",
+        "opens streams with status 203",
+        &["transport-http-sse/sse-endpoint"],
+        || {
+            replying(
+                |asked, reply| match asked.head.method == Method::GET && reply.status() == StatusCode::OK {
+                    true => with_status(reply, StatusCode::NON_AUTHORITATIVE_INFORMATION),
+                    false => reply,
+                },
+            )
+        },
+    )),
+    legacy(Fault::new(
+        "sse-post-refused",
+        "says that it refuses ping, and answers it on the stream",
+        &["transport-http-sse/post-endpoint"],
+        || {
+            replying(
+                |asked, reply| match asks_ping(asked) && reply.status() == StatusCode::ACCEPTED {
+                    true => with_status(reply, StatusCode::FOUND),
+                    false => reply,
+                },
+            )
+        },
+    )),
+    legacy(Fault::new(
+        "sse-answer-by-post",
+        "answers ping in the reply to the POST",
+        &["transport-http-sse/responses-on-stream"],
+        || http(ByPost),
+    )),
+    legacy(Fault::new(
+        "variant-sse-endpoint-absolute",
+        "is correct, and names its endpoint with scheme and host",
+        &[],
+        || http(Absolute(String::new())),
+    )),
+    legacy(Fault::new(
+        "variant-sse-post-200",
+        "is correct, and accepts messages with status 200 and a body that says so",
+        &[],
+        || {
+            replying(
+                |asked, reply| match is_post(asked) && reply.status() == StatusCode::ACCEPTED {
+                    true => http_server::text(StatusCode::OK, "Accepted"),
+                    false => reply,
+                },
+            )
+        },
+    )),
+];
+
+/// Names the endpoint on the first streams, with which clients open their sessions, and not on those that come after.
+#[derive(Clone, Debug)]
+struct Unnamed(u64);
+
+impl HttpDecorator for Unnamed {
+    fn act(&mut self, act: Act) -> Vec<Act> {
+        if let Act::Send { kind: "endpoint", .. } = act {
+            self.0 += 1;
+            if self.0 > 1 {
+                return Vec::new();
+            }
+        }
+        vec![act]
+    }
+}
+
+fn replaced(event: &Bytes, from: &str, to: &str) -> Bytes {
+    Bytes::from(String::from_utf8_lossy(event).replacen(from, to, 1))
+}
+
+fn renamed(act: Act, rename: impl FnOnce(&str) -> String) -> Vec<Act> {
+    vec![match act {
+        Act::Send {
+            stream,
+            kind: kind @ "endpoint",
+            data,
+        } => Act::Send {
+            stream,
+            kind,
+            data: rename(&String::from_utf8_lossy(&data)).into_bytes(),
+        },
+        act => act,
+    }]
+}
+
+/// Knows the host that clients ask for.
+#[derive(Clone, Debug)]
+struct Absolute(String);
+
+impl HttpDecorator for Absolute {
+    fn request(&mut self, head: &mut Parts) -> Option<Reply> {
+        let host = head.headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+        self.0 = String::from_utf8_lossy(host).into_owned();
+        None
+    }
+
+    fn act(&mut self, act: Act) -> Vec<Act> {
+        renamed(act, |path| format!("http://{}{path}", self.0))
+    }
+}
+
+/// Answers ping by itself, and keeps the answer off the stream.
+#[derive(Clone, Debug)]
+struct ByPost;
+
+impl HttpDecorator for ByPost {
+    fn reply(&mut self, asked: &Asked, reply: Reply) -> Reply {
+        if !asks_ping(asked) || reply.status() != StatusCode::ACCEPTED {
+            return reply;
+        }
+        http_server::json(StatusCode::OK, answer(asked))
+    }
+
+    fn act(&mut self, act: Act) -> Vec<Act> {
+        let empty = serde_json::json!({});
+        match act.message() {
+            // Ping is among the few requests with an empty result.
+            Some(message) if message.get("result") == Some(&empty) => Vec::new(),
+            _ => vec![act],
+        }
+    }
+}
