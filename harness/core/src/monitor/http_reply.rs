@@ -264,6 +264,13 @@ fn first_get(conversation: &Conversation<'_>, observer: &mut Observer<'_>, excha
     if ended {
         return;
     }
+    // Where a case asked for a stream meanwhile, that one may have come first, and there may be one only.
+    let raced = exchanges
+        .iter()
+        .any(|other| other.method == "GET" && other.number != exchange.number && other.request < head.event);
+    if raced && !exchange.is_stream() && head.status != 405 {
+        return;
+    }
     match head.status {
         401 | 403 => {} // Credentials are a matter of their own.
         404 | 501 if served => {

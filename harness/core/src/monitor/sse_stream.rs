@@ -194,8 +194,9 @@ fn events(observer: &mut Observer<'_>, context: &Context<'_>, stream: &HttpExcha
                 ..
             } if streamable && *terminated => {
                 let ordinary = matches!(name, None | Some("" | "message"));
-                let older = context.revision < Revision::V2025_11_25 && !understands_priming(stream);
-                if ordinary && text.is_empty() && older {
+                // Which revision it will be is not agreed on before initialize is answered.
+                let agreed = context.revision < Revision::V2025_11_25 && !stream.asks("initialize");
+                if ordinary && text.is_empty() && agreed && !understands_priming(stream) {
                     let message = "an event without data; clients of this revision expect a message in every event";
                     observer.broken(BreachAt::new(data, *event, message).at_most(Severity::Warn));
                 } else if !ordinary && !text.is_empty() {
@@ -324,7 +325,11 @@ fn was_cancelled(conversation: &Conversation<'_>, id: &IdToken) -> bool {
 /// The event with which a stream that can be resumed begins.
 fn primed(context: &Context<'_>, observer: &mut Observer<'_>, stream: &HttpExchange<'_>, resumable: bool) {
     const REQUIREMENT: &str = "transport-streamable-http/sse-priming-event";
-    if context.revision < Revision::V2025_11_25 || stream.request_ids().is_empty() || !understands_priming(stream) {
+    if context.revision < Revision::V2025_11_25 || stream.request_ids().is_empty() {
+        return;
+    }
+    // A request that names another version, or none, as initialize does, is served as that version wants it.
+    if stream.request_field("mcp-protocol-version") != Some(context.revision.as_str()) {
         return;
     }
     let first = stream.items.iter().find(|item| !matches!(item, Item::Oddity { .. }));

@@ -225,7 +225,7 @@ impl Runner<'_> {
         }
     }
 
-    /// Binds `session`: where the server is, and what names the session there.
+    /// Binds `session`: where its messages are posted, and what names it there.
     pub(super) fn bind_session(&mut self) {
         let facts = facts(self.session);
         self.bindings.insert("session".to_owned(), facts);
@@ -237,16 +237,11 @@ fn facts(session: &mut Session) -> Value {
     let Some(address) = session.connection().address() else {
         return json!({});
     };
-    let target = |url: &url::Url| match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
+    let messages = match address.endpoint.query() {
+        Some(query) => format!("{}?{query}", address.endpoint.path()),
+        None => address.endpoint.path().to_owned(),
     };
-    let mut facts = json!({
-        "url": address.url.as_str(),
-        "origin": address.url.origin().ascii_serialization(),
-        "target": target(&address.url),
-        "endpoint": target(&address.endpoint),
-    });
+    let mut facts = json!({ "messages": messages });
     if let Some(id) = address.session {
         facts["id"] = json!(id);
     }

@@ -14,7 +14,7 @@ const PROGRESS: &str =
     r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":1}}"#;
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 const STREAM: &[(&str, &str)] = &[("content-type", "text/event-stream")];
-const SESSION: &[(&str, &str)] = &[("Mcp-Session-Id", "s")];
+const SESSION: &[(&str, &str)] = &[("Mcp-Session-Id", "s"), ("MCP-Protocol-Version", "2025-11-25")];
 
 /// A trace over HTTP in the making. A millisecond passes between its events.
 struct Http {
@@ -266,6 +266,20 @@ fn the_first_get_is_a_stream_or_refused_with_405() {
     assert!(served(405, &[("allow", "POST")]).broken().is_empty());
     assert!(served(200, STREAM).broken().is_empty());
     assert_eq!(served(404, &[]).broken(), ["single-endpoint"]);
+    // Another GET may have come first, and one stream may be all that there is.
+    let raced = |status| {
+        Http::streamable()
+            .post(0, PING)
+            .head(0, 200, JSON)
+            .message(0, PONG)
+            .end(0)
+            .request(1, "GET", SESSION)
+            .request(2, "GET", SESSION)
+            .head(2, 200, STREAM)
+            .head(1, status, &[])
+            .end(1)
+    };
+    assert!(raced(409).broken().is_empty());
     assert_eq!(served(200, JSON).broken(), ["get-sse-or-405"]);
 }
 
@@ -314,6 +328,18 @@ fn priming_is_asked_for_in_the_newest_revision_only() {
         .end(0);
     assert!(primed.broken_newest().is_empty());
     assert_eq!(streamed(true).broken_newest(), ["sse-priming-event"]);
+    // A request that names no version is served as one of 2025-03-26.
+    let nameless = Http::streamable()
+        .request(0, "POST", &[("Mcp-Session-Id", "s")])
+        .push(EventKind::Sent {
+            payload: CALL.into(),
+            exchange: Some(0),
+            intent: Intent::Proper,
+        })
+        .head(0, 200, STREAM)
+        .message(0, CALLED)
+        .end(0);
+    assert!(nameless.broken_newest().is_empty());
     assert!(streamed(true).broken().is_empty());
 }
 
