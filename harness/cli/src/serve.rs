@@ -14,6 +14,11 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<Exit> {
             .map_err(|error| anyhow!("--transport: {error}"))?,
         faults: arguments.faults.clone(),
         port: arguments.port,
+        answers: arguments
+            .answers
+            .parse()
+            .map_err(|error| anyhow!("--answers: {error}"))?,
+        stateless: arguments.stateless,
         authorization: arguments.authorization || arguments.tokens.is_some(),
         tokens: arguments.tokens.clone(),
         ..ServeOptions::default()
