@@ -15,6 +15,7 @@ use crate::envelope::{self, Frame, Id, Incoming, Message, Reply, Request, Respon
 use crate::faults::{Decorator, Fault, Received};
 use crate::features::{Answer, Continuation, Scratch, Session, showcase};
 use crate::revision::Revision;
+use crate::transport::Answers;
 
 /// What a conversation needs to know. Conversations made from clones share the scratch directory of `write_note`.
 #[derive(Clone, Debug)]
@@ -23,6 +24,10 @@ pub struct Options {
     pub(crate) revisions: Vec<Revision>,
     pub(crate) faults: Vec<&'static Fault>,
     pub(crate) page_size: usize,
+    /// In which form requests are answered over Streamable HTTP.
+    pub(crate) answers: Answers,
+    /// Whether each request stands for itself.
+    pub(crate) stateless: bool,
     pub(crate) scratch: Arc<Scratch>,
 }
 
@@ -39,8 +44,37 @@ impl Options {
             revisions,
             faults: faults.to_vec(),
             page_size: page_size.max(1),
+            answers: Answers::default(),
+            stateless: false,
             scratch: Arc::default(),
         }
+    }
+
+    /// The same options for another mode of Streamable HTTP.
+    #[must_use]
+    pub fn answering(self, answers: Answers, stateless: bool) -> Self {
+        let revisions: Vec<Revision> = self
+            .revisions
+            .iter()
+            .copied()
+            // Who remembers nothing must be told the revision by each request, which clients of 2024-11-05 do not do.
+            .filter(|revision| !stateless || *revision > Revision::V2024_11_05)
+            .collect();
+        Self {
+            revisions: if revisions.is_empty() {
+                self.revisions
+            } else {
+                revisions
+            },
+            answers,
+            stateless,
+            ..self
+        }
+    }
+
+    /// Whether the client can be asked: a question needs a stream, and somebody who remembers it.
+    fn can_ask(&self) -> bool {
+        !self.stateless && self.answers != Answers::Json
     }
 
     /// The newest revision to negotiate.
@@ -120,6 +154,8 @@ pub struct Conversation {
     session: Session,
     /// The revision of the last `initialize`.
     negotiated: Option<Revision>,
+    /// The same, if it is the one that the client has asked for.
+    understood: Option<Revision>,
     decorators: Vec<Box<dyn Decorator>>,
     /// What the client was asked and has not answered. An entry goes with its answer, with its time, or with its request.
     questions: Vec<Question>,
@@ -130,14 +166,23 @@ pub struct Conversation {
 impl Conversation {
     /// A conversation before its first message.
     pub fn new(options: &Options) -> Self {
+        let mut session = Session::new(options.newest(), options.page_size, Arc::clone(&options.scratch));
+        session.forgetful = options.stateless;
         Self {
             options: options.clone(),
-            session: Session::new(options.newest(), options.page_size, Arc::clone(&options.scratch)),
+            session,
             negotiated: None,
+            understood: None,
             decorators: options.faults.iter().map(|fault| fault.decorator()).collect(),
             questions: Vec::new(),
             asked: 0,
         }
+    }
+
+    /// Takes for granted what an earlier request has negotiated, for a server that remembers nothing.
+    pub(crate) fn assume(&mut self, revision: Revision) {
+        self.negotiated = Some(revision);
+        self.session.revision = revision;
     }
 
     /// What the server says before any message: nothing, unless a fault makes it talk.
@@ -171,9 +216,9 @@ impl Conversation {
         self.negotiated.is_some()
     }
 
-    /// The revision that shapes the answers: the negotiated one, before that the newest.
-    pub(crate) fn revision(&self) -> Revision {
-        self.session.revision
+    /// The revision that the client is sure to understand: the one that it has asked for, and got.
+    pub(crate) fn understood(&self) -> Option<Revision> {
+        self.understood
     }
 
     /// Says what time it is, as the time since 1970. Tasks need to know before each frame; without it no time passes.
@@ -300,6 +345,9 @@ impl Conversation {
             after,
             request: id.clone(),
         };
+        if self.options.stateless {
+            answer.notifications.retain(|(_, message)| !message.is_log());
+        }
         let notifications = std::mem::take(&mut answer.notifications).into_iter();
         let mut outputs: Vec<Output> = notifications
             .map(|(after, message)| belonging(message, after))
@@ -310,6 +358,15 @@ impl Conversation {
             outputs.push(belonging(Message::Response(response), answer.after));
             return outputs;
         };
+        if !self.options.can_ask() {
+            let open = Question {
+                id: 0,
+                request,
+                then: ask.then,
+            };
+            outputs.extend(self.go_on(open, Reply::Nothing));
+            return outputs;
+        }
         self.asked += 1;
         let question = Message::Request {
             id: Value::from(self.asked),
@@ -434,8 +491,11 @@ impl Conversation {
         }
         let revision = self.options.supported(date).unwrap_or_else(|| self.options.newest());
         self.negotiated = Some(revision);
+        self.understood = self.options.supported(date);
         self.session.revision = revision;
-        self.session.client = params.get("capabilities").cloned().unwrap_or_default();
+        if self.options.can_ask() {
+            self.session.client = params.get("capabilities").cloned().unwrap_or_default();
+        }
         let mut capabilities = json!({
             "logging": {},
             "prompts": { "listChanged": true },
@@ -445,8 +505,13 @@ impl Conversation {
         if revision >= Revision::V2025_03_26 {
             capabilities["completions"] = json!({});
         }
-        if revision.has_tasks() {
+        if self.session.has_tasks() {
             capabilities["tasks"] = json!({ "list": {}, "cancel": {}, "requests": { "tools": { "call": {} } } });
+        }
+        if self.options.stateless {
+            // What would have to be remembered, or told unasked.
+            capabilities =
+                json!({ "prompts": {}, "resources": {}, "tools": {}, "completions": capabilities["completions"] });
         }
         let mut info = json!({ "name": "touchstone-reference", "version": env!("CARGO_PKG_VERSION") });
         if revision.has_titles() {

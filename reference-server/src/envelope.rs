@@ -300,6 +300,17 @@ pub enum Message {
 }
 
 impl Message {
+    /// Whether it is a log message.
+    pub(crate) fn is_log(&self) -> bool {
+        matches!(
+            self,
+            Self::Notification {
+                method: "notifications/message",
+                ..
+            }
+        )
+    }
+
     /// The message as one line of JSON, without the newline.
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {

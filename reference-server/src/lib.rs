@@ -24,4 +24,4 @@ pub use envelope::{Id, Message, Response, RpcError};
 pub use faults::{Fault, UnknownFault, faults};
 pub use revision::{Revision, UnknownRevision};
 pub use serve::{ServeError, ServeOptions, serve};
-pub use transport::{Transport, UnknownTransport};
+pub use transport::{Answers, Transport, UnknownAnswers, UnknownTransport};

@@ -14,7 +14,7 @@ use crate::conversation::{Conversation, Options};
 use crate::faults::{self, Fault, UnknownFault};
 use crate::revision::Revision;
 use crate::transport::deviation::Deviations;
-use crate::transport::{Transport, http_server, http_sse, stdio, streamable_http};
+use crate::transport::{Answers, Transport, http_server, http_sse, stdio, streamable_http};
 
 /// What to serve.
 #[derive(Clone, Debug)]
@@ -29,6 +29,10 @@ pub struct ServeOptions {
     pub port: u16,
     /// How many items a page of a list has; 0 counts as 1.
     pub page_size: usize,
+    /// In which form requests are answered (Streamable HTTP only).
+    pub answers: Answers,
+    /// Give no session ids, and remember nothing between two requests (Streamable HTTP only).
+    pub stateless: bool,
     /// Demand a token of every request (Streamable HTTP only).
     pub authorization: bool,
     /// Where to write a settings file with tokens of every kind.
@@ -43,6 +47,8 @@ impl Default for ServeOptions {
             faults: Vec::new(),
             port: 0,
             page_size: 3,
+            answers: Answers::default(),
+            stateless: false,
             authorization: false,
             tokens: None,
         }
@@ -77,6 +83,12 @@ pub enum ServeError {
         /// The transport that was asked for.
         transport: Transport,
     },
+    /// A mode of Streamable HTTP was asked for on another transport.
+    #[error("forms of answers and statelessness are matters of the transport streamable-http, not of {transport}")]
+    ModeTransport {
+        /// The transport that was asked for.
+        transport: Transport,
+    },
     /// There is no key for tokens, or they cannot be written.
     #[error("the tokens cannot be made: {0}")]
     Tokens(String),
@@ -106,7 +118,13 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
             transport: options.transport,
         });
     }
-    let conversations = Options::new(&options.revisions, &faults, options.page_size);
+    if options.transport != Transport::StreamableHttp && (options.stateless || options.answers != Answers::default()) {
+        return Err(ServeError::ModeTransport {
+            transport: options.transport,
+        });
+    }
+    let conversations =
+        Options::new(&options.revisions, &faults, options.page_size).answering(options.answers, options.stateless);
     let stubborn = Conversation::new(&conversations).outlives_signals();
     let ending = async {
         loop {

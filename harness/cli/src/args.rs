@@ -237,6 +237,14 @@ pub(crate) struct ServeArguments {
     #[arg(long, default_value_t = 0)]
     pub port: u16,
 
+    /// In which form requests are answered (streamable-http only)
+    #[arg(long, default_value = "fitting", value_name = "fitting|json|events")]
+    pub answers: String,
+
+    /// Give no session ids and remember nothing between two requests (streamable-http only)
+    #[arg(long)]
+    pub stateless: bool,
+
     /// Demand an OAuth token of every request (streamable-http only)
     #[arg(long)]
     pub authorization: bool,

@@ -15,6 +15,11 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<Exit> {
         faults: arguments.faults.clone(),
         page_size: arguments.page_size,
         port: arguments.port,
+        answers: arguments
+            .answers
+            .parse()
+            .map_err(|error| anyhow!("--answers: {error}"))?,
+        stateless: arguments.stateless,
         authorization: arguments.authorization || arguments.tokens.is_some(),
         tokens: arguments.tokens.clone(),
         ..ServeOptions::default()

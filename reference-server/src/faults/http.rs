@@ -15,6 +15,7 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
 use super::Decorator;
+use crate::envelope::{Request, Response, RpcError};
 use crate::transport::deviation::{Act, Asked, HttpDecorator};
 use crate::transport::http_server::{self, Reply};
 
@@ -28,6 +29,47 @@ struct Http<T>(T);
 impl<T: HttpDecorator + Clone + 'static> Decorator for Http<T> {
     fn http(&self) -> Option<Box<dyn HttpDecorator>> {
         Some(Box::new(self.0.clone()))
+    }
+}
+
+/// The same, of a server that sends no news by itself and does not say that it would.
+#[derive(Clone, Debug)]
+struct Silent<T>(T);
+
+impl<T: HttpDecorator + Clone + 'static> Decorator for Silent<T> {
+    fn http(&self) -> Option<Box<dyn HttpDecorator>> {
+        Some(Box::new(self.0.clone()))
+    }
+
+    fn response(&mut self, request: &Request, mut response: Response) -> Response {
+        if ["resources/subscribe", "resources/unsubscribe"].contains(&request.method.as_str()) {
+            response.outcome = Err(RpcError::method_not_found(&request.method));
+        }
+        let capabilities = response
+            .outcome
+            .as_mut()
+            .ok()
+            .and_then(|result| result.get_mut("capabilities"));
+        for offer in capabilities.and_then(Value::as_object_mut).into_iter().flatten() {
+            if let Some(offer) = offer.1.as_object_mut() {
+                offer.remove("listChanged");
+                offer.remove("subscribe");
+            }
+        }
+        response
+    }
+}
+
+/// A fault that changes replies only, of a server that sends no news.
+fn silently_replying(reply: fn(&Asked, Reply) -> Reply) -> Box<dyn Decorator> {
+    Box::new(Silent(Plain { reply, ..PLAIN }))
+}
+
+/// A reply in place of the stream that a GET has opened.
+fn instead_of_stream(asked: &Asked, reply: Reply, other: impl FnOnce() -> Reply) -> Reply {
+    match asked.head.method == Method::GET && reply.status() == StatusCode::OK {
+        true => other(),
+        false => reply,
     }
 }
 
@@ -78,7 +120,7 @@ impl HttpDecorator for Plain {
         (self.act)(act)
     }
 
-    fn event(&mut self, event: Bytes) -> Bytes {
+    fn event(&mut self, _stream: u64, event: Bytes) -> Bytes {
         (self.event)(event)
     }
 
@@ -112,6 +154,11 @@ fn asks_ping(asked: &Asked) -> bool {
     asked
         .message()
         .is_some_and(|message| message["method"] == "ping" && message.get("id").is_some())
+}
+
+/// Whether what was posted is a request of that method.
+fn asks(asked: &Asked, method: &str) -> bool {
+    asked.message().is_some_and(|message| message["method"] == method)
 }
 
 /// Whether what was posted is a notification.

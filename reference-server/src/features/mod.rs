@@ -87,6 +87,8 @@ pub(crate) struct Session {
     pub(crate) revision: Revision,
     /// The capabilities that the client declared.
     pub(crate) client: Value,
+    /// Nothing is remembered after the request: no levels of logs, no subscriptions, no tasks.
+    pub(crate) forgetful: bool,
     level: logging::Level,
     changes: changes::Changes,
     /// The client's roots, until it says that they have changed.
@@ -107,6 +109,7 @@ impl Session {
         Self {
             revision,
             client: Value::Null,
+            forgetful: false,
             level: logging::Level::default(),
             changes: changes::Changes::default(),
             roots: None,
@@ -127,7 +130,9 @@ impl Session {
         if let Some(answer) = self.answer_about_tasks(method, params) {
             return answer;
         }
+        let remembered = ["resources/subscribe", "resources/unsubscribe", "logging/setLevel"];
         let result = match method {
+            _ if self.forgetful && remembered.contains(&method) => Err(RpcError::method_not_found(method)),
             "ping" => Ok(json!({})),
             "tools/list" => self.list_tools(params),
             "resources/list" => self.list_resources(params),
@@ -142,6 +147,11 @@ impl Session {
             _ => Err(RpcError::method_not_found(method)),
         };
         result.map(Answer::from)
+    }
+
+    /// Whether there are tasks.
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.revision.has_tasks() && !self.forgetful
     }
 
     /// Takes in a notification of the client.

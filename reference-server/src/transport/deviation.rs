@@ -113,8 +113,8 @@ pub(crate) trait HttpDecorator: fmt::Debug + Send {
         vec![act]
     }
 
-    /// The bytes of one event to send instead.
-    fn event(&mut self, event: Bytes) -> Bytes {
+    /// The bytes of one event of a stream to send instead.
+    fn event(&mut self, _stream: u64, event: Bytes) -> Bytes {
         event
     }
 
@@ -160,8 +160,8 @@ impl Deviations {
         })
     }
 
-    pub(crate) fn event(&self, event: Bytes) -> Bytes {
-        self.fold(event, |decorator, event| decorator.event(event))
+    pub(crate) fn event(&self, stream: u64, event: Bytes) -> Bytes {
+        self.fold(event, |decorator, event| decorator.event(stream, event))
     }
 
     pub(crate) fn missed(&self, missed: Option<Vec<Bytes>>, everything: &[Bytes]) -> Option<Vec<Bytes>> {

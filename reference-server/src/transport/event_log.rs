@@ -19,7 +19,42 @@ const REMEMBERED: usize = 64;
 pub(crate) struct EventLog {
     opened: u64,
     streams: BTreeMap<u64, Stream>,
+    form: Form,
     deviations: Deviations,
+}
+
+/// What events look like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    /// Lines end with CRLF instead of LF.
+    pub(crate) crlf: bool,
+    /// Events have ids.
+    pub(crate) numbered: bool,
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Self {
+            crlf: false,
+            numbered: true,
+        }
+    }
+}
+
+impl Form {
+    /// An event with that id; its lines end with LF. Messages have no line breaks of their own.
+    fn applied(self, id: &str, event: &[u8]) -> Bytes {
+        let id = if self.numbered {
+            format!("id: {id}\n")
+        } else {
+            String::new()
+        };
+        let event = [id.as_bytes(), event].concat();
+        if !self.crlf {
+            return Bytes::from(event);
+        }
+        Bytes::from(String::from_utf8_lossy(&event).replace('\n', "\r\n"))
+    }
 }
 
 #[derive(Debug)]
@@ -31,8 +66,9 @@ struct Stream {
 
 impl EventLog {
     /// The streams of a new session.
-    pub(crate) fn new(deviations: Deviations) -> Self {
+    pub(crate) fn new(form: Form, deviations: Deviations) -> Self {
         Self {
+            form,
             deviations,
             ..Self::default()
         }
@@ -78,14 +114,11 @@ impl EventLog {
         for act in self.deviations.act(act) {
             match act {
                 Act::Open { stream, primed, .. } => {
-                    if primed {
-                        self.push(stream, |id| Bytes::from(format!("id: {id}\ndata:\n\n")));
+                    if primed && self.form.numbered {
+                        self.push(stream, b"data:\n\n");
                     }
                 }
-                Act::Send { stream, kind, data } => self.push(stream, |id| {
-                    let event = http_server::event(kind, &data);
-                    Bytes::from([format!("id: {id}\n").as_bytes(), &event].concat())
-                }),
+                Act::Send { stream, kind, data } => self.push(stream, &http_server::event(kind, &data)),
                 Act::End { stream } => {
                     if let Some(stream) = self.streams.get_mut(&stream) {
                         stream.reader = None;
@@ -127,13 +160,12 @@ impl EventLog {
         Some((number, missed.to_vec()))
     }
 
-    fn push(&mut self, number: u64, event: impl FnOnce(String) -> Bytes) {
+    fn push(&mut self, number: u64, event: &[u8]) {
         let Some(stream) = self.streams.get_mut(&number) else {
             return;
         };
-        let event = self
-            .deviations
-            .event(event(format!("{number}-{}", stream.events.len())));
+        let event = self.form.applied(&format!("{number}-{}", stream.events.len()), event);
+        let event = self.deviations.event(number, event);
         if let Some(reader) = &stream.reader {
             // Fails while the reader is away; the event waits for its return.
             let _ = reader.send(event.clone());

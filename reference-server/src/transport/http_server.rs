@@ -122,19 +122,43 @@ fn is_loopback(uri: &Uri) -> bool {
 
 /// Whether the Accept header admits the media type, given as its two halves.
 pub(crate) fn accepts(headers: &HeaderMap, kind: &str, subtype: &str) -> bool {
+    quality(headers, kind, subtype) > 0
+}
+
+/// How much the client likes the media type, in thousandths: by the most specific range that holds it (RFC 9110, 12.5.1).
+pub(crate) fn quality(headers: &HeaderMap, kind: &str, subtype: &str) -> u16 {
     let ranges = headers
         .get_all(ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|text| text.split(','));
-    ranges
-        .map(|range| range.split(';').next().unwrap_or_default().trim())
-        .any(|range| {
-            range.split_once('/').is_some_and(|(accepted_kind, accepted_subtype)| {
-                (accepted_kind == "*" || accepted_kind.eq_ignore_ascii_case(kind))
-                    && (accepted_subtype == "*" || accepted_subtype.eq_ignore_ascii_case(subtype))
-            })
-        })
+    let matching = ranges.filter_map(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let (accepted_kind, accepted_subtype) = parts.next()?.split_once('/')?;
+        let specificity = match (accepted_kind, accepted_subtype) {
+            ("*", "*") => 0,
+            (accepted, "*") if accepted.eq_ignore_ascii_case(kind) => 1,
+            (accepted, own) if accepted.eq_ignore_ascii_case(kind) && own.eq_ignore_ascii_case(subtype) => 2,
+            _ => return None,
+        };
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        Some((specificity, weight.map_or(1000, thousandths)))
+    });
+    matching.max().map_or(0, |(_, weight)| weight)
+}
+
+/// A weight between 0 and 1; what cannot be read counts as 1.
+fn thousandths(weight: &str) -> u16 {
+    match weight.parse::<f32>() {
+        // Between 0 and 1000 nothing is lost but what comes after the third digit.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and 1000"
+        )]
+        Ok(weight) if (0.0..=1.0).contains(&weight) => (weight * 1000.0).round() as u16,
+        _ => 1000,
+    }
 }
 
 /// The body of a POST, which must be JSON and not too long.
@@ -321,10 +345,16 @@ mod tests {
             ("*/*", true, true),
             ("text/*", false, true),
             ("application/jsonx", false, false),
+            ("application/json;q=0, */*", false, true),
+            ("*/*;q=0.1, text/event-stream; q=0", true, false),
         ] {
             let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
             assert_eq!(accepts(&headers, "application", "json"), json, "{accept}");
             assert_eq!(accepts(&headers, "text", "event-stream"), events, "{accept}");
         }
+        let accept = HeaderValue::from_static("text/event-stream, application/json;q=0.25");
+        let headers = HeaderMap::from_iter([(ACCEPT, accept)]);
+        assert_eq!(quality(&headers, "application", "json"), 250);
+        assert_eq!(quality(&headers, "text", "event-stream"), 1000);
     }
 }

@@ -136,7 +136,7 @@ impl Stream {
             match act {
                 Act::Open { .. } => {}
                 Act::Send { kind, data, .. } => {
-                    let event = self.deviations.event(http_server::event(kind, &data));
+                    let event = self.deviations.event(self.number, http_server::event(kind, &data));
                     // Fails when the reader is gone, which ends the session.
                     let _ = self.events.as_ref().map(|events| events.send(event));
                 }

@@ -19,6 +19,54 @@ pub(crate) fn since_1970() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// In which form requests are answered over Streamable HTTP, which leaves the choice to the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Answers {
+    /// An answer that is one message and ready at once is JSON unless the client likes event streams better; all else is a stream.
+    #[default]
+    Fitting,
+    /// JSON, however long it takes: no progress, no questions to the client.
+    Json,
+    /// Event streams, with lines that end with CRLF.
+    Events,
+}
+
+impl Answers {
+    /// The name on command lines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fitting => "fitting",
+            Self::Json => "json",
+            Self::Events => "events",
+        }
+    }
+}
+
+impl fmt::Display for Answers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Answers {
+    type Err = UnknownAnswers;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Fitting, Self::Json, Self::Events]
+            .into_iter()
+            .find(|answers| answers.as_str() == text)
+            .ok_or_else(|| UnknownAnswers { text: text.to_owned() })
+    }
+}
+
+/// A form of answers that does not exist.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("unknown form of answers {text:?}; known are fitting, json and events")]
+pub struct UnknownAnswers {
+    /// What was asked for.
+    pub text: String,
+}
+
 /// How client and server are connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Transport {

@@ -1,7 +1,8 @@
 //! Streamable HTTP at `/mcp` (basic/transports, Streamable HTTP).
 //!
-//! An answer that is one message and ready at once is JSON; anything else, that is progress or a delay, is an event
-//! stream that ends with the answer, or without it when the request is cancelled meanwhile.
+//! An answer that is one message and ready at once is JSON, if the client likes that no less; anything else, that is
+//! progress or a delay, is an event stream that ends with the answer, or without it when the request is cancelled
+//! meanwhile. [`Answers`] can ask for JSON or streams always; a stateless server makes a new conversation for each POST.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +15,9 @@ use serde_json::Value;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 
+use super::Answers;
 use super::deviation::{Deviations, Purpose};
-use super::event_log::EventLog;
+use super::event_log::{EventLog, Form};
 use super::http_server::{self, Exits, Refusal, Reply, accepts, empty, refusal};
 use crate::authorization::Grant;
 use crate::conversation::{Conversation, Options, Output};
@@ -64,10 +66,15 @@ struct News {
 impl HttpSession {
     fn new(options: &Options) -> Self {
         let (cancelled, _) = broadcast::channel(CANCELLATIONS);
+        let form = Form {
+            crlf: options.answers == Answers::Events,
+            // Nobody can come back for an event to a server that has forgotten it.
+            numbered: !options.stateless,
+        };
         Self {
             conversation: Mutex::new(Conversation::new(options)),
             cancelled,
-            log: Mutex::new(EventLog::new(Deviations::of(&options.faults))),
+            log: Mutex::new(EventLog::new(form, Deviations::of(&options.faults))),
             asking: Mutex::default(),
             news: Mutex::default(),
         }
@@ -105,15 +112,39 @@ impl HttpSession {
     }
 
     fn open_stream(&self, purpose: Purpose) -> (u64, mpsc::UnboundedReceiver<Bytes>) {
-        let primed = lock(&self.conversation).revision() >= Revision::V2025_11_25;
+        let primed = lock(&self.conversation).understood() >= Some(Revision::V2025_11_25);
         lock(&self.log).open(purpose, primed)
     }
 
     /// Sends the outputs on the stream when they are due, and ends it when none is left. A reader that goes away does
     /// not cancel the request: it may come back.
+    async fn stream(self: Arc<Self>, stream: u64, outputs: Vec<Output>, cancelled: broadcast::Receiver<Output>) {
+        let send = |message: Message| lock(&self.log).send(stream, &message.to_bytes());
+        self.send(outputs, cancelled, send).await;
+        lock(&self.log).end(stream);
+    }
+
+    /// Waits for the answer among the outputs; `None` when the request was cancelled.
+    async fn answer(&self, outputs: Vec<Output>, cancelled: broadcast::Receiver<Output>) -> Option<Message> {
+        let mut answer = None;
+        self.send(outputs, cancelled, |message| match message {
+            message if message.is_log() => self.announce(message),
+            Message::Request { .. } | Message::Notification { .. } => {}
+            message => answer = Some(message),
+        })
+        .await;
+        answer
+    }
+
+    /// Sends the outputs when they are due.
     ///
     /// While the request waits for an answer of the client the stream stays open; the outputs that follow come through `asking`.
-    async fn send(self: Arc<Self>, stream: u64, outputs: Vec<Output>, mut cancelled: broadcast::Receiver<Output>) {
+    async fn send(
+        &self,
+        outputs: Vec<Output>,
+        mut cancelled: broadcast::Receiver<Output>,
+        mut send: impl FnMut(Message),
+    ) {
         let asks = asks(&outputs);
         let (sender, mut routed) = mpsc::unbounded_channel();
         if let Some(id) = &asks {
@@ -125,8 +156,8 @@ impl HttpSession {
         loop {
             for departure in outbox.due(Instant::now(), |question| lock(&self.conversation).wake(question)) {
                 if let Departure::Message(message) = departure {
-                    lock(&self.log).send(stream, &message.to_bytes());
                     open &= !matches!(message, Message::Response(_) | Message::Batch(_));
+                    send(message);
                 }
             }
             if !open {
@@ -147,7 +178,6 @@ impl HttpSession {
         if let Some(id) = &asks {
             lock(&self.asking).remove(&id.to_string());
         }
-        lock(&self.log).end(stream);
     }
 }
 
@@ -173,6 +203,7 @@ impl Endpoint {
         }
         match *request.method() {
             Method::POST => self.post(request).await,
+            _ if self.options.stateless => Err(http_server::wrong_method("POST")),
             Method::GET => self.get(request.headers()),
             Method::DELETE => self.delete(request.headers()),
             _ => Err(http_server::wrong_method("GET, POST, DELETE")),
@@ -191,22 +222,33 @@ impl Endpoint {
         if let Some(grant) = grant {
             grant.permit(&body)?;
         }
-        let session = match headers.contains_key(SESSION_HEADER) {
-            true => self.session(&headers)?,
-            false => return self.first_post(&body),
-        };
-        self.receive(&session, &body)
+        if self.options.stateless {
+            return self.receive(&self.nobody(&headers), &headers, &body).await;
+        }
+        match headers.contains_key(SESSION_HEADER) {
+            true => self.receive(&self.session(&headers)?, &headers, &body).await,
+            false => self.first_post(&headers, &body).await,
+        }
+    }
+
+    /// A session for one request, which says by itself in which revision it is made.
+    fn nobody(&self, headers: &HeaderMap) -> Arc<HttpSession> {
+        let date = headers.get(REVISION_HEADER).and_then(|date| date.to_str().ok());
+        let revision = self.options.supported(date.unwrap_or(Revision::V2025_03_26.as_str()));
+        let session = HttpSession::new(&self.options);
+        lock(&session.conversation).assume(revision.unwrap_or_else(|| self.options.newest()));
+        Arc::new(session)
     }
 
     /// A POST outside a session: `initialize`, or something that cannot be a message of any session.
-    fn first_post(&self, body: &[u8]) -> Result<Reply, Refusal> {
+    async fn first_post(&self, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Refusal> {
         let initialize = match envelope::read(body) {
             Frame::One(Incoming::Request(request)) if request.method == "initialize" => true,
             Frame::Unparseable(_) | Frame::One(Incoming::Invalid { .. }) => false,
             _ => return Err(missing_session()),
         };
         let session = Arc::new(HttpSession::new(&self.options));
-        let mut reply = self.receive(&session, body)?;
+        let mut reply = self.receive(&session, headers, body).await?;
         if initialize && lock(&session.conversation).is_initialized() {
             let id = self.deviations.session_id(http_server::session_id()?);
             let value = HeaderValue::from_str(&id).expect("session ids are ASCII without control characters");
@@ -263,7 +305,7 @@ impl Endpoint {
     }
 
     /// Lets the session answer the body.
-    fn receive(&self, session: &Arc<HttpSession>, body: &[u8]) -> Result<Reply, Refusal> {
+    async fn receive(&self, session: &Arc<HttpSession>, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Refusal> {
         // Subscribed before the request is taken in, so that no cancellation of it can be missed.
         let cancelled = session.cancelled.subscribe();
         let mut outputs = Vec::new();
@@ -293,22 +335,44 @@ impl Endpoint {
                 output => outputs.push(output),
             }
         }
-        Ok(match outputs.as_slice() {
-            [] => empty(StatusCode::ACCEPTED),
-            [
-                Output::Message {
-                    message,
-                    after: Duration::ZERO,
-                    ..
-                },
-            ] if !matches!(message, Message::Request { .. }) => http_server::json(status(message), message.to_bytes()),
+        if outputs.is_empty() {
+            return Ok(empty(StatusCode::ACCEPTED));
+        }
+        let wishes = match self.options.answers {
+            Answers::Fitting if likes_events(headers) => Answers::Events,
+            answers => answers,
+        };
+        match (outputs.as_slice(), wishes) {
+            (
+                [
+                    Output::Message {
+                        message,
+                        after: Duration::ZERO,
+                        ..
+                    },
+                ],
+                wishes,
+            ) if !matches!(message, Message::Request { .. })
+                && (wishes != Answers::Events || status(message) != StatusCode::OK) =>
+            {
+                Ok(http_server::json(status(message), message.to_bytes()))
+            }
+            (_, Answers::Json) => {
+                let answer = session.answer(outputs, cancelled).await;
+                let answer = answer.ok_or_else(|| refusal(StatusCode::CONFLICT, "the request was cancelled"))?;
+                Ok(http_server::json(status(&answer), answer.to_bytes()))
+            }
             _ => {
                 let (number, events) = session.open_stream(Purpose::Answer);
-                tokio::spawn(Arc::clone(session).send(number, outputs, cancelled));
-                http_server::event_stream(events)
+                tokio::spawn(Arc::clone(session).stream(number, outputs, cancelled));
+                Ok(http_server::event_stream(events))
             }
-        })
+        }
     }
+}
+
+fn likes_events(headers: &HeaderMap) -> bool {
+    http_server::quality(headers, "text", "event-stream") > http_server::quality(headers, "application", "json")
 }
 
 /// The request that waits for an answer of the client when these outputs are all that came of it.

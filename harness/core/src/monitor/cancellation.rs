@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::conversation::{Conversation, Direction, Exchange, Message};
 use super::declared::{RACE_US, asked, at, notified};
+use super::http_exchange::HttpExchange;
 use super::{BreachAt, Context, Monitor, Observer, quoted};
 use crate::jsonrpc::Shape;
 use crate::spec::requirement::Severity;
@@ -85,6 +86,12 @@ fn withdrawn(
     messages: &[Message<'_>],
 ) {
     let cancelled = cancellation.event;
+    // Without sessions a server can hardly know whose request is meant.
+    let stoppable = if is_stateless(conversation) {
+        Severity::Info
+    } else {
+        Severity::Fail
+    };
     let since = |event: usize| at(conversation, event).saturating_sub(at(conversation, cancelled));
     let is_late = |event: usize| {
         let read = cancellation.read.filter(|read| *read < event);
@@ -118,7 +125,8 @@ fn withdrawn(
         Some(answer) if is_late(answer) && arrived => {
             let text = format!("{} was answered although it had been cancelled before", exchange.method);
             // Whoever cannot stop a request may ignore its cancellation.
-            let breach = BreachAt::new("cancellation/no-response-after-cancel", answer, text).at_most(Severity::Warn);
+            let breach = BreachAt::new("cancellation/no-response-after-cancel", answer, text)
+                .at_most(stoppable.min(Severity::Warn));
             observer.broken(breach.also(&[exchange.request.event, cancelled]));
         }
         // It may have been on its way when the server read the cancellation.
@@ -140,10 +148,19 @@ fn withdrawn(
             "{} went on reporting progress after it had been cancelled",
             exchange.method
         );
-        observer.broken(BreachAt::new("cancellation/stops-processing", *late, text).also(&[cancelled]));
+        let breach = BreachAt::new("cancellation/stops-processing", *late, text);
+        observer.broken(breach.also(&[cancelled]).at_most(stoppable));
     } else if waited && progress.iter().any(|event| *event < cancelled) {
         observer.kept("cancellation/stops-processing", cancelled);
     }
+}
+
+/// Whether no request of the client belongs to a session.
+fn is_stateless(conversation: &Conversation<'_>) -> bool {
+    conversation.transport() == TransportKind::StreamableHttp
+        && HttpExchange::all(conversation)
+            .iter()
+            .all(|exchange| exchange.session().is_none())
 }
 
 /// Cancellations that the server sent.

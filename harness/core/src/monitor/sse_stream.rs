@@ -248,7 +248,7 @@ fn answers(
         }
         let elsewhere = streams.iter().find(|other| {
             other.number != stream.number
-                && other.request > stream.request
+                && (other.request > stream.request || other.method == "GET")
                 && other
                     .messages()
                     .flat_map(responses)
@@ -522,6 +522,8 @@ fn posted_tokens(stream: &HttpExchange<'_>) -> BTreeSet<String> {
     let messages = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     messages
         .iter()
+        // The progress of a task comes on whichever stream waits for the task.
+        .filter(|message| message.pointer("/params/task").is_none())
         .filter_map(|message| message.pointer("/params/_meta/progressToken"))
         .map(Value::to_string)
         .collect()

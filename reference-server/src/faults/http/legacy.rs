@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{HOST, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::{Method, StatusCode};
+use serde_json::{Value, json};
 
 use super::super::{Fault, HTTP_SSE};
 use super::{acting, answer, asking, asks_ping, framing, http, is_post, replying, with_status};
@@ -18,12 +19,6 @@ const fn legacy(fault: Fault) -> Fault {
 
 pub(in super::super) const FAULTS: &[Fault] = &[
     legacy(Fault::new(
-        "sse-endpoint-missing",
-        "does not say on the stream where to post",
-        &["transport-http-sse/endpoint-event"],
-        || http(Unnamed(0)),
-    )),
-    legacy(Fault::new(
         "sse-endpoint-late",
         "says something else on the stream before it says where to post",
         &["transport-http-sse/endpoint-event-first"],
@@ -36,20 +31,14 @@ pub(in super::super) const FAULTS: &[Fault] = &[
                 } => vec![
                     Act::Send {
                         stream,
-                        kind: "message",
-                        data: br#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#.to_vec(),
+                        kind: "welcome",
+                        data: b"one moment please".to_vec(),
                     },
                     act,
                 ],
                 act => vec![act],
             })
         },
-    )),
-    legacy(Fault::new(
-        "sse-endpoint-foreign",
-        "sends clients to another host to post",
-        &["transport-http-sse/endpoint-uri-resolvable"],
-        || acting(|act| renamed(act, |path| format!("http://evil.example{path}"))),
     )),
     legacy(Fault::new(
         "sse-endpoint-no-uri",
@@ -65,15 +54,9 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     )),
     legacy(Fault::new(
         "sse-not-utf8",
-        "sends comments that are not UTF-8",
+        "sends event ids that are not UTF-8",
         &["transport-http-sse/sse-framing"],
-        || framing(|event| Bytes::from([b": caf\xe9\n", &event[..]].concat())),
-    )),
-    legacy(Fault::new(
-        "sse-line-without-data",
-        "breaks a message over two lines, the second without `data:`",
-        &["transport-http-sse/sse-framing"],
-        || framing(|event| replaced(&event, "data: {", "data: {\"jsonrpc\":\"2.0\"}\n{")),
+        || framing(|event| Bytes::from([b"id: caf\xe9\n", &event[..]].concat())),
     )),
     legacy(Fault::new(
         "sse-origin-served",
@@ -113,23 +96,10 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         },
     )),
     legacy(Fault::new(
-        "sse-post-refused",
-        "says that it refuses ping, and answers it on the stream",
-        &["transport-http-sse/post-endpoint"],
-        || {
-            replying(
-                |asked, reply| match asks_ping(asked) && reply.status() == StatusCode::ACCEPTED {
-                    true => with_status(reply, StatusCode::FOUND),
-                    false => reply,
-                },
-            )
-        },
-    )),
-    legacy(Fault::new(
         "sse-answer-by-post",
         "answers ping in the reply to the POST",
         &["transport-http-sse/responses-on-stream"],
-        || http(ByPost),
+        || http(ByPost::default()),
     )),
     legacy(Fault::new(
         "variant-sse-endpoint-absolute",
@@ -151,22 +121,6 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         },
     )),
 ];
-
-/// Names the endpoint on the first streams, with which clients open their sessions, and not on those that come after.
-#[derive(Clone, Debug)]
-struct Unnamed(u64);
-
-impl HttpDecorator for Unnamed {
-    fn act(&mut self, act: Act) -> Vec<Act> {
-        if let Act::Send { kind: "endpoint", .. } = act {
-            self.0 += 1;
-            if self.0 > 1 {
-                return Vec::new();
-            }
-        }
-        vec![act]
-    }
-}
 
 fn replaced(event: &Bytes, from: &str, to: &str) -> Bytes {
     Bytes::from(String::from_utf8_lossy(event).replacen(from, to, 1))
@@ -204,23 +158,33 @@ impl HttpDecorator for Absolute {
 }
 
 /// Answers ping by itself, and keeps the answer off the stream.
-#[derive(Clone, Debug)]
-struct ByPost;
+#[derive(Clone, Debug, Default)]
+struct ByPost {
+    /// The ids of what was answered.
+    answered: Vec<Value>,
+}
 
 impl HttpDecorator for ByPost {
     fn reply(&mut self, asked: &Asked, reply: Reply) -> Reply {
         if !asks_ping(asked) || reply.status() != StatusCode::ACCEPTED {
             return reply;
         }
+        self.answered
+            .extend(asked.message().map(|message| message["id"].clone()));
         http_server::json(StatusCode::OK, answer(asked))
     }
 
     fn act(&mut self, act: Act) -> Vec<Act> {
-        let empty = serde_json::json!({});
-        match act.message() {
-            // Ping is among the few requests with an empty result.
-            Some(message) if message.get("result") == Some(&empty) => Vec::new(),
-            _ => vec![act],
+        let message = act
+            .message()
+            .filter(|message| message.get("result") == Some(&json!({})));
+        let id = message.map(|message| message["id"].clone());
+        match self.answered.iter().position(|answered| Some(answered) == id.as_ref()) {
+            Some(position) => {
+                self.answered.swap_remove(position);
+                Vec::new()
+            }
+            None => vec![act],
         }
     }
 }

@@ -6,7 +6,8 @@ use http::{Method, StatusCode};
 
 use super::super::{Fault, STREAMABLE_HTTP};
 use super::{
-    answer, asking, asks_ping, instead_of, is_foreign, is_post, notifies, refused, replying, responds, with_status,
+    PLAIN, Plain, Silent, answer, asking, asks, asks_ping, instead_of, instead_of_stream, is_foreign, is_post,
+    notifies, refused, replying, responds, silently_replying, with_status,
 };
 use crate::revision::Revision;
 use crate::transport::deviation::Asked;
@@ -143,18 +144,6 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     )
     .over(STREAMABLE_HTTP),
     Fault::new(
-        "http-json-empty",
-        "answers ping with an empty body of type application/json",
-        &["transport-streamable-http/json-single-object"],
-        || {
-            replying(|asked, reply| match asks_ping(asked) {
-                true => http_server::json(StatusCode::OK, Vec::new()),
-                false => reply,
-            })
-        },
-    )
-    .over(STREAMABLE_HTTP),
-    Fault::new(
         "http-json-array",
         "answers ping with an array of one response",
         &["transport-streamable-http/json-single-object"],
@@ -169,66 +158,6 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     )
     .over(STREAMABLE_HTTP)
     .under(Revision::V2025_03_26),
-    Fault::new(
-        "http-get-404",
-        "knows no GET at the path of its endpoint",
-        &["transport-streamable-http/single-endpoint"],
-        || asking(|head| (head.method == Method::GET).then(|| refused(StatusCode::NOT_FOUND))),
-    )
-    .over(STREAMABLE_HTTP),
-    Fault::new(
-        "http-get-json",
-        "answers GET with a JSON document about itself",
-        &["transport-streamable-http/get-sse-or-405"],
-        || {
-            asking(|head| {
-                (head.method == Method::GET)
-                    .then(|| http_server::json(StatusCode::OK, b"{\"name\":\"touchstone-reference\"}".to_vec()))
-            })
-        },
-    )
-    .over(STREAMABLE_HTTP),
-    Fault::new(
-        "http-get-500",
-        "breaks down over GET",
-        &["transport-streamable-http/get-sse-or-405"],
-        || asking(|head| (head.method == Method::GET).then(|| refused(StatusCode::INTERNAL_SERVER_ERROR))),
-    )
-    .over(STREAMABLE_HTTP),
-    Fault::new(
-        "http-405-without-allow",
-        "refuses GET without saying which methods there are",
-        &["transport-streamable-http/allow-header-on-405"],
-        || asking(|head| (head.method == Method::GET).then(|| refused(StatusCode::METHOD_NOT_ALLOWED))),
-    )
-    .over(STREAMABLE_HTTP),
-    Fault::new(
-        "http-origin-refusal-with-id",
-        "refuses a foreign origin with an error that has an id",
-        &["transport-streamable-http/origin-403-body"],
-        || {
-            replying(|asked, reply| match is_foreign(&asked.head.headers) && is_post(asked) {
-                true => http_server::json(StatusCode::FORBIDDEN, with_id()),
-                false => reply,
-            })
-        },
-    )
-    .over(STREAMABLE_HTTP)
-    .under(Revision::V2025_11_25),
-    Fault::new(
-        "http-refusal-with-id",
-        "refuses what it cannot accept with an error that has an id, though it refuses no request",
-        &["transport-streamable-http/rejected-input-body"],
-        || {
-            replying(
-                |asked, reply| match reply.status() == StatusCode::NOT_FOUND && is_post(asked) {
-                    true => http_server::json(StatusCode::NOT_FOUND, with_id()),
-                    false => reply,
-                },
-            )
-        },
-    )
-    .over(STREAMABLE_HTTP),
     Fault::new(
         "http-batch-200",
         "accepts a batch without requests with status 200",
@@ -246,23 +175,6 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     .over(STREAMABLE_HTTP)
     .under(Revision::V2025_03_26),
     Fault::new(
-        "variant-http-get-405",
-        "is correct, and offers no stream for what belongs to no request",
-        &[],
-        || {
-            asking(|head| {
-                (head.method == Method::GET).then(|| {
-                    let mut reply = refused(StatusCode::METHOD_NOT_ALLOWED);
-                    reply
-                        .headers_mut()
-                        .insert(ALLOW, HeaderValue::from_static("POST, DELETE"));
-                    reply
-                })
-            })
-        },
-    )
-    .over(STREAMABLE_HTTP),
-    Fault::new(
         "variant-http-delete-405",
         "is correct, and does not let clients end sessions",
         &[],
@@ -274,6 +186,113 @@ pub(in super::super) const FAULTS: &[Fault] = &[
                     reply
                 })
             })
+        },
+    )
+    .over(STREAMABLE_HTTP),
+    Fault::new(
+        "http-json-empty",
+        "answers the wish for another level of logs with an empty body of type application/json",
+        &["transport-streamable-http/json-single-object"],
+        || {
+            replying(
+                |asked, reply| match asks(asked, "logging/setLevel") && reply.status() == StatusCode::OK {
+                    true => http_server::json(StatusCode::OK, Vec::new()),
+                    false => reply,
+                },
+            )
+        },
+    )
+    .over(STREAMABLE_HTTP),
+    Fault::new(
+        "http-get-404",
+        "knows no GET at the path of its endpoint",
+        &["transport-streamable-http/single-endpoint"],
+        || silently_replying(|asked, reply| instead_of_stream(asked, reply, || refused(StatusCode::NOT_FOUND))),
+    )
+    .over(STREAMABLE_HTTP),
+    Fault::new(
+        "http-get-json",
+        "answers GET with a JSON document about itself",
+        &["transport-streamable-http/get-sse-or-405"],
+        || {
+            silently_replying(|asked, reply| {
+                let about = || http_server::json(StatusCode::OK, b"{\"name\":\"touchstone-reference\"}".to_vec());
+                instead_of_stream(asked, reply, about)
+            })
+        },
+    )
+    .over(STREAMABLE_HTTP),
+    Fault::new(
+        "http-get-500",
+        "breaks down over GET",
+        &["transport-streamable-http/get-sse-or-405"],
+        || {
+            silently_replying(|asked, reply| {
+                instead_of_stream(asked, reply, || refused(StatusCode::INTERNAL_SERVER_ERROR))
+            })
+        },
+    )
+    .over(STREAMABLE_HTTP),
+    Fault::new(
+        "http-405-without-allow",
+        "refuses GET without saying which methods there are",
+        &["transport-streamable-http/allow-header-on-405"],
+        || {
+            silently_replying(|asked, reply| {
+                instead_of_stream(asked, reply, || refused(StatusCode::METHOD_NOT_ALLOWED))
+            })
+        },
+    )
+    .over(STREAMABLE_HTTP),
+    Fault::new(
+        "http-origin-refusal-with-id",
+        "refuses a foreign origin with an error that has an id of its own",
+        &[
+            "transport-streamable-http/origin-403-body",
+            "base-protocol/response-id-echo",
+        ],
+        || {
+            replying(|asked, reply| match is_foreign(&asked.head.headers) && is_post(asked) {
+                true => http_server::json(StatusCode::FORBIDDEN, with_id()),
+                false => reply,
+            })
+        },
+    )
+    .over(STREAMABLE_HTTP)
+    .under(Revision::V2025_11_25),
+    Fault::new(
+        "http-refusal-with-id",
+        "refuses notifications with an error that has an id of its own",
+        &[
+            "transport-streamable-http/rejected-input-body",
+            "base-protocol/notification-no-response",
+        ],
+        || {
+            replying(
+                |asked, reply| match reply.status() == StatusCode::NOT_FOUND && notifies(asked) {
+                    true => http_server::json(StatusCode::NOT_FOUND, with_id()),
+                    false => reply,
+                },
+            )
+        },
+    )
+    .over(STREAMABLE_HTTP),
+    Fault::new(
+        "variant-http-get-405",
+        "is correct, and offers no stream for what belongs to no request",
+        &[],
+        || {
+            Box::new(Silent(Plain {
+                request: |head| {
+                    (head.method == Method::GET).then(|| {
+                        let mut reply = refused(StatusCode::METHOD_NOT_ALLOWED);
+                        let allowed = HeaderValue::from_static("POST, DELETE");
+                        reply.headers_mut().insert(ALLOW, allowed);
+                        reply
+                    })
+                },
+                ..PLAIN
+            }))
         },
     )
     .over(STREAMABLE_HTTP),
@@ -295,5 +314,5 @@ fn posts_batch(asked: &Asked) -> bool {
 }
 
 fn with_id() -> Vec<u8> {
-    b"{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32000,\"message\":\"Refused\"}}".to_vec()
+    b"{\"jsonrpc\":\"2.0\",\"id\":\"refused\",\"error\":{\"code\":-32000,\"message\":\"Refused\"}}".to_vec()
 }

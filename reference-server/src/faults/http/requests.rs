@@ -1,13 +1,19 @@
 //! Requests that are served though they must not be, or refused though they are in order.
 
+use std::collections::BTreeSet;
+
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
+use http::request::Parts;
 use http::{Method, StatusCode};
 
 use super::super::{Fault, STREAMABLE_HTTP};
 use super::{
-    PLAIN, Plain, REVISION, SESSION, asking, has_odd_revision, http, is_foreign, refused, replying, with_status,
+    PLAIN, Plain, REVISION, SESSION, asking, has_odd_revision, http, is_foreign, is_post, refused, replying,
+    with_status,
 };
 use crate::revision::Revision;
+use crate::transport::deviation::HttpDecorator;
+use crate::transport::http_server::Reply;
 
 pub(in super::super) const FAULTS: &[Fault] = &[
     Fault::new(
@@ -94,23 +100,20 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         "answers an MCP-Protocol-Version that does not exist with status 500",
         &["transport-streamable-http/unsupported-version-400"],
         || {
-            replying(|asked, reply| match has_odd_revision(&asked.head.headers) {
-                true => with_status(reply, StatusCode::INTERNAL_SERVER_ERROR),
-                false => reply,
-            })
+            replying(
+                |asked, reply| match is_post(asked) && has_odd_revision(&asked.head.headers) {
+                    true => with_status(reply, StatusCode::INTERNAL_SERVER_ERROR),
+                    false => reply,
+                },
+            )
         },
     )
     .over(STREAMABLE_HTTP),
     Fault::new(
         "http-revision-demanded",
-        "refuses requests without MCP-Protocol-Version",
+        "refuses requests without MCP-Protocol-Version in a session that has seen it",
         &["transport-streamable-http/version-header-missing"],
-        || {
-            asking(|head| {
-                let lacks = head.headers.contains_key(SESSION) && !head.headers.contains_key(REVISION);
-                lacks.then(|| refused(StatusCode::BAD_REQUEST))
-            })
-        },
+        || http(Demanding(BTreeSet::new())),
     )
     .over(STREAMABLE_HTTP),
     Fault::new(
@@ -157,3 +160,18 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     )
     .over(STREAMABLE_HTTP),
 ];
+
+/// Knows the sessions in which the revision was named.
+#[derive(Clone, Debug)]
+struct Demanding(BTreeSet<HeaderValue>);
+
+impl HttpDecorator for Demanding {
+    fn request(&mut self, head: &mut Parts) -> Option<Reply> {
+        let session = head.headers.get(SESSION)?;
+        if head.headers.contains_key(REVISION) {
+            self.0.insert(session.clone());
+        }
+        let lacks = self.0.contains(session) && !head.headers.contains_key(REVISION);
+        lacks.then(|| refused(StatusCode::BAD_REQUEST))
+    }
+}

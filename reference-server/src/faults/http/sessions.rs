@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use http::header::HeaderValue;
+use http::header::{HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::{Method, StatusCode};
 
 use super::super::{Fault, STREAMABLE_HTTP};
-use super::{SESSION, asking, http, instead_of, notifies, refused, replying, with_status};
+use super::{SESSION, asking, has_odd_revision, http, instead_of, is_post, notifies, refused, replying, with_status};
 use crate::transport::deviation::{Asked, HttpDecorator};
 use crate::transport::http_server::{self, Reply};
 
@@ -70,7 +70,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         "http-session-invented",
         "serves a session id that it has never given",
         &["transport-streamable-http/session-unknown-404"],
-        || http(Invented(None)),
+        || http(Invented(Sessions::new(|_, _| None))),
     )
     .over(STREAMABLE_HTTP),
     Fault::new(
@@ -79,8 +79,8 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         &["transport-streamable-http/rejected-input-http-error"],
         || {
             replying(|asked, reply| match notifies(asked) {
-                true => instead_of(reply, StatusCode::NOT_FOUND, StatusCode::ACCEPTED),
-                false => reply,
+                true if reply.status() == StatusCode::NOT_FOUND => http_server::empty(StatusCode::ACCEPTED),
+                _ => reply,
             })
         },
     )
@@ -89,7 +89,14 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         "http-session-zombie",
         "says that a session is ended, and goes on to serve it",
         &["transport-streamable-http/session-terminated-404"],
-        || asking(|head| (head.method == Method::DELETE).then(|| http_server::empty(StatusCode::OK))),
+        || {
+            asking(|head| {
+                let sound = head.headers.contains_key(SESSION)
+                    && !head.headers.contains_key(ORIGIN)
+                    && !has_odd_revision(&head.headers);
+                (head.method == Method::DELETE && sound).then(|| http_server::empty(StatusCode::OK))
+            })
+        },
     )
     .over(STREAMABLE_HTTP),
     Fault::new(
@@ -124,13 +131,17 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     .over(STREAMABLE_HTTP),
     Fault::new(
         "http-session-missing-404",
-        "refuses requests without a session id with status 404",
+        "refuses POSTs without a session id with status 404",
         &["transport-streamable-http/session-required-400"],
         || {
-            replying(|asked, reply| match asked.head.headers.contains_key(SESSION) {
-                false => instead_of(reply, StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND),
-                true => reply,
-            })
+            replying(
+                |asked, reply| match is_post(asked) && !asked.head.headers.contains_key(SESSION) {
+                    true if !has_odd_revision(&asked.head.headers) && asked.message().is_some() => {
+                        instead_of(reply, StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND)
+                    }
+                    _ => reply,
+                },
+            )
         },
     )
     .over(STREAMABLE_HTTP),
@@ -211,6 +222,9 @@ impl HttpDecorator for Sessions {
             return reply;
         };
         if reply.status() == StatusCode::NOT_FOUND {
+            if !is_post(asked) || notifies(asked) {
+                return reply;
+            }
             return match (self.status)(self, id) {
                 Some(status) => with_status(reply, status),
                 None => reply,
@@ -241,24 +255,25 @@ impl HttpDecorator for EndedStream {
     }
 }
 
-/// Takes ids that were never given for the newest session.
+/// Takes ids that were never given for one of the sessions that there are.
 #[derive(Clone, Debug)]
-struct Invented(Option<(BTreeSet<String>, String)>);
+struct Invented(Sessions);
 
 impl HttpDecorator for Invented {
     fn session_id(&mut self, id: String) -> String {
-        let (given, newest) = self.0.get_or_insert_default();
-        given.insert(id.clone());
-        newest.clone_from(&id);
-        id
+        self.0.session_id(id)
     }
 
     fn request(&mut self, head: &mut Parts) -> Option<Reply> {
-        let (given, newest) = self.0.as_ref()?;
-        let unknown = session_of(head).is_some_and(|id| !given.contains(id));
+        let unknown = !self.0.given.contains(session_of(head)?);
         if unknown {
-            head.headers.insert(SESSION, HeaderValue::from_str(newest).ok()?);
+            let mut alive = self.0.given.difference(&self.0.ended);
+            head.headers.insert(SESSION, HeaderValue::from_str(alive.next()?).ok()?);
         }
         None
+    }
+
+    fn reply(&mut self, asked: &Asked, reply: Reply) -> Reply {
+        self.0.reply(asked, reply)
     }
 }

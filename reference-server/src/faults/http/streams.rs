@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use http::StatusCode;
+use serde_json::Value;
 
-use super::super::{Fault, STREAMABLE_HTTP};
-use super::{acting, asks_ping, framing, http, is_answer, replying};
+use super::super::{Decorator, Fault, STREAMABLE_HTTP};
+use super::{Silent, acting, asks, framing, http, is_answer, replying};
 use crate::revision::Revision;
 use crate::transport::deviation::{Act, HttpDecorator, Purpose};
 use crate::transport::http_server;
@@ -14,11 +15,11 @@ use crate::transport::http_server;
 pub(in super::super) const FAULTS: &[Fault] = &[
     Fault::new(
         "http-stream-empty",
-        "answers ping with an event stream that ends at once",
+        "answers the wish for another level of logs with an event stream that ends at once",
         &["transport-streamable-http/sse-not-closed-early"],
         || {
             replying(
-                |asked, reply| match asks_ping(asked) && reply.status() == StatusCode::OK {
+                |asked, reply| match asks(asked, "logging/setLevel") && reply.status() == StatusCode::OK {
                     true => http_server::ended_stream(),
                     false => reply,
                 },
@@ -28,12 +29,15 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     .over(STREAMABLE_HTTP),
     Fault::new(
         "http-stream-without-answer",
-        "ends event streams without the answer",
+        "ends event streams without the answer, unless it has to ask the client first",
         &["transport-streamable-http/sse-delivers-response"],
         || {
-            acting(|act| match act.message() {
-                Some(message) if is_answer(&message) => Vec::new(),
-                _ => vec![act],
+            http(Calm {
+                act: |act| match act.message() {
+                    Some(message) if is_answer(&message) => Vec::new(),
+                    _ => vec![act],
+                },
+                ..CALM
             })
         },
     )
@@ -56,7 +60,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         "sends the answer without the blank line that completes the event",
         &["transport-streamable-http/sse-framing"],
         || {
-            framing(|event| match holds_answer(&event) {
+            calmly(|event| match holds_answer(&event) {
                 true => event.slice(..event.len() - 1),
                 false => event,
             })
@@ -66,21 +70,23 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     Fault::new(
         "http-stream-line-without-data",
         "breaks a message over two lines, the second without `data:`",
-        &["transport-streamable-http/sse-framing"],
+        &[
+            "transport-streamable-http/sse-framing",
+            "transport-streamable-http/sse-data-is-message",
+        ],
         || {
-            framing(|event| {
-                edited(&event, |text| {
-                    text.replacen("data: {", "data: {\"jsonrpc\":\"2.0\"}\n{", 1)
-                })
+            calmly(|event| match holds_answer(&event) {
+                true => replaced(&event, b"data: {", b"data: {\n{"),
+                false => event,
             })
         },
     )
     .over(STREAMABLE_HTTP),
     Fault::new(
         "http-stream-not-utf8",
-        "sends a comment that is not UTF-8",
+        "sends an event id that is not UTF-8",
         &["transport-streamable-http/sse-framing"],
-        || framing(|event| Bytes::from([b": caf\xe9\n", &event[..]].concat())),
+        || calmly(|event| replaced(&event, b"id: ", b"id: caf\xe9-")),
     )
     .over(STREAMABLE_HTTP),
     Fault::new(
@@ -90,7 +96,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
             "transport-streamable-http/sse-data-is-message",
             "base-protocol/message-shape",
         ],
-        || framing(|event| edited(&event, |text| text.replacen("\"jsonrpc\"", "\"json\ndata: rpc\"", 1))),
+        || calmly(|event| replaced(&event, b"\"jsonrpc\"", b"\"json\ndata: rpc\"")),
     )
     .over(STREAMABLE_HTTP),
     Fault::new(
@@ -104,7 +110,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         "http-stream-empty-event",
         "begins streams with an event without data, in a revision that does not know such events",
         &["transport-streamable-http/sse-data-is-message"],
-        || framing(|event| Bytes::from([b"id: first\ndata:\n\n", &event[..]].concat())),
+        || framing(|event| Bytes::from([b"data:\n\n", &event[..]].concat())),
     )
     .over(STREAMABLE_HTTP),
     Fault::new(
@@ -157,21 +163,24 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         "closes the stream of a GET at once, without saying when to come back",
         &["transport-streamable-http/get-close-polling"],
         || {
-            acting(|act| match act {
-                Act::Open {
-                    stream,
-                    purpose: Purpose::Listening,
-                    ..
-                } => vec![act, Act::End { stream }],
-                act => vec![act],
-            })
+            Box::new(Silent(super::Plain {
+                act: |act| match act {
+                    Act::Open {
+                        stream,
+                        purpose: Purpose::Listening,
+                        ..
+                    } => vec![act, Act::End { stream }],
+                    act => vec![act],
+                },
+                ..super::PLAIN
+            }))
         },
     )
     .over(STREAMABLE_HTTP)
     .under(Revision::V2025_11_25),
     Fault::new(
         "http-answers-on-get",
-        "sends the answers of event streams on the stream of a GET",
+        "sends answers that come after progress on the stream of a GET",
         &["transport-streamable-http/get-no-responses"],
         || http(Misrouted::new(|routes, act| routes.answer_by_get(act))),
     )
@@ -247,6 +256,77 @@ fn holds_answer(event: &Bytes) -> bool {
         .is_some_and(|message| is_answer(&message))
 }
 
+fn replaced(event: &Bytes, from: &[u8], to: &[u8]) -> Bytes {
+    match event.windows(from.len()).position(|part| part == from) {
+        Some(start) => Bytes::from([&event[..start], to, &event[start + from.len()..]].concat()),
+        None => event.clone(),
+    }
+}
+
+/// A fault that changes the bytes of events, on streams on which nothing is asked.
+fn calmly(event: fn(Bytes) -> Bytes) -> Box<dyn Decorator> {
+    http(Calm { event, ..CALM })
+}
+
+/// Spoils nothing but streams that report progress and ask the client nothing, so that what else is done with streams goes on.
+#[derive(Clone, Debug)]
+struct Calm {
+    streams: Streams,
+    act: fn(Act) -> Vec<Act>,
+    event: fn(Bytes) -> Bytes,
+}
+
+const CALM: Calm = Calm {
+    streams: Streams {
+        progressing: BTreeSet::new(),
+        asking: BTreeSet::new(),
+    },
+    act: |act| vec![act],
+    event: |event| event,
+};
+
+/// What is known of streams.
+#[derive(Clone, Debug)]
+struct Streams {
+    progressing: BTreeSet<u64>,
+    asking: BTreeSet<u64>,
+}
+
+impl Streams {
+    fn note(&mut self, act: &Act) {
+        let (Act::Open { stream, .. } | Act::Send { stream, .. } | Act::End { stream }) = act;
+        if is_progress(act) {
+            self.progressing.insert(*stream);
+        }
+        let asks = |message: Value| message.get("method").is_some() && message.get("id").is_some();
+        if act.message().is_some_and(asks) {
+            self.asking.insert(*stream);
+        }
+    }
+
+    fn is_calm(&self, stream: u64) -> bool {
+        self.progressing.contains(&stream) && !self.asking.contains(&stream)
+    }
+}
+
+impl HttpDecorator for Calm {
+    fn act(&mut self, act: Act) -> Vec<Act> {
+        self.streams.note(&act);
+        let (Act::Open { stream, .. } | Act::Send { stream, .. } | Act::End { stream }) = act;
+        match self.streams.is_calm(stream) {
+            true => (self.act)(act),
+            false => vec![act],
+        }
+    }
+
+    fn event(&mut self, stream: u64, event: Bytes) -> Bytes {
+        match self.streams.is_calm(stream) {
+            true => (self.event)(event),
+            false => event,
+        }
+    }
+}
+
 fn edited(event: &Bytes, edit: impl FnOnce(&str) -> String) -> Bytes {
     Bytes::from(edit(&String::from_utf8_lossy(event)))
 }
@@ -256,6 +336,7 @@ fn edited(event: &Bytes, edit: impl FnOnce(&str) -> String) -> Bytes {
 struct Misrouted {
     listening: Option<u64>,
     answering: BTreeSet<u64>,
+    streams: Streams,
     route: fn(&Self, Act) -> Vec<Act>,
 }
 
@@ -264,14 +345,17 @@ impl Misrouted {
         Self {
             listening: None,
             answering: BTreeSet::new(),
+            streams: CALM.streams,
             route,
         }
     }
 
     fn answer_by_get(&self, act: Act) -> Vec<Act> {
-        let message = act.message();
-        match (message.is_some_and(|message| is_answer(&message)), self.listening) {
-            (true, Some(stream)) => vec![elsewhere(act, stream)],
+        let answers = act.message().is_some_and(|message| is_answer(&message));
+        match (&act, self.listening) {
+            (Act::Send { stream: own, .. }, Some(stream)) if answers && self.streams.is_calm(*own) => {
+                vec![elsewhere(act, stream)]
+            }
             _ => vec![act],
         }
     }
@@ -293,6 +377,7 @@ impl Misrouted {
 
 impl HttpDecorator for Misrouted {
     fn act(&mut self, act: Act) -> Vec<Act> {
+        self.streams.note(&act);
         match &act {
             Act::Open {
                 stream,

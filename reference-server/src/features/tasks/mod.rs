@@ -173,7 +173,7 @@ impl Tasks {
 impl Session {
     /// Answers a method of tasks; `None` when the method is another one, or the revision has no tasks.
     pub(super) fn answer_about_tasks(&mut self, method: &str, params: &Object) -> Option<Result<Answer, RpcError>> {
-        if !self.revision.has_tasks() {
+        if !self.has_tasks() {
             return None;
         }
         let now = self.tasks.now;
@@ -191,7 +191,7 @@ impl Session {
     ///
     /// Whether a tool runs as a task is the tool's choice (Tool-Level Negotiation).
     pub(super) fn task_asked_for(&self, tool: &str, params: &Object) -> Result<Option<Duration>, RpcError> {
-        if !self.revision.has_tasks() {
+        if !self.has_tasks() {
             return Ok(None);
         }
         let refused = |why: &str| Err(RpcError::new(-32601, format!("The tool {tool} {why}")));

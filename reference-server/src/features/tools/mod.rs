@@ -31,7 +31,7 @@ impl Session {
         let tables: [(bool, &'static [Tool]); 16] = [
             (true, &TOOLS),
             (true, std::slice::from_ref(&show::TOOL)),
-            (self.revision.has_tasks(), &JOBS),
+            (self.has_tasks(), &JOBS),
             (true, content::TOOLS),
             (self.revision >= Revision::V2025_03_26, content::TOOLS_2025_03_26),
             (self.revision >= Revision::V2025_11_25, content::TOOLS_2025_11_25),
@@ -64,7 +64,7 @@ impl Session {
         if tool.name == show::NAME {
             item = self.presented(item);
         }
-        if let Some(support) = tasks::support(tool.name).filter(|_| self.revision.has_tasks()) {
+        if let Some(support) = tasks::support(tool.name).filter(|_| self.has_tasks()) {
             item["execution"] = json!({ "taskSupport": support });
         }
         self.titled(item, tool.title)
