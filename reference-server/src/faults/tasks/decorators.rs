@@ -344,12 +344,7 @@ impl Decorator for FailedCompleted {
     }
 
     fn outputs(&mut self, _: Received, mut outputs: Vec<Output>) -> Vec<Output> {
-        outputs.retain(|output| {
-            let Output::Message { message, .. } = output else {
-                return true;
-            };
-            !matches!(message, Message::Notification { .. })
-        });
+        outputs.retain(|output| !matches!(output, Output::Message { message, .. } if is_status(message)));
         outputs
     }
 }
@@ -359,13 +354,18 @@ impl Decorator for FailedCompleted {
 pub(super) struct CancelRefused {
     /// Tasks that should have been cancelled, and how often they were asked about since.
     asked: BTreeMap<String, usize>,
+    /// Tasks with a question to the client. These are cancelled properly: nothing but the end of the question ends them.
+    asking: Vec<String>,
+    /// Whether this is what was refused last.
+    now: bool,
 }
 
 impl Decorator for CancelRefused {
     fn response(&mut self, request: &Request, mut response: Response) -> Response {
         let id = named(request);
         match (request.method.as_str(), self.asked.get_mut(&id)) {
-            ("tasks/cancel", None) if response.outcome.is_ok() => {
+            ("tasks/cancel", None) if response.outcome.is_ok() && !self.asking.contains(&id) => {
+                self.now = true;
                 self.asked.insert(id, 0);
                 response.outcome = Err(RpcError::new(-32603, "The task cannot be cancelled"));
             }
@@ -394,7 +394,20 @@ impl Decorator for CancelRefused {
 
     /// Whoever waits for the result is not told of the cancellation either, but gets the result in time.
     fn outputs(&mut self, _: Received, mut outputs: Vec<Output>) -> Vec<Output> {
-        outputs.retain(|output| !matches!(output, Output::Settle { .. }));
+        let refused = std::mem::take(&mut self.now);
+        outputs.retain(|output| !(refused && matches!(output, Output::Settle { .. })));
+        for output in &outputs {
+            if let Output::Message {
+                message: Message::Request {
+                    params: Some(params), ..
+                },
+                ..
+            } = output
+                && let Some(task) = params.pointer("/_meta/io.modelcontextprotocol~1related-task/taskId")
+            {
+                self.asking.extend(task.as_str().map(str::to_owned));
+            }
+        }
         outputs
     }
 }

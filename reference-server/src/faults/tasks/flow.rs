@@ -156,7 +156,7 @@ impl Decorator for Unrelated {
                 },
                 ..
             } = output
-                && let Some(meta) = params["_meta"].as_object_mut()
+                && let Some(meta) = params.get_mut("_meta").and_then(Value::as_object_mut)
             {
                 meta.shift_remove(RELATED);
             }
