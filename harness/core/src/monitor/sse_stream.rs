@@ -184,7 +184,7 @@ fn events(observer: &mut Observer<'_>, context: &Context<'_>, stream: &HttpExcha
                 ..
             } if streamable && *terminated => {
                 let ordinary = matches!(name, None | Some("" | "message"));
-                if ordinary && text.is_empty() && context.revision < Revision::V2025_11_25 {
+                if ordinary && text.is_empty() && context.revision < Revision::V2025_11_25 && !opens_newer(stream) {
                     let message = "an event without data; clients of this revision expect a message in every event";
                     observer.broken(BreachAt::new(data, *event, message).at_most(Severity::Warn));
                 } else if !ordinary && !text.is_empty() {
@@ -199,6 +199,18 @@ fn events(observer: &mut Observer<'_>, context: &Context<'_>, stream: &HttpExcha
             _ => {}
         }
     }
+}
+
+/// Whether the stream answers an `initialize` with a revision in which events without data are in order.
+fn opens_newer(stream: &HttpExchange<'_>) -> bool {
+    stream.messages().any(|frame| match &frame.reading {
+        Reading::Complete(Document { value: Some(value), .. }) => value
+            .pointer("/result/protocolVersion")
+            .and_then(Value::as_str)
+            .and_then(|date| date.parse().ok())
+            .is_some_and(|revision: Revision| revision >= Revision::V2025_11_25),
+        _ => false,
+    })
 }
 
 /// Whether this monitor, rather than the one on the form of messages, speaks of data that cannot be read.
