@@ -154,8 +154,6 @@ pub struct Conversation {
     session: Session,
     /// The revision of the last `initialize`.
     negotiated: Option<Revision>,
-    /// The same, if it is the one that the client has asked for.
-    understood: Option<Revision>,
     decorators: Vec<Box<dyn Decorator>>,
     /// What the client was asked and has not answered. An entry goes with its answer, with its time, or with its request.
     questions: Vec<Question>,
@@ -172,7 +170,6 @@ impl Conversation {
             options: options.clone(),
             session,
             negotiated: None,
-            understood: None,
             decorators: options.faults.iter().map(|fault| fault.decorator()).collect(),
             questions: Vec::new(),
             asked: 0,
@@ -216,9 +213,9 @@ impl Conversation {
         self.negotiated.is_some()
     }
 
-    /// The revision that the client is sure to understand: the one that it has asked for, and got.
-    pub(crate) fn understood(&self) -> Option<Revision> {
-        self.understood
+    /// The revision that shapes the answers: the negotiated one, before that the newest.
+    pub(crate) fn revision(&self) -> Revision {
+        self.session.revision
     }
 
     /// Says what time it is, as the time since 1970. Tasks need to know before each frame; without it no time passes.
@@ -491,7 +488,6 @@ impl Conversation {
         }
         let revision = self.options.supported(date).unwrap_or_else(|| self.options.newest());
         self.negotiated = Some(revision);
-        self.understood = self.options.supported(date);
         self.session.revision = revision;
         if self.options.can_ask() {
             self.session.client = params.get("capabilities").cloned().unwrap_or_default();

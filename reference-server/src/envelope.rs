@@ -272,6 +272,17 @@ pub struct Response {
     pub outcome: Result<Value, RpcError>,
 }
 
+/// What a message is to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It answers a request, or several.
+    Answer,
+    /// It wants an answer.
+    Question,
+    /// Neither.
+    News,
+}
+
 /// A message to the client.
 #[derive(Clone, Debug)]
 pub enum Message {
@@ -300,6 +311,22 @@ pub enum Message {
 }
 
 impl Message {
+    /// What the message is to the client; bytes of faults are read for it.
+    pub(crate) fn role(&self) -> Role {
+        let value = match self {
+            Self::Response(_) | Self::Batch(_) => return Role::Answer,
+            Self::Request { .. } => return Role::Question,
+            Self::Notification { .. } => return Role::News,
+            Self::Raw(bytes) => serde_json::from_slice::<Value>(bytes).unwrap_or_default(),
+        };
+        let message = value.as_array().and_then(|messages| messages.first()).unwrap_or(&value);
+        match (message.get("method"), message.get("id")) {
+            (Some(_), Some(_)) => Role::Question,
+            (None, Some(_)) => Role::Answer,
+            _ => Role::News,
+        }
+    }
+
     /// Whether it is a log message.
     pub(crate) fn is_log(&self) -> bool {
         matches!(

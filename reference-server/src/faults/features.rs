@@ -174,7 +174,7 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault::new(
         "batch-silent",
         "ignores batches",
-        &["base-protocol/batch-receive"],
+        &["base-protocol/batch-receive", "transport-streamable-http/batch-mixed"],
         || {
             Box::new(super::spoil::Instead(|bytes| {
                 bytes.trim_ascii_start().starts_with(b"[").then(Vec::new)

@@ -172,7 +172,11 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault::new(
         "batch-short",
         "leaves out the last answer to a batch",
-        &["base-protocol/batch-response-complete", "base-protocol/batch-receive"],
+        &[
+            "base-protocol/batch-response-complete",
+            "base-protocol/batch-receive",
+            "transport-streamable-http/batch-mixed",
+        ],
         || {
             edited(|message| {
                 if let Some(answers) = message.as_array_mut().filter(|answers| answers.len() > 1) {
@@ -187,6 +191,7 @@ pub(super) const FAULTS: &[Fault] = &[
         "answers a batch of notifications",
         &[
             "base-protocol/batch-notifications-only",
+            "transport-streamable-http/batch-no-requests-202",
             "base-protocol/unknown-notification-silent",
             "base-protocol/notification-no-response",
         ],

@@ -21,7 +21,7 @@ use super::event_log::{EventLog, Form};
 use super::http_server::{self, Exits, Refusal, Reply, accepts, empty, refusal};
 use crate::authorization::Grant;
 use crate::conversation::{Conversation, Options, Output};
-use crate::envelope::{self, Frame, Incoming, Message, Response};
+use crate::envelope::{self, Frame, Incoming, Message, Response, Role};
 use crate::outbox::{Departure, Outbox, sleep_until};
 use crate::revision::Revision;
 
@@ -112,7 +112,7 @@ impl HttpSession {
     }
 
     fn open_stream(&self, purpose: Purpose) -> (u64, mpsc::UnboundedReceiver<Bytes>) {
-        let primed = lock(&self.conversation).understood() >= Some(Revision::V2025_11_25);
+        let primed = lock(&self.conversation).revision() >= Revision::V2025_11_25;
         lock(&self.log).open(purpose, primed)
     }
 
@@ -129,8 +129,8 @@ impl HttpSession {
         let mut answer = None;
         self.send(outputs, cancelled, |message| match message {
             message if message.is_log() => self.announce(message),
-            Message::Request { .. } | Message::Notification { .. } => {}
-            message => answer = Some(message),
+            message if message.role() == Role::Answer => answer = Some(message),
+            _ => {}
         })
         .await;
         answer
@@ -156,7 +156,7 @@ impl HttpSession {
         loop {
             for departure in outbox.due(Instant::now(), |question| lock(&self.conversation).wake(question)) {
                 if let Departure::Message(message) = departure {
-                    open &= !matches!(message, Message::Response(_) | Message::Batch(_));
+                    open &= message.role() != Role::Answer;
                     send(message);
                 }
             }
@@ -309,11 +309,14 @@ impl Endpoint {
         // Subscribed before the request is taken in, so that no cancellation of it can be missed.
         let cancelled = session.cancelled.subscribe();
         let mut outputs = Vec::new();
-        let is_answer = match envelope::read(body) {
+        let frame = envelope::read(body);
+        let is_answer = match &frame {
             Frame::One(incoming) => matches!(incoming, Incoming::Response { .. }),
             Frame::Array(entries) => entries.iter().any(|entry| matches!(entry, Incoming::Response { .. })),
             Frame::Unparseable(_) => false,
         };
+        // Whatever a fault makes of the refusal of a frame that is none, it stays a refusal.
+        let refuses = matches!(frame, Frame::Unparseable(_) | Frame::One(Incoming::Invalid { .. }));
         let received = {
             let mut conversation = lock(&session.conversation);
             conversation.advance(super::since_1970());
@@ -338,6 +341,9 @@ impl Endpoint {
         if outputs.is_empty() {
             return Ok(empty(StatusCode::ACCEPTED));
         }
+        if let (true, Some(Output::Message { message, .. })) = (refuses, outputs.first()) {
+            return Ok(http_server::json(StatusCode::BAD_REQUEST, message.to_bytes()));
+        }
         let wishes = match self.options.answers {
             Answers::Fitting if likes_events(headers) => Answers::Events,
             answers => answers,
@@ -352,7 +358,7 @@ impl Endpoint {
                     },
                 ],
                 wishes,
-            ) if !matches!(message, Message::Request { .. })
+            ) if message.role() != Role::Question
                 && (wishes != Answers::Events || status(message) != StatusCode::OK) =>
             {
                 Ok(http_server::json(status(message), message.to_bytes()))
@@ -378,11 +384,7 @@ fn likes_events(headers: &HeaderMap) -> bool {
 /// The request that waits for an answer of the client when these outputs are all that came of it.
 fn asks(outputs: &[Output]) -> Option<Value> {
     outputs.iter().find_map(|output| match output {
-        Output::Message {
-            message: Message::Request { .. },
-            request,
-            ..
-        } => request.clone(),
+        Output::Message { message, request, .. } if message.role() == Role::Question => request.clone(),
         _ => None,
     })
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::conversation::{Conversation, Direction};
+use super::http_exchange::HttpExchange;
 use super::sse_stream::speaks_of_data;
 use super::{BreachAt, Context, Monitor, Observer, quoted};
 use crate::jsonrpc::{Reading, Shape};
@@ -50,7 +51,7 @@ pub(super) fn attempts_a_message(value: Option<&Value>) -> bool {
 }
 
 fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
-    let mut request_ids: BTreeMap<String, usize> = BTreeMap::new();
+    let mut request_ids: BTreeMap<(Option<&str>, String), usize> = BTreeMap::new();
     for frame in conversation
         .frames()
         .iter()
@@ -92,6 +93,13 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             }
         }
     }
+    // Over HTTP one conversation may see several sessions, each with ids of its own.
+    let exchanges = HttpExchange::all(conversation);
+    let sessions: BTreeMap<usize, &str> = exchanges
+        .iter()
+        .filter_map(|exchange| Some((exchange, exchange.session()?)))
+        .flat_map(|(exchange, session)| exchange.messages().map(move |frame| (frame.event, session)))
+        .collect();
     for message in conversation
         .messages()
         .iter()
@@ -102,7 +110,8 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         }
         if let Shape::Request { id, method, .. } = message.shape
             && !method.starts_with("notifications/")
-            && let Some(first) = request_ids.insert(id.to_string(), message.event)
+            && let Some(first) =
+                request_ids.insert((sessions.get(&message.event).copied(), id.to_string()), message.event)
         {
             let text = format!("the server used the request id {} twice", quoted(&id.to_string()));
             observer

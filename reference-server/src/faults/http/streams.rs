@@ -188,7 +188,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     Fault::new(
         "http-progress-broadcast",
         "sends progress on the stream of a GET as well",
-        &["transport-streamable-http/no-broadcast"],
+        &["transport-streamable-http/no-broadcast", "progress/monotonic"],
         || http(Misrouted::new(|routes, act| routes.broadcast(act))),
     )
     .over(STREAMABLE_HTTP),
@@ -236,12 +236,17 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     )
     .over(STREAMABLE_HTTP),
     Fault::new(
-        "http-resume-twice",
-        "sends what was missed twice",
+        "http-resume-repeats",
+        "sends a client that comes back the event again that it has already",
         &["transport-streamable-http/resume-no-duplicates"],
         || {
             http(super::Plain {
-                missed: |missed, _| missed.map(|missed| [missed.clone(), missed].concat()),
+                missed: |missed, everything| {
+                    let missed = missed?;
+                    let next = everything.iter().position(|event| Some(event) == missed.first());
+                    let known = next.and_then(|next| everything.get(next.checked_sub(1)?));
+                    Some(known.into_iter().chain(&missed).cloned().collect())
+                },
                 ..super::PLAIN
             })
         },
