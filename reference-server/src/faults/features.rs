@@ -174,7 +174,11 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault::new(
         "batch-silent",
         "ignores batches",
-        &["base-protocol/batch-receive", "transport-streamable-http/batch-mixed"],
+        &[
+            "base-protocol/batch-receive",
+            "transport-streamable-http/batch-mixed",
+            "transport-streamable-http/request-content-type",
+        ],
         || {
             Box::new(super::spoil::Instead(|bytes| {
                 bytes.trim_ascii_start().starts_with(b"[").then(Vec::new)

@@ -77,6 +77,9 @@ fn http<T: HttpDecorator + Clone + 'static>(decorator: T) -> Box<dyn Decorator> 
     Box::new(Http(decorator))
 }
 
+/// What is sent to a client that comes back with the id of an event, if that is known.
+type Missed = Option<Vec<Bytes>>;
+
 /// What a fault does that remembers nothing; [`PLAIN`] does nothing.
 #[derive(Clone, Copy)]
 struct Plain {
@@ -85,7 +88,7 @@ struct Plain {
     reply: fn(&Asked, Reply) -> Reply,
     act: fn(Act) -> Vec<Act>,
     event: fn(Bytes) -> Bytes,
-    missed: fn(Option<Vec<Bytes>>, &[Bytes]) -> Option<Vec<Bytes>>,
+    missed: fn(Missed, &[Bytes]) -> Missed,
 }
 
 const PLAIN: Plain = Plain {
@@ -124,7 +127,7 @@ impl HttpDecorator for Plain {
         (self.event)(event)
     }
 
-    fn missed(&mut self, missed: Option<Vec<Bytes>>, everything: &[Bytes]) -> Option<Vec<Bytes>> {
+    fn missed(&mut self, missed: Missed, everything: &[Bytes]) -> Missed {
         (self.missed)(missed, everything)
     }
 }

@@ -34,7 +34,10 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault::new(
         "id-zero-falsy",
         "takes a request with the id 0 for a notification",
-        &["base-protocol/request-answered-once"],
+        &[
+            "base-protocol/request-answered-once",
+            "transport-streamable-http/request-content-type",
+        ],
         || Box::new(Instead(|bytes| has(bytes, b"\"id\":0,").then(Vec::new))),
     ),
     Fault::new(

@@ -132,9 +132,6 @@ fn answer_to_request(
     head: &Head<'_>,
     requests: usize,
 ) {
-    if head.status == 202 && exchange.body.is_none() && exchange.messages().next().is_none() {
-        return; // Taken for something else than a request; that no answer comes is reported where requests and answers are paired.
-    }
     let media_type = exchange.media_type();
     let is_json = media_type == "application/json";
     if exchange.success().is_some() {
