@@ -92,10 +92,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     Fault::new(
         "http-stream-data-broken",
         "breaks a message over two data lines in the middle of a word",
-        &[
-            "transport-streamable-http/sse-data-is-message",
-            "base-protocol/message-shape",
-        ],
+        &["transport-streamable-http/sse-data-is-message"],
         || calmly(|event| replaced(&event, b"\"jsonrpc\"", b"\"json\ndata: rpc\"")),
     )
     .over(STREAMABLE_HTTP),

@@ -57,8 +57,12 @@ impl Http {
 
     /// A POST of a message in the session `s`.
     fn post(self, exchange: u32, text: &str) -> Self {
+        self.request(exchange, "POST", SESSION).sent(exchange, text)
+    }
+
+    fn sent(self, exchange: u32, text: &str) -> Self {
         let intent = Intent::Proper;
-        self.request(exchange, "POST", SESSION).push(EventKind::Sent {
+        self.push(EventKind::Sent {
             payload: text.into(),
             exchange: Some(exchange),
             intent,
@@ -286,13 +290,18 @@ fn the_first_get_is_a_stream_or_refused_with_405() {
 #[test]
 fn streams_that_are_wrong_are_found() {
     let call = || Http::streamable().post(0, CALL).head(0, 200, STREAM);
+    let older = [("Mcp-Session-Id", "s"), ("MCP-Protocol-Version", "2025-06-18")];
+    let older_call = Http::streamable()
+        .request(0, "POST", &older)
+        .sent(0, CALL)
+        .head(0, 200, STREAM);
     for (http, found) in [
         (
             call().message(0, CALLED).fields(0, Some("answer"), None).end(0),
             "sse-event-type",
         ),
         (
-            call().event(0, None, "", None, None).message(0, CALLED).end(0),
+            older_call.event(0, None, "", None, None).message(0, CALLED).end(0),
             "sse-data-is-message",
         ),
         (call().message(0, PROGRESS).end(0), "sse-not-closed-early"),
