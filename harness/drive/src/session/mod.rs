@@ -461,14 +461,23 @@ impl Session {
         }
         // Answers to requests that were started before are still waited for.
         let outstanding = &self.outstanding;
-        let (kept, strays) = std::mem::take(&mut self.answers).into_iter().partition(|arrival| {
-            arrival
-                .id
-                .as_ref()
-                .is_some_and(|id| outstanding.iter().any(|other| other.same_value(id)))
-        });
+        let (kept, mut strays): (Vec<Arrival>, Vec<Arrival>) =
+            std::mem::take(&mut self.answers).into_iter().partition(|arrival| {
+                arrival
+                    .id
+                    .as_ref()
+                    .is_some_and(|id| outstanding.iter().any(|other| other.same_value(id)))
+            });
         self.answers = kept;
+        strays.retain(|arrival| !self.refuses_another(arrival, exchange));
         (strays, probe)
+    }
+
+    /// Whether a response is the body of the refusal of another HTTP request, such as the GET that would listen: it answers nothing else.
+    fn refuses_another(&self, arrival: &Arrival, exchange: Option<u32>) -> bool {
+        let own = self.exchange_of(arrival.event);
+        let status = own.and_then(|own| self.exchange_status(own));
+        own != exchange && status.is_some_and(|status| status >= 400)
     }
 
     /// Waits for a notification or request with this method whose params are wanted.
