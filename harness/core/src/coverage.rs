@@ -103,6 +103,12 @@ impl Coverage {
             .any(|judge| judge.revisions.contains(&revision))
     }
 
+    /// The requirements on which something gives verdicts in the revision.
+    pub fn judged_in(&self, revision: Revision) -> impl Iterator<Item = &str> {
+        let ids = self.judges.keys().map(String::as_str);
+        ids.filter(move |id| self.is_judged(id, revision))
+    }
+
     fn case(&mut self, catalog: &Catalog, id: &str, case: &Case) {
         let expected = case.judged();
         let needs: Vec<Need> = case.needs.iter().filter_map(|need| need.parse().ok()).collect();
@@ -205,6 +211,11 @@ mod tests {
         );
         assert!(coverage.is_judged("ping/answered", Revision::V2025_06_18));
         assert!(!coverage.is_judged("ping/answered", Revision::V2024_11_05));
+        assert_eq!(
+            coverage.judged_in(Revision::V2025_06_18).collect::<Vec<_>>(),
+            ["ping/answered"]
+        );
+        assert_eq!(coverage.judged_in(Revision::V2024_11_05).count(), 0);
     }
 
     #[test]

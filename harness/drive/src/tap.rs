@@ -108,12 +108,10 @@ impl Tap {
 fn hide(kind: &mut EventKind, secrets: &[String]) {
     if let EventKind::HttpResponse { headers, .. } = kind {
         for (_, value) in headers {
-            for secret in secrets
-                .iter()
-                .filter(|secret| value.contains(secret.as_str()))
-                .collect::<Vec<_>>()
-            {
-                *value = value.replace(secret.as_str(), REPEATED_SECRET);
+            for secret in secrets {
+                if value.contains(secret.as_str()) {
+                    *value = value.replace(secret.as_str(), REPEATED_SECRET);
+                }
             }
         }
     }

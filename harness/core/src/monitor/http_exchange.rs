@@ -149,17 +149,6 @@ impl<'a> HttpExchange<'a> {
         field(self.request_fields, name)
     }
 
-    /// The protocol version that the request names, by which a server tells what its client understands: in its header, and in the params of
-    /// `initialize`, which has none yet.
-    pub(super) fn version(&self) -> Option<&str> {
-        self.request_field("mcp-protocol-version").or_else(|| {
-            let Reading::Complete(Document { value, .. }) = &self.posted?.reading else {
-                return None;
-            };
-            value.as_ref()?.pointer("/params/protocolVersion")?.as_str()
-        })
-    }
-
     /// A header field of the response.
     pub(super) fn response_field(&self, name: &str) -> Option<&'a str> {
         field(self.response.as_ref()?.fields, name)

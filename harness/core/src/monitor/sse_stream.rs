@@ -349,7 +349,7 @@ fn primed(context: &Context<'_>, observer: &mut Observer<'_>, stream: &HttpExcha
 /// Whether the request says that its client knows of events without data, which came with 2025-11-25.
 fn understands_priming(stream: &HttpExchange<'_>) -> bool {
     stream
-        .version()
+        .request_field("mcp-protocol-version")
         .is_some_and(|version| version >= Revision::V2025_11_25.as_str())
 }
 

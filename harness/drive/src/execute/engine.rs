@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use touchstone_core::case::{FixtureCatalog, Suite};
+use touchstone_core::coverage::Coverage;
 use touchstone_core::monitor::{self, Context, Conversation};
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::requirement::Catalog;
@@ -501,12 +502,13 @@ impl Engine<'_> {
                 reasons.entry(requirement.clone()).or_insert_with(|| reason.clone());
             }
         }
+        let coverage = Coverage::new(self.catalog, self.schemas, self.suite);
         let circumstances = Circumstances {
             revision,
             transport: connector.transport(),
             capabilities: capabilities.clone(),
             reasons,
-            covered: covered(self.suite, revision, context.schemas.requirements()),
+            covered: coverage.judged_in(revision).map(str::to_owned).collect(),
             protected: access.protection.demanded,
             blocked: access.protection.locked.clone(),
         };
@@ -657,18 +659,6 @@ async fn run_lane<'a>(
 
 fn interrupted(planned: Planned<'_>) -> Finished<'_> {
     Finished::not_run(planned, "interrupted".to_owned())
-}
-
-/// Requirements that some case, monitor or schema can judge in the revision. A case that only exercises one leaves that to others.
-fn covered(suite: &Suite, revision: Revision, by_schema: impl IntoIterator<Item = String>) -> BTreeSet<String> {
-    let monitors = monitor::all()
-        .iter()
-        .flat_map(|monitor| monitor.requirements.iter().map(|id| (*id).to_owned()));
-    let cases = suite
-        .cases()
-        .filter(|(_, _, case)| case.revisions.contains(revision))
-        .flat_map(|(_, _, case)| case.judged().into_iter().map(str::to_owned).collect::<Vec<_>>());
-    monitors.chain(cases).chain(by_schema).collect()
 }
 
 fn case_result(case: &Finished<'_>, broken: &BTreeMap<&str, Vec<(Verdict, &str, &str)>>) -> CaseResult {
