@@ -12,27 +12,32 @@
 
 mod answer;
 mod connect;
+mod exchange;
 mod hint;
+mod intake;
 mod protocol;
 mod reply;
 mod spare;
 
 pub use answer::{Answer, Outcome};
 pub use connect::{ConnectError, Connector, ConnectorOptions, HandshakeFailure};
+pub use exchange::Until;
 pub use protocol::{ClientIdentity, Opening, OpeningProblem, Protocol, Stateful, protocol_for};
 pub use reply::ReplyPolicy;
+
+use exchange::{Ended, exchange_never_ended};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
-use touchstone_core::jsonrpc::{self, Document, IdToken, Reading, Shape};
+use touchstone_core::jsonrpc::{self, IdToken};
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::{EventKind, Intent};
 
 use crate::tap::Tap;
-use crate::transport::{Connection, Incoming, Sent, TransportError};
+use crate::transport::{Connection, Sent, TransportError};
 
 /// Deadlines of a session.
 #[derive(Debug, Clone, Copy)]
@@ -108,32 +113,8 @@ pub struct Session {
     slow_tools: BTreeMap<String, Duration>,
 }
 
-/// The end of an HTTP exchange.
-#[derive(Debug, Clone)]
-struct Ended {
-    failure: Option<String>,
-    at: Instant,
-}
-
-/// How far an HTTP exchange is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
-    /// To its end.
-    End,
-    /// To the head of the response.
-    Head,
-    /// To the first event of its stream.
-    Event,
-}
-
 /// How long an answer may come on another stream, once the one on which it was due has ended without it.
 const ELSEWHERE: Duration = Duration::from_millis(200);
-/// How often a stream that ended without the answer is asked for what is missing.
-const MOST_RESUMPTIONS: usize = 5;
-/// Longest pause before that which a server can ask for.
-const LONGEST_RETRY: Duration = Duration::from_secs(1);
-/// How often a stream is looked at whose events bring no message.
-const GLANCE: Duration = Duration::from_millis(5);
 
 impl Session {
     /// A session over a connection on which nothing was said yet.
@@ -519,12 +500,6 @@ impl Session {
         self.replies.reset();
     }
 
-    /// The HTTP status with which an exchange was answered, if it is known.
-    #[must_use]
-    pub fn exchange_status(&self, exchange: u32) -> Option<u16> {
-        self.statuses.get(&exchange).copied()
-    }
-
     /// Marks in the trace that a case begins to use the session.
     pub fn begin_case(&mut self, case: &str, illegal: bool) {
         self.tap.record(EventKind::CaseStarted {
@@ -549,302 +524,10 @@ impl Session {
         })
     }
 
-    /// Follows an HTTP exchange as far as wanted. False when it did not come so far in time.
-    pub async fn follow_exchange(&mut self, exchange: u32, until: Until, within: Option<Duration>) -> bool {
-        let deadline = Instant::now() + within.unwrap_or(self.limits.request);
-        loop {
-            let enough = self.ended.contains_key(&exchange)
-                || match until {
-                    Until::End => false,
-                    Until::Head => self.statuses.contains_key(&exchange),
-                    Until::Event => self.has_event(exchange),
-                };
-            if enough || self.closed.is_some() {
-                return enough;
-            }
-            // Events that bring no message wake nobody.
-            let next = if until == Until::Event {
-                deadline.min(Instant::now() + GLANCE)
-            } else {
-                deadline
-            };
-            if !self.pump(next).await && Instant::now() >= deadline {
-                return false;
-            }
-        }
-    }
-
-    /// The answer that an exchange brought, taken out of those that wait; `None` when it brought none.
-    pub fn answer_of_exchange(&mut self, exchange: u32) -> Option<Answer> {
-        let position = self
-            .answers
-            .iter()
-            .position(|arrival| self.exchange_of(arrival.event) == Some(exchange))?;
-        let arrival = self.answers.remove(position);
-        let status = self.exchange_status(exchange);
-        Some(Answer::of_message(arrival.value, Some(arrival.event), status))
-    }
-
-    fn has_event(&self, exchange: u32) -> bool {
-        self.tap.read(|trace| {
-            trace.events.iter().rev().any(|event| match &event.kind {
-                EventKind::StreamEvent { exchange: other, .. } => *other == exchange,
-                EventKind::Received { exchange: other, .. } => *other == Some(exchange),
-                _ => false,
-            })
-        })
-    }
-
-    /// Whether the request of an exchange carried a session id.
-    #[must_use]
-    pub fn in_session(&self, exchange: u32) -> bool {
-        self.tap.read(|trace| {
-            trace.events.iter().any(|event| match &event.kind {
-                EventKind::HttpRequest {
-                    exchange: found,
-                    headers,
-                    ..
-                } if *found == exchange => headers
-                    .iter()
-                    .any(|(name, _)| name.eq_ignore_ascii_case("mcp-session-id")),
-                _ => false,
-            })
-        })
-    }
-
-    /// The body of an exchange that brought no message, as JSON when it is some.
-    #[must_use]
-    pub fn document(&self, exchange: u32) -> Option<Value> {
-        let body = self.tap.read(|trace| {
-            trace.events.iter().find_map(|event| match &event.kind {
-                EventKind::HttpBody {
-                    exchange: found,
-                    payload,
-                } if *found == exchange => Some(payload.clone()),
-                _ => None,
-            })
-        });
-        serde_json::from_slice(body?.bytes()).ok()
-    }
-
     /// Ends the session properly.
     pub async fn close(&mut self) {
         self.connection.close().await;
         while self.closed.is_none() && self.pump(Instant::now() + self.limits.settle).await {}
-    }
-
-    /// Takes in the next thing that the connection gives. False when nothing came before the deadline.
-    async fn pump(&mut self, deadline: Instant) -> bool {
-        let Ok(incoming) = tokio::time::timeout_at(deadline, self.connection.receive()).await else {
-            return false;
-        };
-        match incoming {
-            None => {
-                self.closed.get_or_insert_with(|| "the connection is closed".to_owned());
-            }
-            Some(Incoming::Closed { reason }) => self.closed = Some(reason),
-            Some(Incoming::Head { exchange, status, .. }) => {
-                self.statuses.insert(exchange, status);
-            }
-            Some(Incoming::ExchangeEnded { exchange, failure }) => {
-                let at = Instant::now();
-                self.ended.insert(exchange, Ended { failure, at });
-            }
-            Some(Incoming::Message { bytes, event, .. }) => self.take_in(&bytes, event).await,
-        }
-        true
-    }
-
-    /// Sorts a frame: answers, requests to be answered, and the rest.
-    async fn take_in(&mut self, bytes: &[u8], event: usize) {
-        let Reading::Complete(Document {
-            shape,
-            value: Some(value),
-            ..
-        }) = jsonrpc::read(bytes, &jsonrpc::Limits::default())
-        else {
-            return; // In the trace; monitors judge it.
-        };
-        match (shape, value) {
-            (Shape::Batch(elements), Value::Array(values)) => {
-                for (element, value) in elements.into_iter().zip(values) {
-                    self.sort(element.shape, value, event).await;
-                }
-            }
-            (shape, value) => self.sort(shape, value, event).await,
-        }
-    }
-
-    async fn sort(&mut self, shape: Shape, value: Value, event: usize) {
-        match shape {
-            Shape::Response { id: Some(id) } | Shape::ErrorResponse { id: Some(id) } if self.is_repeated(&id) => {
-                // In the trace; the monitors judge it.
-            }
-            Shape::Response { id } | Shape::ErrorResponse { id } => {
-                self.answers.push(Arrival {
-                    event,
-                    value,
-                    method: None,
-                    id,
-                });
-                self.trim();
-            }
-            Shape::Request { id, method, .. } => {
-                if let Some(reply) = self.replies.reply(&id, &method, value.get("params")) {
-                    // A server that does not take the reply is noticed by the request that waits.
-                    let _ = self.connection.send(&reply, Intent::Proper).await;
-                }
-                self.inbox.push(Arrival {
-                    event,
-                    value,
-                    method: Some(method),
-                    id: Some(id),
-                });
-                self.trim();
-            }
-            Shape::Notification { method, .. } => {
-                self.inbox.push(Arrival {
-                    event,
-                    value,
-                    method: Some(method),
-                    id: None,
-                });
-                self.trim();
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether a response with this id came before, and no request waits for another.
-    fn is_repeated(&self, id: &IdToken) -> bool {
-        self.answered.contains(id.as_str())
-            && !self
-                .outstanding
-                .iter()
-                .any(|other| other.same_value(id) || other.looks_like(id))
-    }
-
-    /// Keeps what waits unread within bounds; the trace has it all.
-    fn trim(&mut self) {
-        for waiting in [&mut self.inbox, &mut self.answers] {
-            let excess = waiting.len().saturating_sub(self.limits.inbox);
-            waiting.drain(..excess);
-        }
-    }
-
-    /// The answer to a request among those that came: with its own id, or one that differs only in type, or, over HTTP, an error without
-    /// id in the same exchange.
-    fn position_of_answer(&self, pending: &Pending) -> Option<usize> {
-        let by = |wanted: &dyn Fn(&IdToken) -> bool| {
-            self.answers
-                .iter()
-                .position(|arrival| arrival.event > pending.sent.event && arrival.id.as_ref().is_some_and(wanted))
-        };
-        // An id of another type is taken for this request's only if it is not the very id of another one.
-        let nobodys = |id: &IdToken| {
-            let owners = self.outstanding.iter().filter(|other| other.same_value(id)).count();
-            let copies = self
-                .answers
-                .iter()
-                .filter(|arrival| arrival.id.as_ref().is_some_and(|other| other.same_value(id)))
-                .count();
-            copies > owners
-        };
-        by(&|id| id.same_value(&pending.id))
-            .or_else(|| by(&|id| id.looks_like(&pending.id) && nobodys(id)))
-            .or_else(|| {
-                let exchange = pending.sent.exchange?;
-                self.ended.get(&exchange)?;
-                self.answers.iter().position(|arrival| {
-                    let unreadable =
-                        arrival.value.get("id").is_none_or(Value::is_null) || arrival.value.get("error").is_some();
-                    unreadable && self.exchange_of(arrival.event) == Some(exchange)
-                })
-            })
-    }
-
-    fn exchange_of(&self, event: usize) -> Option<u32> {
-        self.tap
-            .read(|trace| match trace.events.get(event).map(|event| &event.kind) {
-                Some(EventKind::Received { exchange, .. }) => *exchange,
-                _ => None,
-            })
-    }
-
-    /// A 404 that says nothing of the request itself is how a server tells that a session is over (Streamable HTTP, Session Management): what
-    /// goes on in it would only show the same again.
-    fn notice_lost_session(&mut self, pending: &Pending) {
-        let in_session = self
-            .connection
-            .address()
-            .is_some_and(|address| address.session.is_some());
-        if in_session && self.status(pending) == Some(404) {
-            self.closed
-                .get_or_insert_with(|| "the server no longer knows the session: it answers 404".to_owned());
-        }
-    }
-
-    /// Whether the HTTP exchange of a request is over without an answer in sight, and why it failed. An exchange that ends with a 2xx status
-    /// may be answered on another stream (HTTP+SSE always does), so only a refusal or a failure ends the wait.
-    fn exchange_over(&self, pending: &Pending) -> Option<Option<String>> {
-        let exchange = pending.sent.exchange?;
-        let failure = &self.ended.get(&exchange)?.failure;
-        let refused = self.statuses.get(&exchange).is_none_or(|status| *status >= 300);
-        (refused || failure.is_some()).then(|| failure.clone())
-    }
-
-    /// The Streamable HTTP exchange that should have brought the answer to a request, and ended in good order without it.
-    fn broke_off(&self, pending: &Pending) -> Option<u32> {
-        if !matches!(self.connection, Connection::StreamableHttp(_)) {
-            return None;
-        }
-        let mut exchange = pending.sent.exchange?;
-        while let Some(next) = self.resumed.get(&exchange) {
-            exchange = *next;
-        }
-        self.ended.contains_key(&exchange).then_some(exchange)
-    }
-
-    /// Asks for what is missing of a stream that ended without the answer. False when the stream gave no event id to come back with.
-    async fn resume(&mut self, exchange: u32) -> bool {
-        if self.resumed.len() >= MOST_RESUMPTIONS {
-            return false;
-        }
-        let (id, retry) = self.tap.read(|trace| {
-            let mut last = (None, None);
-            for event in &trace.events {
-                match &event.kind {
-                    EventKind::StreamEvent {
-                        exchange: other,
-                        id,
-                        retry,
-                        ..
-                    }
-                    | EventKind::StreamEventFields {
-                        exchange: other,
-                        id,
-                        retry,
-                        ..
-                    } if *other == exchange => {
-                        last = (id.clone().or(last.0), retry.or(last.1));
-                    }
-                    _ => {}
-                }
-            }
-            last
-        });
-        let (Some(id), Connection::StreamableHttp(connection)) = (id, &mut self.connection) else {
-            return false;
-        };
-        tokio::time::sleep(Duration::from_millis(retry.unwrap_or(0)).min(LONGEST_RETRY)).await;
-        match connection.open_stream(Some(&id)) {
-            Ok(next) => self.resumed.insert(exchange, next).is_none(),
-            Err(_) => false,
-        }
-    }
-
-    fn status(&self, pending: &Pending) -> Option<u16> {
-        self.statuses.get(&pending.sent.exchange?).copied()
     }
 
     fn failed(&self, error: &TransportError) -> Answer {
@@ -853,11 +536,4 @@ impl Session {
             other => Answer::closed(&other.to_string(), None),
         }
     }
-}
-
-/// Leaves a mark in the trace that an exchange never ended.
-fn exchange_never_ended(tap: &Tap, exchange: u32) {
-    tap.record(EventKind::LimitReached {
-        limit: format!("time for the HTTP exchange {exchange} to end"),
-    });
 }
