@@ -7,8 +7,9 @@ use touchstone_core::case::interpolation::{interpolate, interpolate_text};
 use touchstone_core::case::{HttpStep, HttpUntil, Input, Step};
 use touchstone_core::trace::{EventKind, Intent, Trace, TransportKind};
 
+use super::hand_made::request_ids;
 use super::places::{FOREIGN, Targets};
-use super::runner::{Runner, Seen, Stop, request_ids};
+use super::runner::{Runner, Seen, Stop};
 use crate::session::{Answer, Pending, Session, Until};
 use crate::transport::{RawRequest, Sent};
 

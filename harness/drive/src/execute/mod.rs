@@ -8,13 +8,16 @@
 mod arguments;
 mod engine;
 mod fixture;
+mod hand_made;
 mod http;
 mod inventory;
+mod judging;
 mod lane;
 mod locked;
 mod places;
 mod plan;
 mod protection;
+mod requests;
 mod runner;
 
 pub use engine::{Engine, EngineOptions, RunEvent, Selection, StartError, TargetRun};
