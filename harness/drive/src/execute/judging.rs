@@ -23,7 +23,10 @@ impl Runner<'_> {
             Action::Silence(_) | Action::Await { .. } | Action::ExpectExit
         );
         let about = self.item.clone().or_else(|| step.about().map(str::to_owned));
-        let without_ping = matches!(&step.action, Action::Request { method, .. } if method == "ping")
+        let ping = |method: &String| {
+            method == "ping" || (method == "${probe.method}" && self.session.probe_method() == "ping")
+        };
+        let without_ping = matches!(&step.action, Action::Request { method, .. } if ping(method))
             && seen.value["error"]["code"] == METHOD_NOT_FOUND;
         for expectation in &step.expect {
             if without_ping && !WITHOUT_PING.contains(&expectation.requirement.as_str()) {

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod engine;
+mod eras;
 mod fixture;
 mod hand_made;
 mod http;
@@ -21,6 +22,7 @@ mod requests;
 mod runner;
 
 pub use engine::{Engine, EngineOptions, RunEvent, Selection, StartError, TargetRun};
+pub use eras::EraReport;
 pub use inventory::{CallPolicy, Inventory};
 pub use locked::Locked;
 pub use plan::{CaseFilter, Plan, Planned, Skipped};

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use touchstone_core::case::interpolation::interpolate_text;
 use touchstone_core::case::{Action, Arguments, Step};
-use touchstone_core::jsonrpc::IdToken;
 
 use super::arguments;
 use super::runner::{Runner, Seen, Stop, seen};
@@ -32,15 +31,10 @@ impl Runner<'_> {
                 )));
             }
             let since = tokio::time::Instant::now();
-            let id = match id {
-                Some(token) => {
-                    let token = interpolate_text(token, &self.bindings)?;
-                    IdToken::from_raw(&token).ok_or_else(|| Stop::Case(format!("{token:?} is no id token")))?
-                }
-                None => self.session.fresh_id(),
-            };
+            let id = self.id(id)?;
+            let manner = self.manner(step)?;
             let patience = called.as_ref().map(|_| self.session.patience_with_tools());
-            let answer = match self.session.start_with(&id, &method, params, self.intent(step)).await {
+            let answer = match self.session.start_in(&id, &method, params, &manner).await {
                 Ok(pending) => {
                     let answer = self.session.finish(&pending, step.within.or(patience)).await;
                     seen(&answer, Some(pending.sent))
@@ -106,17 +100,12 @@ impl Runner<'_> {
                 continue;
             };
             let (method, params) = self.filled_in(method, params.as_ref())?;
-            let token = match id.as_deref() {
-                Some(token) => {
-                    Some(IdToken::from_raw(token).ok_or_else(|| Stop::Case(format!("{token:?} is no id token")))?)
-                }
-                None => None,
-            };
             if let Some(name) = &step.on {
                 self.change_to(name)?;
             }
-            let id = token.unwrap_or_else(|| self.session.fresh_id());
-            let pending = self.session.start_with(&id, &method, params, self.intent(step)).await;
+            let id = self.id(id.as_deref())?;
+            let manner = self.manner(step)?;
+            let pending = self.session.start_in(&id, &method, params, &manner).await;
             if let Some(name) = &step.on {
                 self.change_to(name)?;
             }

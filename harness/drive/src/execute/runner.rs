@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use touchstone_core::case::interpolation::{Unbound, interpolate, interpolate_text};
 use touchstone_core::case::{Action, Case, Input, Need, Step};
+use touchstone_core::jsonrpc::IdToken;
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::judge::DialectPolicy;
 use touchstone_core::spec::requirement::Catalog;
@@ -15,7 +16,7 @@ use touchstone_core::verdict::Observation;
 use super::inventory::{Inventory, walk};
 use super::plan::{Surroundings, unmet};
 use crate::credentials::Credentials;
-use crate::session::{Answer, Connector, Pending, Session};
+use crate::session::{Answer, Connector, Manner, Pending, Session};
 use crate::transport::Sent;
 
 /// How long a server may take to exit when a case waits for it.
@@ -32,6 +33,8 @@ pub(super) struct CaseReport {
     pub stopped: Option<String>,
     /// Traces of connections that the case ended on its way.
     pub traces: Vec<Trace>,
+    /// Traces of connections in another revision than the case's, which the rules of its revision do not judge.
+    pub apart: Vec<Trace>,
 }
 
 /// Everything that the steps of a case work with.
@@ -148,13 +151,15 @@ impl Runner<'_> {
             Action::Start {
                 method,
                 params,
+                id,
                 arguments,
             } => {
                 let (method, params) = self.filled_in(method, params.as_ref())?;
                 let variants = self.variants(params, arguments.as_ref())?;
                 let params = variants.into_iter().next().flatten();
-                let id = self.session.fresh_id();
-                let pending = self.session.start_with(&id, &method, params, self.intent(step)).await;
+                let id = self.id(id.as_deref())?;
+                let manner = self.manner(step)?;
+                let pending = self.session.start_in(&id, &method, params, &manner).await;
                 let pending = pending.map_err(|error| Stop::Case(error.to_string()))?;
                 if let Some(name) = &step.name {
                     self.bindings.insert(
@@ -175,7 +180,8 @@ impl Runner<'_> {
             }
             Action::Notify { method, params } => {
                 let (method, params) = self.filled_in(method, params.as_ref())?;
-                let sent = self.session.notify_with(&method, params, self.intent(step)).await;
+                let manner = self.manner(step)?;
+                let sent = self.session.notify_in(&method, params, &manner).await;
                 let seen = self.replies(sent.ok()).await;
                 let answered = seen.value["replies"]
                     .as_array()
@@ -301,7 +307,14 @@ impl Runner<'_> {
                 return Ok(());
             }
             Action::Reconnect => return self.reconnect().await,
-            Action::Connect { name } => return self.connect(name).await,
+            Action::Connect { name, revision } => {
+                let seen = self.connect(name, revision.as_deref()).await?;
+                // What is seen stands in the trace of the new connection.
+                self.change_to(name)?;
+                let concluded = self.conclude(step, seen);
+                self.change_to(name)?;
+                return concluded;
+            }
         };
         self.conclude(step, seen)
     }
@@ -363,6 +376,26 @@ impl Runner<'_> {
             (Input::Legal, true) => Intent::Deliberate,
             (Input::Legal, false) => Intent::Proper,
         }
+    }
+
+    /// The id that a step wants, or the session's next one.
+    pub(super) fn id(&mut self, wanted: Option<&str>) -> Result<IdToken, Stop> {
+        let Some(token) = wanted else {
+            return Ok(self.session.fresh_id());
+        };
+        let token = interpolate_text(token, &self.bindings)?;
+        IdToken::from_raw(&token).ok_or_else(|| Stop::Case(format!("{token:?} is no id token")))
+    }
+
+    /// How a message of this step differs from what the session makes of it.
+    pub(super) fn manner(&self, step: &Step) -> Result<Manner, Stop> {
+        let meta = step.meta.as_ref();
+        let meta = meta.map(|change| change.try_map(|value| interpolate(value, &self.bindings)));
+        Ok(Manner {
+            intent: self.intent(step),
+            meta: meta.transpose()?,
+            retry: step.retry,
+        })
     }
 
     /// A method and its params with every `${...}` replaced.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use tokio::time::Instant;
 use touchstone_core::jsonrpc::{self, Document, IdToken, Reading, Shape};
+use touchstone_core::revision::Era;
 use touchstone_core::trace::Intent;
 
 use super::{Arrival, Ended, Pending, Session};
@@ -57,6 +58,12 @@ impl Session {
                 // In the trace; the monitors judge it.
             }
             Shape::Response { id } | Shape::ErrorResponse { id } => {
+                if let Some(id) = &id {
+                    if self.answer_questions(id, &value, event).await {
+                        return;
+                    }
+                    self.note_tools(&value);
+                }
                 self.answers.push(Arrival {
                     event,
                     value,
@@ -88,6 +95,15 @@ impl Session {
                 self.trim();
             }
             _ => {}
+        }
+    }
+
+    /// Tools may say which of their arguments go along as header fields, which the connection has to know.
+    fn note_tools(&mut self, response: &Value) {
+        if self.protocol.era() == Era::Stateless
+            && let Some(tools) = response.pointer("/result/tools").and_then(Value::as_array)
+        {
+            self.connection.note_tools(tools);
         }
     }
 

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`Session`] owns ids, deadlines and the pairing of answers, whatever the era. What differs between eras is behind [`Protocol`]:
-//! [`Stateful`] opens with `initialize`; a stateless era adds metadata to every request instead.
+//! [`Stateful`] opens with `initialize`; [`Stateless`] adds metadata to every request instead.
 
 mod answer;
 mod connect;
@@ -17,15 +17,20 @@ mod hint;
 mod intake;
 mod protocol;
 mod reply;
+mod rounds;
 mod spare;
+mod stateless;
 
 pub use answer::{Answer, Outcome};
 pub use connect::{ConnectError, Connector, ConnectorOptions, HandshakeFailure};
 pub use exchange::Until;
 pub use protocol::{ClientIdentity, Opening, OpeningProblem, Protocol, Stateful, protocol_for};
 pub use reply::ReplyPolicy;
+pub use rounds::Manner;
+pub use stateless::{CLIENT_CAPABILITIES, CLIENT_INFO, PROTOCOL_VERSION, Stateless};
 
 use exchange::{Ended, exchange_never_ended};
+use rounds::Asked;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -33,8 +38,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 use touchstone_core::jsonrpc::{self, IdToken};
-use touchstone_core::revision::Revision;
-use touchstone_core::trace::{EventKind, Intent};
+use touchstone_core::revision::{Era, Revision};
+use touchstone_core::trace::{ENDED_BY_HARNESS, EventKind, Intent};
 
 use crate::tap::Tap;
 use crate::transport::{Connection, Sent, TransportError};
@@ -99,6 +104,10 @@ pub struct Session {
     opening: Option<Opening>,
     /// Ids of requests that wait for their answers.
     outstanding: Vec<IdToken>,
+    /// The requests of the stateless era, by id.
+    asked: BTreeMap<String, Asked>,
+    /// Requests that were sent again with input, by the id that they had before.
+    retried: BTreeMap<String, Pending>,
     /// Ids that were answered: a second answer to one of them answers nothing else.
     answered: BTreeSet<String>,
     answers: Vec<Arrival>,
@@ -137,6 +146,8 @@ impl Session {
             next_id: 1,
             opening: None,
             outstanding: Vec::new(),
+            asked: BTreeMap::new(),
+            retried: BTreeMap::new(),
             answered: BTreeSet::new(),
             answers: Vec::new(),
             inbox: Vec::new(),
@@ -182,6 +193,9 @@ impl Session {
     /// # Errors
     /// When the server gives no usable answer.
     pub async fn open(&mut self) -> Result<Opening, OpeningProblem> {
+        if let Some(opening) = &self.opening {
+            return Ok(opening.clone());
+        }
         let Some((method, params)) = self.protocol.opening_request(self.revision) else {
             let opening = Opening::default();
             self.opening = Some(opening.clone());
@@ -197,10 +211,8 @@ impl Session {
         }
         if let Some(method) = self.protocol.opening_notification() {
             // Over HTTP every message is a request of its own: the next one must not overtake this one.
-            let sent = self.notify(&method, None).await.map_err(|error| OpeningProblem {
-                refused: false,
-                reason: error.to_string(),
-            })?;
+            let sent = self.notify(&method, None).await;
+            let sent = sent.map_err(|error| OpeningProblem::lost(error.to_string()))?;
             let deadline = Instant::now() + self.limits.request;
             while let Some(exchange) = sent.exchange.filter(|exchange| !self.ended.contains_key(exchange)) {
                 if self.closed.is_some() || !self.pump(deadline).await {
@@ -209,13 +221,41 @@ impl Session {
                 }
             }
         }
-        // What a server says by itself comes on this stream; one that has none answers 405, and that is fine.
-        self.connection.open_stream().map_err(|error| OpeningProblem {
-            refused: false,
-            reason: error.to_string(),
-        })?;
+        if self.protocol.listens() {
+            // What a server says by itself comes on this stream; one that has none answers 405, and that is fine.
+            let opened = self.connection.open_stream();
+            opened.map_err(|error| OpeningProblem::lost(error.to_string()))?;
+        }
         self.opening = Some(opening.clone());
         Ok(opening)
+    }
+
+    /// Takes the session for opened without asking the server, which does not answer what should open it.
+    pub fn assume(&mut self, opening: Opening) {
+        self.opening = Some(opening);
+    }
+
+    /// Counts ids from this number on, so that they differ from those of other sessions.
+    pub fn count_from(&mut self, first: u64) {
+        self.next_id = first;
+    }
+
+    /// The era in use.
+    #[must_use]
+    pub fn era(&self) -> Era {
+        self.protocol.era()
+    }
+
+    /// What the era adds to the `_meta` of every request.
+    #[must_use]
+    pub fn meta(&self) -> serde_json::Map<String, Value> {
+        self.protocol.meta()
+    }
+
+    /// The method of the cheapest request that is always valid.
+    #[must_use]
+    pub fn probe_method(&self) -> &'static str {
+        self.protocol.probe().0
     }
 
     /// What the server said of itself when the session was opened.
@@ -298,28 +338,31 @@ impl Session {
         params: Option<Value>,
         intent: Intent,
     ) -> Result<Pending, TransportError> {
-        let params = self.protocol.dress(method, params);
-        let bytes = jsonrpc::request_bytes(id, method, params.as_ref());
-        let sent = self.send_bytes(&bytes, intent).await?;
-        self.answered.remove(id.as_str());
-        self.outstanding.push(id.clone());
-        Ok(Pending {
-            id: id.clone(),
-            sent,
-            since: Instant::now(),
-        })
+        self.start_in(id, method, params, &Manner::from(intent)).await
     }
 
     /// Waits for the answer of a request.
     pub async fn finish(&mut self, pending: &Pending, within: Option<Duration>) -> Answer {
-        let answer = self.answer_to(pending, within).await;
-        if let Some(position) = self.outstanding.iter().position(|id| *id == pending.id) {
-            self.outstanding.remove(position);
+        let mut pending = pending.clone();
+        loop {
+            let answer = self.answer_to(&pending, within).await;
+            if let Some(position) = self.outstanding.iter().position(|id| *id == pending.id) {
+                self.outstanding.remove(position);
+            }
+            let rounds = self.rounds(&pending.id);
+            self.asked.remove(pending.id.as_str());
+            match answer {
+                Some(answer) => return Answer { rounds, ..answer },
+                None => match self.successor(&pending.id) {
+                    Some(next) => pending = next,
+                    None => return Answer::silence(self.status(&pending)),
+                },
+            }
         }
-        answer
     }
 
-    async fn answer_to(&mut self, pending: &Pending, within: Option<Duration>) -> Answer {
+    /// The answer of a request, or `None` when it asked for input and the request was sent again.
+    async fn answer_to(&mut self, pending: &Pending, within: Option<Duration>) -> Option<Answer> {
         let limit = within.unwrap_or(if self.answered_once {
             self.limits.request
         } else {
@@ -327,6 +370,9 @@ impl Session {
         });
         let deadline = pending.since + limit;
         loop {
+            if self.retried.contains_key(pending.id.as_str()) {
+                return None;
+            }
             if let Some(position) = self.position_of_answer(pending) {
                 let arrival = self.answers.remove(position);
                 self.answered_once = true;
@@ -337,18 +383,23 @@ impl Session {
                 let exact = arrival.id.as_ref().is_none_or(|id| id.same_value(&pending.id));
                 self.answered
                     .insert(arrival.id.map_or_else(String::new, |id| id.to_string()));
-                return Answer {
+                return Some(Answer {
                     exact,
                     ..Answer::of_message(arrival.value, Some(arrival.event), self.status(pending))
-                };
+                });
             }
             if let Some(reason) = self.closed.clone() {
-                return Answer::closed(&reason, self.status(pending));
+                return Some(Answer::closed(&reason, self.status(pending)));
             }
             if let Some(failure) = self.exchange_over(pending) {
                 self.answered_once = true;
                 self.notice_lost_session(pending);
-                return Answer::refused(self.status(pending), failure);
+                return Some(if failure.as_deref() == Some(ENDED_BY_HARNESS) {
+                    // It was cancelled: nothing can come any more.
+                    Answer::silence(self.status(pending))
+                } else {
+                    Answer::refused(self.status(pending), failure)
+                });
             }
             if let Some(exchange) = self.broke_off(pending) {
                 if self.resume(exchange).await {
@@ -358,7 +409,7 @@ impl Session {
                 if !self.pump(limit.min(deadline)).await && self.position_of_answer(pending).is_none() {
                     // The end of the exchange is in the trace, and tells more than a request without an answer.
                     self.answered_once = true;
-                    return Answer::silence(self.status(pending));
+                    return Some(Answer::silence(self.status(pending)));
                 }
                 continue;
             }
@@ -371,7 +422,7 @@ impl Session {
                 if let Some(exchange) = pending.sent.exchange {
                     self.connection.abandon(exchange);
                 }
-                return Answer::silence(self.status(pending));
+                return Some(Answer::silence(self.status(pending)));
             }
         }
     }
@@ -394,9 +445,26 @@ impl Session {
         params: Option<Value>,
         intent: Intent,
     ) -> Result<Sent, TransportError> {
-        let params = self.protocol.dress(method, params);
+        self.notify_in(method, params, &Manner::from(intent)).await
+    }
+
+    /// Sends a notification in a manner of its own. A cancellation is done as the transport has it: where closing a stream is how a request is
+    /// cancelled, the stream is closed and nothing sent.
+    ///
+    /// # Errors
+    /// When it cannot be handed over.
+    pub async fn notify_in(
+        &mut self,
+        method: &str,
+        params: Option<Value>,
+        manner: &Manner,
+    ) -> Result<Sent, TransportError> {
+        if let Some(sent) = self.hang_up_on(method, params.as_ref()) {
+            return Ok(sent);
+        }
+        let params = self.dressed(method, params, manner.meta.as_ref());
         let bytes = jsonrpc::notification_bytes(method, params.as_ref());
-        self.send_bytes(&bytes, intent).await
+        self.send_bytes(&bytes, manner.intent).await
     }
 
     /// Sends the bytes of one message.
@@ -497,6 +565,8 @@ impl Session {
         self.inbox.clear();
         self.answers.clear();
         self.outstanding.clear();
+        self.asked.clear();
+        self.retried.clear();
         self.replies.reset();
     }
 
