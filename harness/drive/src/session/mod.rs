@@ -545,7 +545,7 @@ impl Session {
             if let Some(position) = self.inbox.iter().position(fits) {
                 return Some(self.inbox.remove(position));
             }
-            if self.closed.is_some() || !self.pump(deadline).await {
+            if self.closed.is_some() || self.is_refused(method) || !self.pump(deadline).await {
                 return None;
             }
         }
