@@ -80,7 +80,12 @@ impl Session {
         let uri = string(params, "uri")?;
         contents(self, uri)
             .map(|contents| json!({ "contents": [contents] }))
-            .ok_or_else(|| RpcError::resource_not_found(uri))
+            .ok_or_else(|| RpcError::resource_not_found(self.revision, uri))
+    }
+
+    /// Whether there is such a resource.
+    pub(crate) fn has_resource(&self, uri: &str) -> bool {
+        contents(self, uri).is_some()
     }
 
     pub(super) fn list_templates(&self, params: &Object) -> Result<Value, RpcError> {
