@@ -302,7 +302,7 @@ impl Conversation {
     /// Gives up on a question to which there was no answer in time; nothing happens when there was one.
     pub(crate) fn wake(&mut self, question: u64) -> Vec<Output> {
         let Some(position) = self.questions.iter().position(|open| open.id == question) else {
-            return Vec::new();
+            return self.wake_task(question);
         };
         let open = self.questions.swap_remove(position);
         let params = json!({ "requestId": open.id, "reason": "No answer came in time" });

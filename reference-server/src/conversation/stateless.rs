@@ -14,6 +14,9 @@ use crate::envelope::{Frame, Incoming, Message, Request, Response, RpcError};
 use crate::features::Answer;
 use crate::stateless::{Answered, Asked, CLIENT_CAPABILITIES, LOG_LEVEL, RULES, Rule, Stateless, complete, discovery};
 
+/// Where the numbers of alarms for tasks begin; below are questions to the client.
+const TASKS: u64 = 1 << 63;
+
 impl Conversation {
     /// A conversation of the stateless era alone, which all clients of an endpoint share.
     pub(crate) fn shared(options: &Options) -> Self {
@@ -121,9 +124,12 @@ impl Conversation {
             }
             "subscriptions/listen" => {
                 let Stateless {
-                    subscriptions, session, ..
+                    subscriptions,
+                    session,
+                    tasks,
+                    ..
                 } = &mut self.stateless;
-                subscriptions.listen(session, &request.id, params)
+                subscriptions.listen(session, tasks, &request.id, params)
             }
             method => Ok(match self.stateless.answer(method, params)? {
                 Answered::Complete(answer) => self.answered(request, answer),
@@ -161,7 +167,22 @@ impl Conversation {
         );
         let outcome = answer.outcome().map(|result| complete(&request.method, result));
         outputs.push(self.respond(request, outcome, answer.after));
+        let (news, later) = self.stateless.tasks.take_news(self.stateless.now);
+        outputs.extend(news.iter().flat_map(|news| self.stateless.subscriptions.tell(news)));
+        outputs.extend(later.into_iter().map(|(task, after)| Output::Wake {
+            after,
+            question: TASKS + task,
+            request: None,
+        }));
         outputs
+    }
+
+    /// What is told of a task when its time has come.
+    pub(super) fn wake_task(&mut self, alarm: u64) -> Vec<Output> {
+        let task = alarm.checked_sub(TASKS);
+        let done = task.and_then(|task| self.stateless.tasks.done(task, self.stateless.now));
+        done.map(|news| self.stateless.subscriptions.tell(&news))
+            .unwrap_or_default()
     }
 
     fn respond(&mut self, request: &Request, outcome: Result<Value, RpcError>, after: Duration) -> Output {

@@ -195,8 +195,13 @@ fn needing(
     }
 }
 
+/// The answer, if the client shows forms.
+pub(super) fn needing_forms(session: &mut Session, answer: impl FnOnce(&mut Session) -> Answer) -> Answer {
+    needing(session, FORM, answer)
+}
+
 /// The params of a form with one field.
-fn form(message: &str, field: &str, kind: &str) -> Value {
+pub(super) fn form(message: &str, field: &str, kind: &str) -> Value {
     let schema = json!({ "type": "object", "properties": { field: { "type": kind } }, "required": [field] });
     json!({ "mode": "form", "message": message, "requestedSchema": schema })
 }
@@ -227,7 +232,7 @@ fn asked(
 }
 
 /// The question under a name.
-fn named(key: &'static str, keeps_state: bool, mut answer: Answer) -> Answer {
+pub(super) fn named(key: &'static str, keeps_state: bool, mut answer: Answer) -> Answer {
     if let Some(ask) = &mut answer.ask {
         ask.round.key = Some(key);
         ask.round.keeps_state = keeps_state;
@@ -235,7 +240,7 @@ fn named(key: &'static str, keeps_state: bool, mut answer: Answer) -> Answer {
     answer
 }
 
-fn said(content: &Value, field: &str) -> String {
+pub(super) fn said(content: &Value, field: &str) -> String {
     content[field].as_str().unwrap_or_default().to_owned()
 }
 

@@ -1,5 +1,6 @@
 //! What the server offers, once the frame of a request is sound: method and params in, result or error out.
 
+pub(crate) mod apps;
 mod asking;
 mod changes;
 mod completion;
@@ -28,7 +29,7 @@ use serde_json::{Map, Value, json};
 pub(crate) use asking::{Ask, Continuation};
 pub(crate) use logging::LEVELS;
 pub(crate) use scratch::Scratch;
-pub(crate) use tasks::Tasks;
+pub(crate) use tasks::{Tasks, iso_8601, random_id};
 
 use crate::envelope::{Message, RpcError};
 use crate::revision::Revision;

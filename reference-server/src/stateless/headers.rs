@@ -27,18 +27,14 @@ pub(super) fn method(asked: &Asked<'_>) -> Option<RpcError> {
 }
 
 pub(super) fn name(asked: &Asked<'_>) -> Option<RpcError> {
-    let (member, needed) = match asked.method {
-        "tools/call" | "prompts/get" => ("name", true),
-        "resources/read" => ("uri", true),
-        // The extension asks its clients for the header, and says nothing of those that leave it out.
-        "tasks/get" | "tasks/update" | "tasks/cancel" => ("taskId", false),
+    let member = match asked.method {
+        "tools/call" | "prompts/get" => "name",
+        "resources/read" => "uri",
+        "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
         _ => return None,
     };
     let headers = asked.headers?;
     let value = asked.params.get(member)?.as_str()?;
-    if !needed && !headers.contains_key(NAME) {
-        return None;
-    }
     match single(headers, NAME).and_then(|found| decoded(&found)) {
         Ok(found) if found == value => None,
         Ok(_) => Some(mismatch(NAME, "is not what the body names")),

@@ -13,6 +13,7 @@ mod rounds;
 mod rules;
 mod seal;
 mod subscriptions;
+mod tasks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub(crate) use self::results::{complete, discovery};
 pub(crate) use self::rounds::Answered;
 pub(crate) use self::rules::{Asked, CLIENT_CAPABILITIES, LOG_LEVEL, RULES, Rule};
 pub(crate) use self::subscriptions::Subscriptions;
+use self::tasks::{Support, Tasks};
 use crate::conversation::Options;
 use crate::envelope::RpcError;
 use crate::features::{Object, Session};
@@ -42,6 +44,7 @@ pub(crate) struct Stateless {
     /// What the tools have changed.
     pub(crate) session: Session,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) tasks: Tasks,
     /// Whether a request of this era has come on the connection: then a request without metadata is a broken one of this era.
     pub(crate) seen: bool,
     /// Many clients share the conversation, one POST at a time: an id names no request then, and everything that comes is of
@@ -60,6 +63,7 @@ impl Stateless {
             dual: options.has_handshake(),
             session: Session::new(Revision::V2026_07_28, options.page_size, Arc::clone(&options.scratch)),
             subscriptions: Subscriptions::default(),
+            tasks: Tasks::default(),
             seen: false,
             shared: false,
             posted: None,
@@ -106,9 +110,39 @@ impl Stateless {
             "prompts/get",
             "completion/complete",
         ];
+        let now = self.now;
+        if ["tasks/get", "tasks/update", "tasks/cancel"].contains(&method) {
+            if !tasks::declared(&self.session) {
+                return Err(tasks::undeclared());
+            }
+            let answer = self.tasks.answer(&mut self.session, method, params, now)?;
+            return Ok(Answered::Complete(answer.into()));
+        }
         if !METHODS.contains(&method) {
             return Err(RpcError::method_not_found(method));
         }
-        rounds::answer(&mut self.session, method, params, self.now)
+        let tool = params.get("name").and_then(Value::as_str);
+        let support = tool.filter(|_| method == "tools/call").and_then(tasks::support);
+        match support {
+            Some(support) if tasks::declared(&self.session) => self.as_task(support, method, params),
+            Some(Support::Required | Support::AfterInput) => Err(tasks::undeclared()),
+            _ => rounds::answer(&mut self.session, method, params, now),
+        }
+    }
+
+    /// Carries a call out as a task. What is answered at once is none, such as that the arguments are wrong.
+    fn as_task(&mut self, support: Support, method: &str, params: &Object) -> Result<Answered, RpcError> {
+        let answer = match support {
+            Support::AfterInput => match rounds::answer(&mut self.session, method, params, self.now)? {
+                Answered::Complete(answer) => answer,
+                waiting => return Ok(waiting),
+            },
+            _ => self.session.answer(method, params)?,
+        };
+        if answer.after.is_zero() && answer.ask.is_none() {
+            return Ok(Answered::Complete(answer));
+        }
+        let handle = self.tasks.begin(answer, self.now)?;
+        Ok(Answered::Complete(handle.into()))
     }
 }

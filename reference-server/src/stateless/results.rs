@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::features::showcase;
+use super::tasks;
+use crate::features::{apps, showcase};
 use crate::revision::Revision;
 
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
@@ -12,7 +13,7 @@ const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 pub(crate) fn complete(method: &str, result: Value) -> Value {
     let Value::Object(result) = result else { return result };
     let mut completed = json!({ "resultType": "complete" });
-    let waits = result.get("resultType").is_some_and(|kind| kind == "input_required");
+    let waits = result.contains_key("resultType");
     for (member, value) in result {
         completed[member] = value;
     }
@@ -55,6 +56,7 @@ pub(crate) fn discovery(served: &[Revision]) -> Value {
             "tools": { "listChanged": true },
             "completions": {},
             "experimental": { "com.example.reference": {} },
+            "extensions": { tasks::EXTENSION: {}, apps::EXTENSION: {} },
         },
         "instructions": "Tools with readOnlyHint are safe to call; write_note writes into a scratch directory.",
     });

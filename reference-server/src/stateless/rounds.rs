@@ -68,14 +68,15 @@ pub(super) fn answer(
 }
 
 /// One question of a round.
-struct Question {
-    key: String,
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) key: String,
     method: &'static str,
     params: Option<Value>,
 }
 
 impl Question {
-    fn as_asked(&self) -> Value {
+    pub(super) fn as_asked(&self) -> Value {
         let mut asked = json!({ "method": self.method });
         if let Some(params) = &self.params {
             asked["params"] = params.clone();
@@ -85,7 +86,7 @@ impl Question {
 }
 
 /// The questions of the round, each under a name that no other question of the request has.
-fn questions(ask: &Ask, number: usize) -> Vec<Question> {
+pub(super) fn questions(ask: &Ask, number: usize) -> Vec<Question> {
     let made_up = || {
         let kind = ask.method.split('/').next().unwrap_or_default();
         format!("{kind}-{number}")
@@ -169,7 +170,7 @@ fn bound_to(method: &str, params: &Object) -> Value {
 }
 
 /// Whether the answer has the form that answers of its kind have.
-fn check(question: &Question, answer: &Value) -> Result<(), RpcError> {
+pub(super) fn check(question: &Question, answer: &Value) -> Result<(), RpcError> {
     let well_formed = match question.method {
         "elicitation/create" => {
             let action = answer["action"].as_str();

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::tasks::{self, Tasks};
 use crate::conversation::Output;
 use crate::envelope::{Id, Message, Response, RpcError};
 use crate::features::{Object, Session};
@@ -49,19 +50,28 @@ impl Subscription {
     fn wants(&self, method: &str, params: &Value) -> bool {
         match LISTS.iter().find(|(_, about)| *about == method) {
             Some((field, _)) => self.filter.contains_key(*field),
-            None if method == "notifications/resources/updated" => {
-                let uris = self.filter.get("resourceSubscriptions").and_then(Value::as_array);
-                uris.is_some_and(|uris| uris.contains(&params["uri"]))
-            }
+            None if method == "notifications/resources/updated" => self.lists("resourceSubscriptions", &params["uri"]),
+            None if method == "notifications/tasks" => self.lists("taskIds", &params["taskId"]),
             None => false,
         }
+    }
+
+    fn lists(&self, field: &str, entry: &Value) -> bool {
+        let entries = self.filter.get(field).and_then(Value::as_array);
+        entries.is_some_and(|entries| entries.contains(entry))
     }
 }
 
 impl Subscriptions {
     /// Begins to listen: the acknowledgement is the first that the listener is told.
-    pub(crate) fn listen(&mut self, session: &Session, id: &Id, params: &Object) -> Result<Vec<Output>, RpcError> {
-        let filter = honoured(session, params)?;
+    pub(crate) fn listen(
+        &mut self,
+        session: &Session,
+        tasks: &Tasks,
+        id: &Id,
+        params: &Object,
+    ) -> Result<Vec<Output>, RpcError> {
+        let filter = honoured(session, tasks, params)?;
         if self.open.len() >= MOST {
             return Err(RpcError::new(-32603, "Too many subscriptions; end some first"));
         }
@@ -120,7 +130,7 @@ impl Subscriptions {
 }
 
 /// The part of what was asked for that there is.
-fn honoured(session: &Session, params: &Object) -> Result<Object, RpcError> {
+fn honoured(session: &Session, tasks: &Tasks, params: &Object) -> Result<Object, RpcError> {
     let invalid = |why: String| RpcError::invalid_params(format!("Invalid params: {why}"));
     let asked = params
         .get("notifications")
@@ -142,6 +152,14 @@ fn honoured(session: &Session, params: &Object) -> Result<Object, RpcError> {
         let known = |uri: &&Value| uri.as_str().is_some_and(|uri| session.has_resource(uri));
         let known: Vec<&Value> = uris.iter().filter(known).collect();
         filter.insert("resourceSubscriptions".to_owned(), json!(known));
+    }
+    if let Some(ids) = asked.get("taskIds") {
+        if !tasks::declared(session) {
+            return Err(tasks::undeclared());
+        }
+        let ids = ids.as_array().filter(|ids| ids.iter().all(Value::is_string));
+        let ids = ids.ok_or_else(|| invalid("taskIds must be a list of ids".to_owned()))?;
+        filter.insert("taskIds".to_owned(), json!(tasks.known(ids)));
     }
     Ok(filter)
 }

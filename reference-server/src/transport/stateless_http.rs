@@ -101,6 +101,7 @@ impl StatelessEndpoint {
                     let _ = self.exits.send(code);
                     return Err(refusal(StatusCode::INTERNAL_SERVER_ERROR, "the server is ending"));
                 }
+                Output::Wake { after, question, .. } => self.set_alarm(after, question),
                 // Nobody shares a connection here, so there is nothing to take back by an id.
                 Output::Withdraw { .. } | Output::Settle { .. } => {}
                 output => outputs.push(output),
@@ -150,6 +151,20 @@ impl StatelessEndpoint {
             }
         }
         any
+    }
+
+    /// Tells those who listen what there is to tell once the time has passed.
+    fn set_alarm(self: &Arc<Self>, after: Duration, alarm: u64) {
+        let endpoint = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            let woken = lock(&endpoint.conversation).wake(alarm);
+            for output in woken {
+                if let Output::News { listener, message } = output {
+                    endpoint.tell(listener, message);
+                }
+            }
+        });
     }
 
     fn tell(&self, listener: u64, message: Message) {

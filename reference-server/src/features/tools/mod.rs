@@ -8,6 +8,7 @@ mod actions;
 mod catalogue;
 mod jobs;
 mod show;
+mod task_tools;
 
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ pub(super) use self::catalogue::{Tool, arguments, no_arguments};
 use self::jobs::JOBS;
 use super::validation::check;
 use super::{Answer, Object, Session, object, paging, string};
-use super::{asking, changes, content, elicitation, inputs, logging, metadata, roots, sampling, tasks};
+use super::{apps, asking, changes, content, elicitation, inputs, logging, metadata, roots, sampling, tasks};
 use crate::envelope::RpcError;
 use crate::revision::Revision;
 
@@ -29,7 +30,7 @@ impl Session {
     /// The tools of the revision.
     fn tools(&self) -> impl Iterator<Item = &'static Tool> + use<> {
         let stateless = self.revision.is_stateless();
-        let tables: [(bool, &'static [Tool]); 20] = [
+        let tables: [(bool, &'static [Tool]); 22] = [
             (true, &TOOLS),
             (true, std::slice::from_ref(&show::TOOL)),
             (self.has_tasks(), &JOBS),
@@ -49,6 +50,8 @@ impl Session {
             (stateless, changes::TOOLS_2026_07_28),
             (stateless, inputs::TOOLS),
             (stateless, metadata::TOOLS),
+            (stateless, task_tools::TOOLS),
+            (stateless, apps::TOOLS),
             (self.changes.extra, changes::EXTRA_TOOLS),
         ];
         let known = tables.into_iter().filter(|(known, _)| *known);
@@ -68,6 +71,9 @@ impl Session {
         }
         if tool.name == show::NAME {
             item = self.presented(item);
+        }
+        if tool.name == apps::NAME {
+            item["_meta"] = apps::link();
         }
         if let Some(support) = tasks::support(tool.name).filter(|_| self.has_tasks()) {
             item["execution"] = json!({ "taskSupport": support });
