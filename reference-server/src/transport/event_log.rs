@@ -105,6 +105,11 @@ impl EventLog {
         });
     }
 
+    /// The way to the reader of a stream, to know when it goes away.
+    pub(crate) fn reader(&self, number: u64) -> Option<mpsc::UnboundedSender<Bytes>> {
+        self.streams.get(&number)?.reader.clone()
+    }
+
     /// Ends the stream; its events can still be asked for.
     pub(crate) fn end(&mut self, number: u64) {
         self.perform(Act::End { stream: number });
