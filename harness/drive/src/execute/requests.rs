@@ -45,7 +45,7 @@ impl Runner<'_> {
                     spoilt: None,
                 },
             };
-            if !step.retry && answer.value["result"]["resultType"] == "input_required" {
+            if !step.retry && answer.value["result"]["inputRequests"].is_object() {
                 let questions = answer.value["result"]["inputRequests"].clone();
                 if let Some(responses) = self.session.responses_to(&questions) {
                     answer.value["responses"] = responses;
