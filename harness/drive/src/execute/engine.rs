@@ -25,6 +25,7 @@ use super::lane::{Finished, Lane, Shared, run_alone};
 use super::locked::{Access, Locked};
 use super::plan::{CaseFilter, Plan, Planned, Surroundings};
 use super::protection::Protection;
+use super::unopened::counts_without_session;
 use crate::credentials::Credentials;
 use crate::session::{ClientIdentity, ConnectError, Connector, ConnectorOptions, Session};
 use crate::target::Target;
@@ -153,6 +154,8 @@ struct Opened {
 pub(super) struct Stage {
     pub revision: Revision,
     pub session: Option<Session>,
+    /// How far an attempt came to open a session, where none could be opened.
+    pub attempt: Option<Trace>,
     pub capabilities: Value,
     pub server: Value,
     pub inventory: Rc<Inventory>,
@@ -196,7 +199,12 @@ impl Engine<'_> {
                     .run_locked_out(target, options, access, refusal, on_event, cancel)
                     .await;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                let credentials = access.credentials;
+                return self
+                    .run_unopened(target, options, credentials, error.into(), on_event, cancel)
+                    .await;
+            }
         };
         let opened = tokio::select! {
             opened = self.find_revisions(&connector) => opened,
@@ -207,6 +215,12 @@ impl Engine<'_> {
             Err(refusal @ StartError::Connect(ConnectError::Handshake(_))) if access.protection.oauth => {
                 return self
                     .run_locked_out(target, options, access, refusal, on_event, cancel)
+                    .await;
+            }
+            Err(refusal) if connector.transport() == TransportKind::HttpSse => {
+                let credentials = access.credentials;
+                return self
+                    .run_unopened(target, options, credentials, refusal, on_event, cancel)
                     .await;
             }
             opened => opened?,
@@ -350,6 +364,7 @@ impl Engine<'_> {
         let stage = Stage {
             revision,
             session: Some(session),
+            attempt: None,
             capabilities: opening.capabilities,
             server: opening.server,
             inventory,
@@ -370,10 +385,12 @@ impl Engine<'_> {
         let Stage {
             revision,
             mut session,
+            attempt,
             capabilities,
             server,
             inventory,
         } = stage;
+        let opened = attempt.is_none();
         let known = [&self.options.fixtures, &self.suite.fixtures];
         let fixtures = Fixtures::find(&known, revision, &inventory);
         let surroundings = Surroundings {
@@ -446,6 +463,7 @@ impl Engine<'_> {
         let mut traces: Vec<Trace> = gentle_traces;
         traces.extend(rough_traces);
         traces.extend(alone_traces.into_iter().flatten());
+        traces.extend(attempt);
         let finished: Vec<Finished<'_>> = gentle.into_iter().chain(rough).chain(alone).collect();
         self.sum_up(
             connector,
@@ -457,6 +475,7 @@ impl Engine<'_> {
             plan,
             finished,
             traces,
+            opened,
         )
     }
 
@@ -476,6 +495,7 @@ impl Engine<'_> {
         plan: Plan<'_>,
         finished: Vec<Finished<'_>>,
         traces: Vec<Trace>,
+        opened: bool,
     ) -> (RevisionRun, Vec<String>) {
         let context = Context {
             revision,
@@ -519,6 +539,9 @@ impl Engine<'_> {
                 observation.requirement.starts_with("authorization/")
                     || matches!(observation.outcome, Outcome::Broken(_))
             });
+        }
+        if !opened {
+            observations.retain(|observation| counts_without_session(&observation.requirement, &observation.outcome));
         }
         let judged = verdict::judge(self.catalog, &circumstances, &observations);
         let broken = self.broken_by_case(revision, &observations);

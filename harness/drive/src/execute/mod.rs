@@ -16,6 +16,7 @@ mod places;
 mod plan;
 mod protection;
 mod runner;
+mod unopened;
 
 pub use engine::{Engine, EngineOptions, RunEvent, Selection, StartError, TargetRun};
 pub use inventory::{CallPolicy, Inventory};
