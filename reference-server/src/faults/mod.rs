@@ -100,7 +100,7 @@ impl fmt::Debug for Fault {
 }
 
 /// The faults, one table for each theme.
-const TABLES: [&[Fault]; 23] = [
+const TABLES: [&[Fault]; 26] = [
     process::FAULTS,
     traffic::FAULTS,
     answers::FAULTS,
@@ -122,6 +122,9 @@ const TABLES: [&[Fault]; 23] = [
     http::replies::FAULTS,
     http::sessions::FAULTS,
     http::streams::FAULTS,
+    http::interruptions::FAULTS,
+    http::neighbours::FAULTS,
+    http::manners::FAULTS,
     http::legacy::FAULTS,
     authorization::FAULTS,
 ];

@@ -8,6 +8,7 @@ mod elicitation;
 mod logging;
 mod paging;
 mod prompts;
+mod reconnection;
 mod resources;
 mod roots;
 mod sampling;
@@ -25,6 +26,7 @@ use serde_json::{Map, Value, json};
 
 pub(crate) use asking::{Ask, Continuation};
 pub(crate) use logging::LEVELS;
+pub(crate) use reconnection::Interruption;
 pub(crate) use scratch::Scratch;
 pub(crate) use tasks::Tasks;
 
@@ -46,6 +48,8 @@ pub(crate) struct Answer {
     pub(crate) asides: Vec<Message>,
     /// What the client is asked before there is a result.
     pub(crate) ask: Option<Ask>,
+    /// Whether the connection is given up before there is a result.
+    pub(crate) interruption: Option<Interruption>,
     /// An error to answer with instead, once it is due.
     pub(crate) error: Option<RpcError>,
 }
@@ -76,6 +80,7 @@ impl From<Value> for Answer {
             notifications: Vec::new(),
             asides: Vec::new(),
             ask: None,
+            interruption: None,
             error: None,
         }
     }

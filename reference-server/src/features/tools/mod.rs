@@ -16,7 +16,7 @@ pub(super) use self::catalogue::{Tool, arguments, no_arguments};
 use self::jobs::JOBS;
 use super::validation::check;
 use super::{Answer, Object, Session, object, paging, string};
-use super::{asking, changes, content, elicitation, logging, roots, sampling, tasks};
+use super::{asking, changes, content, elicitation, logging, reconnection, roots, sampling, tasks};
 use crate::envelope::RpcError;
 use crate::revision::Revision;
 
@@ -28,7 +28,7 @@ impl Session {
 
     /// The tools of the revision.
     fn tools(&self) -> impl Iterator<Item = &'static Tool> + use<> {
-        let tables: [(bool, &'static [Tool]); 16] = [
+        let tables: [(bool, &'static [Tool]); 17] = [
             (true, &TOOLS),
             (true, std::slice::from_ref(&show::TOOL)),
             (self.has_tasks(), &JOBS),
@@ -43,6 +43,7 @@ impl Session {
             (self.revision >= Revision::V2025_06_18, elicitation::TOOLS_2025_06_18),
             (self.revision >= Revision::V2025_11_25, elicitation::TOOLS_2025_11_25),
             (self.revision.has_tasks(), elicitation::TASK_TOOLS),
+            (self.revision >= Revision::V2025_11_25, reconnection::TOOLS),
             (true, changes::TOOLS),
             (self.changes.extra, changes::EXTRA_TOOLS),
         ];
