@@ -9,6 +9,7 @@ use super::declared::{Asked, Declared, asked, notified};
 use super::{BreachAt, Context, Monitor, Observer, quoted};
 use crate::revision::Revision;
 use crate::spec::requirement::Severity;
+use crate::trace::TransportKind;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "elicitation",
@@ -88,9 +89,12 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             || demanded
                 .iter()
                 .any(|(event, demanded)| *demanded == id && *event < message.event);
+        // A client that was sent nowhere hears of somebody else's visit, which the case with two clients looks for.
+        let somebody_elses =
+            conversation.transport() == TransportKind::StreamableHttp && ids.is_empty() && demanded.is_empty();
         if known {
             observer.kept("client-features/elicitation-complete-shape", message.event);
-        } else {
+        } else if !somebody_elses {
             let text = format!(
                 "the elicitation {} is said to be complete, and was never begun",
                 quoted(id)

@@ -240,6 +240,11 @@ fn without_id(observer: &mut Observer<'_>, exchange: &HttpExchange<'_>, requirem
     }
 }
 
+/// Whether a POST found that its session is no longer there.
+fn is_lost(exchange: &HttpExchange<'_>) -> bool {
+    exchange.method == "POST" && exchange.response.as_ref().is_some_and(|head| head.status == 404)
+}
+
 /// The GET with which every session asks for the stream on which the server may speak by itself: nothing about it is unusual.
 fn first_get(conversation: &Conversation<'_>, observer: &mut Observer<'_>, exchanges: &[HttpExchange<'_>]) {
     let cases_begin = conversation
@@ -261,7 +266,10 @@ fn first_get(conversation: &Conversation<'_>, observer: &mut Observer<'_>, excha
     let ended = exchanges
         .iter()
         .any(|other| other.method == "DELETE" && other.request < head.event);
-    if ended {
+    let lost = exchanges
+        .iter()
+        .any(|other| is_lost(other) && other.session() == exchange.session() && exchange.session().is_some());
+    if ended || lost {
         return;
     }
     // Where a case asked for a stream meanwhile, that one may have come first, and there may be one only.

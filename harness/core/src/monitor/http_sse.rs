@@ -124,6 +124,18 @@ fn endpoint(observer: &mut Observer<'_>, exchange: &HttpExchange<'_>, event: usi
 }
 
 fn post(observer: &mut Observer<'_>, exchange: &HttpExchange<'_>) {
+    if let Some(head) = exchange
+        .response
+        .as_ref()
+        .filter(|head| matches!(head.status, 404 | 405 | 501) && exchange.asks("initialize"))
+    {
+        let message = format!(
+            "initialize was posted to the URI of the endpoint event, and refused there with status {}",
+            head.status
+        );
+        let breach = BreachAt::new("transport-http-sse/post-endpoint", head.event, message);
+        observer.broken(breach.also(&[exchange.request]));
+    }
     let Some(head) = exchange.success() else { return };
     observer.kept("transport-http-sse/post-endpoint", head.event);
     observer.kept("transport-http-sse/post-status", head.event);

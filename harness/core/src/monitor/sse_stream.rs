@@ -279,6 +279,11 @@ fn answers(
                     "the stream of a request ended without the response to it"
                 };
                 observer.broken(BreachAt::new(requirement, end, message).also(&[stream.request]));
+                if !came_back && has_retry(stream) {
+                    let message = "the stream said when to come back, and gave no event id to come back with";
+                    let breach = BreachAt::new(RESUMABLE, end, message).at_most(Severity::Info);
+                    observer.broken(breach.also(&[stream.request]));
+                }
             }
         }
     }

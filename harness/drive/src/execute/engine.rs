@@ -25,6 +25,7 @@ use super::lane::{Finished, Lane, Shared, run_alone};
 use super::locked::{Access, Locked};
 use super::plan::{CaseFilter, Plan, Planned, Surroundings};
 use super::protection::Protection;
+use super::unopened::counts_without_session;
 use crate::credentials::Credentials;
 use crate::session::{ConnectError, Connector, ConnectorOptions, Session};
 use crate::target::Target;
@@ -149,6 +150,8 @@ pub struct Engine<'a> {
 pub(super) struct Stage {
     pub revision: Revision,
     pub session: Option<Session>,
+    /// How far an attempt came to open a session, where none could be opened.
+    pub attempt: Option<Trace>,
     pub capabilities: Value,
     pub server: Value,
     /// The versions that the server lists, where the era has it list some.
@@ -204,7 +207,12 @@ impl Engine<'_> {
                     .run_locked_out(target, options, access, refusal, on_event, cancel)
                     .await;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                let credentials = access.credentials;
+                return self
+                    .run_unopened(target, options, credentials, error.into(), on_event, cancel)
+                    .await;
+            }
         };
         let opened = tokio::select! {
             opened = eras::find(&connector, self.options.selection) => opened,
@@ -215,6 +223,12 @@ impl Engine<'_> {
             Err(refusal @ StartError::Connect(ConnectError::Handshake(_))) if access.protection.oauth => {
                 return self
                     .run_locked_out(target, options, access, refusal, on_event, cancel)
+                    .await;
+            }
+            Err(refusal) if connector.transport() == TransportKind::HttpSse => {
+                let credentials = access.credentials;
+                return self
+                    .run_unopened(target, options, credentials, refusal, on_event, cancel)
                     .await;
             }
             opened => opened?,
@@ -282,6 +296,7 @@ impl Engine<'_> {
         let stage = Stage {
             revision,
             session: Some(session),
+            attempt: None,
             capabilities: opening.capabilities,
             server: opening.server,
             versions: opening.versions,
@@ -304,6 +319,7 @@ impl Engine<'_> {
         let Stage {
             revision,
             mut session,
+            attempt,
             capabilities,
             server,
             versions,
@@ -312,6 +328,7 @@ impl Engine<'_> {
         } = stage;
         let catalogs = [&self.options.fixtures, &self.suite.fixtures];
         let fixtures = Fixtures::find(&catalogs, revision, &inventory);
+        let opened = attempt.is_none();
         let surroundings = Surroundings {
             transport: connector.transport(),
             capabilities: &capabilities,
@@ -384,6 +401,7 @@ impl Engine<'_> {
         let mut traces: Vec<Trace> = gentle_traces;
         traces.extend(rough_traces);
         traces.extend(alone_traces.into_iter().flatten());
+        traces.extend(attempt);
         let mut finished: Vec<Finished<'_>> = gentle.into_iter().chain(rough).chain(alone).collect();
         let apart = finished
             .iter_mut()
@@ -400,6 +418,7 @@ impl Engine<'_> {
             finished,
             traces,
             apart,
+            opened,
         )
     }
 
@@ -420,6 +439,7 @@ impl Engine<'_> {
         finished: Vec<Finished<'_>>,
         mut traces: Vec<Trace>,
         apart: Vec<Trace>,
+        opened: bool,
     ) -> (RevisionRun, Vec<String>) {
         let context = Context {
             revision,
@@ -465,6 +485,9 @@ impl Engine<'_> {
                 observation.requirement.starts_with("authorization/")
                     || matches!(observation.outcome, Outcome::Broken(_))
             });
+        }
+        if !opened {
+            observations.retain(|observation| counts_without_session(&observation.requirement, &observation.outcome));
         }
         let judged = verdict::judge(self.catalog, &circumstances, &observations);
         let broken = self.broken_by_case(revision, &observations);

@@ -20,6 +20,7 @@ mod plan;
 mod protection;
 mod requests;
 mod runner;
+mod unopened;
 
 pub use engine::{Engine, EngineOptions, RunEvent, Selection, StartError, TargetRun};
 pub use eras::EraReport;
