@@ -128,15 +128,22 @@ fn unanswered(
         return; // One death, one finding.
     }
     deaths.push(event);
-    let mut message = format!("the request {} got no answer: {what}", exchange.method);
+    // A server that dies of what it does not expect dies of many methods: one mistake. A tool that ends it is another one.
+    let name = exchange.request.value.pointer("/params/name").and_then(Value::as_str);
+    let tool = name.filter(|_| exchange.method == "tools/call");
+    let (asked, about) = match tool {
+        Some(tool) => ("the call of a tool", tool),
+        None => ("a request", exchange.method),
+    };
+    let mut message = format!("{asked} got no answer: {what}");
     let mut at_most = Severity::Fail;
     // How long a tool may work is nowhere said, so that one that works on looks like one that has forgotten the call.
-    if exchange.method == "tools/call" && gave_up.is_some() {
+    if tool.is_some() && gave_up.is_some() {
         message.push_str("; a tool may work for longer");
         at_most = Severity::Warn;
     }
-    let breach = BreachAt::new("base-protocol/request-answered-once", event, message).at_most(at_most);
-    observer.broken(breach.also(&[request]));
+    let breach = BreachAt::new("base-protocol/request-answered-once", event, message).about(about);
+    observer.broken(breach.at_most(at_most).also(&[request]));
 }
 
 /// The notification that a response which belongs to no request seems to answer.

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +18,7 @@ use touchstone_core::verdict::{
     self, CaseResult, Circumstances, Observation, Outcome, RevisionRun, ToolCoverage, Verdict,
 };
 
+use super::eras::{self, EraReport, Opened};
 use super::fixture::Fixtures;
 use super::inventory::{CallPolicy, Inventory};
 use super::lane::{Finished, Lane, Shared, run_alone};
@@ -26,7 +26,7 @@ use super::locked::{Access, Locked};
 use super::plan::{CaseFilter, Plan, Planned, Surroundings};
 use super::protection::Protection;
 use crate::credentials::Credentials;
-use crate::session::{ClientIdentity, ConnectError, Connector, ConnectorOptions, Session};
+use crate::session::{ConnectError, Connector, ConnectorOptions, Session};
 use crate::target::Target;
 use crate::transport::DetectError;
 
@@ -42,7 +42,7 @@ const MOST_LANES: usize = 2;
 /// Which revisions are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Selection {
-    /// The newest that the server speaks.
+    /// The newest of each era that the server speaks.
     #[default]
     Newest,
     /// Every one that it speaks.
@@ -127,6 +127,8 @@ pub struct TargetRun {
     pub own_mistakes: Vec<String>,
     /// Server processes or HTTP sessions that were opened.
     pub sessions: usize,
+    /// Which revisions each era was found to have, and by what.
+    pub eras: Vec<EraReport>,
     /// Why only authorization could be judged, when that is so.
     pub locked: Option<Locked>,
 }
@@ -143,19 +145,25 @@ pub struct Engine<'a> {
     pub options: EngineOptions,
 }
 
-/// A session that was opened while looking for revisions, and serves as the shared one of its revision.
-struct Opened {
-    revision: Revision,
-    session: Session,
-}
-
 /// What cases of a revision start from.
 pub(super) struct Stage {
     pub revision: Revision,
     pub session: Option<Session>,
     pub capabilities: Value,
     pub server: Value,
+    /// The versions that the server lists, where the era has it list some.
+    pub versions: Vec<String>,
+    pub known: Known,
     pub inventory: Rc<Inventory>,
+}
+
+/// What the search for revisions tells the cases of each of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Known {
+    /// The newest revision of the handshake era that the server speaks.
+    pub handshake_revision: Option<Revision>,
+    /// Whether it speaks none of that era.
+    pub modern_only: bool,
 }
 
 impl Engine<'_> {
@@ -199,10 +207,10 @@ impl Engine<'_> {
             Err(error) => return Err(error.into()),
         };
         let opened = tokio::select! {
-            opened = self.find_revisions(&connector) => opened,
+            opened = eras::find(&connector, self.options.selection) => opened,
             () = cancel.cancelled() => return Err(StartError::Interrupted),
         };
-        let opened = match opened {
+        let mut eras = match opened {
             // The transport was given, so nobody has asked before.
             Err(refusal @ StartError::Connect(ConnectError::Handshake(_))) if access.protection.oauth => {
                 return self
@@ -217,13 +225,19 @@ impl Engine<'_> {
             jobs => jobs,
         };
         let turns = Semaphore::new(jobs);
+        let opened = std::mem::take(&mut eras.opened);
+        let left = std::mem::take(&mut eras.left);
         let offered = opened.iter().map(|opened| opened.revision).collect();
+        let known = Known {
+            handshake_revision: eras.handshake_revision(),
+            modern_only: eras.modern_only(),
+        };
         let own_mistakes = Cell::new(Vec::new());
         let revisions = opened.into_iter().map(|opened| {
             let (connector, turns, own_mistakes) = (&connector, &turns, &own_mistakes);
             async move {
                 let (run, mut mistakes) = self
-                    .judge_revision(connector, access, opened, turns, on_event, cancel)
+                    .judge_revision(connector, access, known, opened, turns, on_event, cancel)
                     .await;
                 let mut all = own_mistakes.take();
                 all.append(&mut mistakes);
@@ -231,7 +245,13 @@ impl Engine<'_> {
                 run
             }
         });
-        let runs = futures_util::future::join_all(revisions).await;
+        // What came to nothing is ended meanwhile.
+        let end = async {
+            for mut session in left {
+                connector.end(&mut session).await;
+            }
+        };
+        let (runs, ()) = tokio::join!(futures_util::future::join_all(revisions), end);
         connector.dismiss_spares();
         Ok(TargetRun {
             transport: connector.transport(),
@@ -240,98 +260,9 @@ impl Engine<'_> {
             interrupted: cancel.is_cancelled(),
             own_mistakes: own_mistakes.take(),
             sessions: connector.sessions(),
+            eras: eras.reports,
             locked: None,
         })
-    }
-
-    /// Opens one session for each revision to be judged, newest first.
-    async fn find_revisions(&self, connector: &Connector) -> Result<Vec<Opened>, StartError> {
-        match self.options.selection {
-            Selection::Only(wanted) => {
-                let opened = open(connector, wanted).await?;
-                if opened.revision == Some(wanted) {
-                    return Ok(vec![Opened {
-                        revision: wanted,
-                        session: opened.session,
-                    }]);
-                }
-                let mut session = opened.session;
-                connector.end(&mut session).await;
-                Err(StartError::Revision {
-                    wanted: wanted.to_string(),
-                    offered: opened.version,
-                })
-            }
-            Selection::Newest => {
-                let mut refusal = None;
-                for wanted in Revision::STATEFUL.into_iter().rev() {
-                    match open(connector, wanted).await {
-                        Ok(Candidate {
-                            revision: Some(revision),
-                            session,
-                            ..
-                        }) => return Ok(vec![Opened { revision, session }]),
-                        Ok(Candidate {
-                            version, mut session, ..
-                        }) => {
-                            connector.end(&mut session).await;
-                            refusal.get_or_insert(StartError::Revision {
-                                wanted: wanted.to_string(),
-                                offered: version,
-                            });
-                        }
-                        // A server that refuses a version with an error may accept an older one; anything else ends the search.
-                        Err(ConnectError::Handshake(failure)) if failure.refused && wanted != Revision::V2024_11_05 => {
-                        }
-                        Err(error) => return Err(refusal.unwrap_or(error.into())),
-                    }
-                }
-                Err(refusal.unwrap_or(StartError::Revision {
-                    wanted: "newest".to_owned(),
-                    offered: "none".to_owned(),
-                }))
-            }
-            Selection::All => {
-                let candidates = Revision::STATEFUL.into_iter().rev();
-                let results: Vec<_> = stream::iter(candidates)
-                    .map(|wanted| async move { (wanted, open(connector, wanted).await) })
-                    .buffered(2)
-                    .collect()
-                    .await;
-                let mut found = Vec::new();
-                let mut failure = None;
-                for (wanted, result) in results {
-                    match result {
-                        Ok(Candidate {
-                            revision: Some(revision),
-                            session,
-                            ..
-                        }) if revision == wanted => {
-                            found.push(Opened { revision, session });
-                        }
-                        Ok(Candidate {
-                            mut session, version, ..
-                        }) => {
-                            connector.end(&mut session).await;
-                            failure.get_or_insert(StartError::Revision {
-                                wanted: wanted.to_string(),
-                                offered: version,
-                            });
-                        }
-                        Err(error) => {
-                            failure.get_or_insert(error.into());
-                        }
-                    }
-                }
-                if found.is_empty() {
-                    return Err(failure.unwrap_or(StartError::Revision {
-                        wanted: "all".to_owned(),
-                        offered: "none".to_owned(),
-                    }));
-                }
-                Ok(found)
-            }
-        }
     }
 
     /// Runs all cases of a revision and judges what was recorded.
@@ -339,6 +270,7 @@ impl Engine<'_> {
         &self,
         connector: &Connector,
         access: &Access,
+        known: Known,
         opened: Opened,
         turns: &Semaphore,
         on_event: &dyn Fn(RunEvent<'_>),
@@ -352,6 +284,8 @@ impl Engine<'_> {
             session: Some(session),
             capabilities: opening.capabilities,
             server: opening.server,
+            versions: opening.versions,
+            known,
             inventory,
         };
         self.run_cases(connector, access, stage, turns, on_event, cancel).await
@@ -372,10 +306,12 @@ impl Engine<'_> {
             mut session,
             capabilities,
             server,
+            versions,
+            known,
             inventory,
         } = stage;
-        let known = [&self.options.fixtures, &self.suite.fixtures];
-        let fixtures = Fixtures::find(&known, revision, &inventory);
+        let catalogs = [&self.options.fixtures, &self.suite.fixtures];
+        let fixtures = Fixtures::find(&catalogs, revision, &inventory);
         let surroundings = Surroundings {
             transport: connector.transport(),
             capabilities: &capabilities,
@@ -385,6 +321,8 @@ impl Engine<'_> {
             protection: &access.protection,
             credentials: &access.credentials,
             fixtures: &fixtures,
+            versions: &versions,
+            known,
             address: session.as_mut().and_then(|session| session.connection().address()),
         };
         let plan = Plan::make(self.suite, self.catalog, revision, &self.options.filter, &surroundings);
@@ -446,7 +384,11 @@ impl Engine<'_> {
         let mut traces: Vec<Trace> = gentle_traces;
         traces.extend(rough_traces);
         traces.extend(alone_traces.into_iter().flatten());
-        let finished: Vec<Finished<'_>> = gentle.into_iter().chain(rough).chain(alone).collect();
+        let mut finished: Vec<Finished<'_>> = gentle.into_iter().chain(rough).chain(alone).collect();
+        let apart = finished
+            .iter_mut()
+            .flat_map(|case| std::mem::take(&mut case.report.apart))
+            .collect();
         self.sum_up(
             connector,
             access,
@@ -457,6 +399,7 @@ impl Engine<'_> {
             plan,
             finished,
             traces,
+            apart,
         )
     }
 
@@ -475,7 +418,8 @@ impl Engine<'_> {
         inventory: &Inventory,
         plan: Plan<'_>,
         finished: Vec<Finished<'_>>,
-        traces: Vec<Trace>,
+        mut traces: Vec<Trace>,
+        apart: Vec<Trace>,
     ) -> (RevisionRun, Vec<String>) {
         let context = Context {
             revision,
@@ -488,6 +432,8 @@ impl Engine<'_> {
             observations.extend(monitor::observe(&conversation, &context));
             own_mistakes.extend(monitor::own_mistakes(&conversation, &context));
         }
+        // What was said in another revision is evidence, and judged by nobody here.
+        traces.extend(apart);
         let mut reasons: BTreeMap<String, String> = BTreeMap::new();
         for skipped in &plan.skipped {
             for requirement in skipped.planned.case.requirements() {
@@ -573,28 +519,6 @@ impl Engine<'_> {
             messages.sort_by_key(|(verdict, ..)| std::cmp::Reverse(*verdict));
         }
         broken
-    }
-}
-
-/// A session that answered the opening request.
-struct Candidate {
-    revision: Option<Revision>,
-    version: String,
-    session: Session,
-}
-
-async fn open(connector: &Connector, revision: Revision) -> Result<Candidate, ConnectError> {
-    let name = format!("{revision}/shared");
-    let mut session = connector
-        .session(&name, revision, ClientIdentity::touchstone(revision))
-        .await?;
-    match session.open().await {
-        Ok(opening) => Ok(Candidate {
-            revision: opening.revision,
-            version: opening.version,
-            session,
-        }),
-        Err(problem) => Err(connector.failed_handshake(session, problem).await),
     }
 }
 
