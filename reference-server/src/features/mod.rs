@@ -16,6 +16,7 @@ mod roots;
 mod sampling;
 mod scratch;
 pub(crate) mod showcase;
+mod statelessness;
 mod suite;
 mod tasks;
 mod tools;
@@ -105,6 +106,12 @@ pub(crate) struct Session {
     issues: u64,
     scratch: Arc<Scratch>,
     pub(crate) tasks: Tasks,
+    /// The handles that were given out.
+    handles: Vec<String>,
+    /// The states that were good for one time, by their numbers.
+    pub(crate) used: Vec<Value>,
+    /// The id of the subscriptions that a tool wants to end.
+    pub(crate) ending: Option<Value>,
 }
 
 impl Session {
@@ -122,6 +129,9 @@ impl Session {
             issues: 0,
             scratch,
             tasks: Tasks::default(),
+            handles: Vec::new(),
+            used: Vec::new(),
+            ending: None,
         }
     }
 
