@@ -102,7 +102,7 @@ impl fmt::Debug for Fault {
 }
 
 /// The faults, one table for each theme.
-const TABLES: [&[Fault]; 35] = [
+const TABLES: &[&[Fault]] = &[
     process::FAULTS,
     traffic::FAULTS,
     answers::FAULTS,
@@ -124,6 +124,9 @@ const TABLES: [&[Fault]; 35] = [
     http::replies::FAULTS,
     http::sessions::FAULTS,
     http::streams::FAULTS,
+    http::interruptions::FAULTS,
+    http::neighbours::FAULTS,
+    http::manners::FAULTS,
     http::legacy::FAULTS,
     authorization::FAULTS,
     stateless::discovery::FAULTS,
@@ -142,7 +145,7 @@ const TABLES: [&[Fault]; 35] = [
 
 /// All faults.
 pub fn faults() -> impl Iterator<Item = &'static Fault> {
-    TABLES.into_iter().flatten()
+    TABLES.iter().copied().flatten()
 }
 
 /// The fault of that id.

@@ -3,9 +3,9 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::super::Fault;
 use super::super::http::{PLAIN, Plain, http};
 use super::super::spoil::{Answers, Results, Wording, asks, error, params, take, text};
-use super::super::Fault;
 use super::{CAPABILITIES, CLIENT_INFO, Passes, Reads, SERVER_INFO, SUBSCRIPTION_ID, VERSION, fault, http_fault};
 use super::{is_stateless, said};
 use crate::stateless::Rule;

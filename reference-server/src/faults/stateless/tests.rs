@@ -147,6 +147,12 @@ fn script() -> Vec<(String, Value)> {
         called("test_change_lists", json!({})),
         called("test_tool_with_progress", json!({})),
         called("test_logging_levels", json!({})),
+        called("slow", json!({ "milliseconds": 100 })),
+        asked("cancel", json!({})),
+        asked(
+            "subscriptions/listen",
+            json!({ "notifications": { "toolsListChanged": true } }),
+        ),
         asked("cancel", json!({})),
         called("test_change_lists", json!({})),
         called("test_end_subscription", json!({ "subscription": "r71" })),
@@ -161,6 +167,15 @@ fn script() -> Vec<(String, Value)> {
         script.push(asked(method, json!({})));
     }
     script.extend(["tasks/result", "tasks/list"].map(|method| asked(method, json!({}))));
+    let with_label = |label: &str| {
+        let arguments = match label {
+            "none" => json!({ "options": { "label": label } }),
+            _ => json!({ "region": "Hello", "options": { "label": label } }),
+        };
+        called("test_custom_headers", arguments)
+    };
+    script.extend(["good", "other", "missing", "broken", "none"].map(with_label));
+    script.extend((0..14).map(|_| called(form, json!({}))));
     script
 }
 
@@ -199,7 +214,8 @@ fn metadata() -> Vec<Option<Value>> {
 
 /// The transcript of the conversation under some faults, without what is random in it.
 fn transcript(faults: &[&'static Fault], revisions: &[Revision], posted: bool) -> Vec<String> {
-    let options = Options::new(revisions, faults, 3);
+    // With one page the end of a list is seen at once, with many its cursors.
+    let options = Options::new(revisions, faults, if posted { 1000 } else { 3 });
     let mut said = Vec::new();
     let mut conversation = match posted {
         true => Conversation::shared(&options),
@@ -208,7 +224,8 @@ fn transcript(faults: &[&'static Fault], revisions: &[Revision], posted: bool) -
     let mut now = Duration::from_secs(1_800_000_000);
     conversation.advance(now);
     said.extend(spoken(&conversation.start()));
-    let (mut task, mut state, mut handle, mut number) = (json!("none"), json!("none"), json!("none"), 0);
+    let (mut task, mut state, mut handle) = (json!("none"), json!("none"), json!("none"));
+    let (mut number, mut last) = (0_u64, json!(0));
     let (all, mut ways) = (script(), metadata());
     let talkative = ways.remove(0);
     let probes = [
@@ -238,7 +255,7 @@ fn transcript(faults: &[&'static Fault], revisions: &[Revision], posted: bool) -
             }
             "cancel" => {
                 let cancel =
-                    json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": "r70" } });
+                    json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": last } });
                 said.extend(spoken(&conversation.receive(cancel.to_string().as_bytes())));
                 continue;
             }
@@ -255,10 +272,14 @@ fn transcript(faults: &[&'static Fault], revisions: &[Revision], posted: bool) -
         if let Some(meta) = meta {
             params["_meta"] = meta;
         }
-        let request = json!({ "jsonrpc": "2.0", "id": format!("r{number}"), "method": method, "params": params });
+        last = match method.as_str() {
+            "subscriptions/listen" if number % 2 == 0 => json!(number),
+            _ => json!(format!("r{number}")),
+        };
+        let request = json!({ "jsonrpc": "2.0", "id": last, "method": method, "params": params });
         let outputs = match posted {
             true => {
-                let headers = header(&method, &params, number % 7);
+                let headers = header(&method, &params, number % 8);
                 conversation.receive_posted(headers, request.to_string().as_bytes())
             }
             false => conversation.receive(request.to_string().as_bytes()),
@@ -273,12 +294,23 @@ fn transcript(faults: &[&'static Fault], revisions: &[Revision], posted: bool) -
         said.extend(spoken(&outputs));
         said.push(format!("{number} {method}"));
     }
+    let client =
+        json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+    for (method, params) in [("initialize", client), ("tools/list", json!({}))] {
+        let request = json!({ "jsonrpc": "2.0", "id": method, "method": method, "params": params });
+        said.extend(spoken(&conversation.receive(request.to_string().as_bytes())));
+    }
     said.extend(spoken(&conversation.end()));
     said
 }
 
 /// A header for the request that is good, or bad in one of several ways.
 fn header(method: &str, params: &Value, way: u64) -> HeaderMap {
+    let way = if params["arguments"]["options"].is_object() {
+        0
+    } else {
+        way
+    };
     let mut headers = HeaderMap::new();
     let mut set = |name: &'static str, value: &str| {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
@@ -295,8 +327,26 @@ fn header(method: &str, params: &Value, way: u64) -> HeaderMap {
     if way != 3 {
         set("mcp-method", if way == 4 { "odd" } else { method });
     }
+    let label = params["arguments"]["options"]["label"].as_str();
+    if let Some(label) = label {
+        set("mcp-param-label", label);
+        let region = match label {
+            "good" | "none" => Some("Hello"),
+            "other" => Some("hello"),
+            "broken" => Some("=?base64?!?="),
+            _ => None,
+        };
+        region.into_iter().for_each(|region| set("mcp-param-region", region));
+    }
     if let Some(named) = named.filter(|_| way != 5) {
-        set("mcp-name", if way == 6 { "=?base64?!?=" } else { named });
+        set(
+            "mcp-name",
+            match way {
+                6 => "=?base64?!?=",
+                7 => "another",
+                _ => named,
+            },
+        );
     }
     headers
 }
@@ -311,6 +361,9 @@ fn message_of(output: &Output) -> Option<&Message> {
 /// What is said, and when, without what is random in it.
 fn spoken(outputs: &[Output]) -> Vec<String> {
     let line = |output: &Output| {
+        if let Output::Withdraw { request } = output {
+            return Some(format!("withdrawn {request}"));
+        }
         let after = match output {
             Output::Message { after, .. } => after.as_millis(),
             _ => 0,
