@@ -73,6 +73,11 @@ async fn judge(
     };
     Ok(match result {
         Ok(run) => {
+            if let Some(limit) = run.out_of_time {
+                complain(&format!(
+                    "the time for the run, {limit:?}, was over before every case was run; --time-limit gives it more"
+                ));
+            }
             if let Some(folder) = &plan.traces {
                 write_traces(folder, &run)?;
             }
@@ -126,7 +131,8 @@ fn verdict(plan: &CheckPlan, record: &RunRecord, run: &TargetRun) -> Exit {
         .any(|requirement| requirement.observed > 0);
     if failed > 0 {
         Exit::Failed
-    } else if run.locked.is_some() {
+    } else if run.locked.is_some() || run.out_of_time.is_some() {
+        // Whoever makes a run too long must not pass by it.
         Exit::CouldNotRun
     } else if observed {
         Exit::Clean

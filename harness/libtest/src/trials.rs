@@ -253,6 +253,7 @@ impl Lazy {
                 offered,
                 runs: vec![],
                 interrupted: false,
+                out_of_time: None,
                 own_mistakes: vec![],
                 sessions: 1,
                 locked: None,

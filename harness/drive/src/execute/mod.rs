@@ -8,6 +8,7 @@
 mod arguments;
 mod engine;
 mod fixture;
+mod halt;
 mod http;
 mod inventory;
 mod lane;

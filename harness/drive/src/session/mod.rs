@@ -104,6 +104,10 @@ pub struct Session {
     resumed: BTreeMap<u32, u32>,
     closed: Option<String>,
     answered_once: bool,
+    /// Requests that were given up one after the other.
+    given_up: usize,
+    /// Things that came after the deadline of the wait, one after the other.
+    overtime: usize,
     /// Tools that take their time, and how long one call was waited for.
     slow_tools: BTreeMap<String, Duration>,
 }
@@ -126,6 +130,8 @@ pub enum Until {
     Event,
 }
 
+/// Why a server is not listened to any more that floods the harness.
+const TOO_MUCH: &str = "the server sent more than can be kept, and is not listened to any more";
 /// How long an answer may come on another stream, once the one on which it was due has ended without it.
 const ELSEWHERE: Duration = Duration::from_millis(200);
 /// How often a stream that ended without the answer is asked for what is missing.
@@ -164,6 +170,8 @@ impl Session {
             resumed: BTreeMap::new(),
             closed: None,
             answered_once: false,
+            given_up: 0,
+            overtime: 0,
             slow_tools: BTreeMap::new(),
         }
     }
@@ -266,6 +274,12 @@ impl Session {
         self.closed.as_deref()
     }
 
+    /// How many requests were left unanswered since the last that was answered.
+    #[must_use]
+    pub fn given_up(&self) -> usize {
+        self.given_up
+    }
+
     /// How requests of the server are answered.
     pub fn replies(&mut self) -> &mut ReplyPolicy {
         &mut self.replies
@@ -332,6 +346,10 @@ impl Session {
     /// Waits for the answer of a request.
     pub async fn finish(&mut self, pending: &Pending, within: Option<Duration>) -> Answer {
         let answer = self.answer_to(pending, within).await;
+        self.given_up = match answer.outcome {
+            Outcome::Silence => self.given_up + 1,
+            _ => 0,
+        };
         if let Some(position) = self.outstanding.iter().position(|id| *id == pending.id) {
             self.outstanding.remove(position);
         }
@@ -362,6 +380,9 @@ impl Session {
                 };
             }
             if let Some(reason) = self.closed.clone() {
+                if self.tap.is_full() {
+                    self.give_up(pending);
+                }
                 return Answer::closed(&reason, self.status(pending));
             }
             if let Some(failure) = self.exchange_over(pending) {
@@ -382,17 +403,21 @@ impl Session {
                 continue;
             }
             if !self.pump(deadline).await {
-                let waited_ms = u64::try_from(pending.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-                self.tap.record(EventKind::GaveUp {
-                    id: pending.id.to_string(),
-                    waited_ms,
-                });
+                self.give_up(pending);
                 if let Some(exchange) = pending.sent.exchange {
                     self.connection.abandon(exchange);
                 }
                 return Answer::silence(self.status(pending));
             }
         }
+    }
+
+    fn give_up(&self, pending: &Pending) {
+        let waited_ms = u64::try_from(pending.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.tap.record(EventKind::GaveUp {
+            id: pending.id.to_string(),
+            waited_ms,
+        });
     }
 
     /// Sends a notification.
@@ -635,6 +660,14 @@ impl Session {
 
     /// Takes in the next thing that the connection gives. False when nothing came before the deadline.
     async fn pump(&mut self, deadline: Instant) -> bool {
+        // What lies ready is taken in even when it is late, but a flood always has something ready.
+        if Instant::now() < deadline {
+            self.overtime = 0;
+        } else if self.overtime >= self.limits.inbox {
+            return false;
+        } else {
+            self.overtime += 1;
+        }
         let Ok(incoming) = tokio::time::timeout_at(deadline, self.connection.receive()).await else {
             return false;
         };
@@ -651,6 +684,9 @@ impl Session {
                 self.ended.insert(exchange, Ended { failure, at });
             }
             Some(Incoming::Message { bytes, event, .. }) => self.take_in(&bytes, event).await,
+        }
+        if self.tap.is_full() {
+            self.closed.get_or_insert_with(|| TOO_MUCH.to_owned());
         }
         true
     }
