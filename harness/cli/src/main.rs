@@ -6,7 +6,13 @@
 mod args;
 mod check;
 mod config_file;
+mod expectations;
+mod invocation;
 mod list;
+mod outputs;
+mod progress;
+mod record;
+mod report;
 mod serve;
 mod settings;
 
@@ -58,6 +64,8 @@ fn main() -> ExitCode {
 fn run(command: args::Command) -> Exit {
     let done = match command {
         args::Command::Check(arguments) => args::CheckPlan::try_from(*arguments).and_then(|plan| check::run(&plan)),
+        args::Command::Report(arguments) => report::run(arguments),
+        args::Command::Record(arguments) => record::run(&arguments),
         args::Command::List(arguments) => list::run(&arguments),
         args::Command::Serve(arguments) => serve::run(&arguments),
     };

@@ -9,6 +9,7 @@ mod arguments;
 mod engine;
 mod eras;
 mod fixture;
+mod halt;
 mod hand_made;
 mod http;
 mod inventory;
@@ -27,4 +28,4 @@ pub use engine::{Engine, EngineOptions, RunEvent, Selection, StartError, TargetR
 pub use eras::EraReport;
 pub use inventory::{CallPolicy, Inventory};
 pub use locked::Locked;
-pub use plan::{CaseFilter, Plan, Planned, Skipped};
+pub use plan::{CaseFilter, Partition, Plan, Planned, Skipped};

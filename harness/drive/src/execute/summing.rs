@@ -96,6 +96,7 @@ impl Engine<'_> {
             verdict: Verdict::NotApplicable,
             reason: Some(skipped.reason),
             messages: Vec::new(),
+            findings: Vec::new(),
             duration_us: 0,
             trace: None,
         }));
@@ -119,8 +120,8 @@ impl Engine<'_> {
         &self,
         revision: Revision,
         observations: &'o [Observation],
-    ) -> BTreeMap<&'o str, Vec<(Verdict, &'o str, &'o str)>> {
-        let mut broken: BTreeMap<&str, Vec<(Verdict, &str, &str)>> = BTreeMap::new();
+    ) -> BTreeMap<&'o str, Vec<Broken<'o>>> {
+        let mut broken: BTreeMap<&str, Vec<Broken<'_>>> = BTreeMap::new();
         for observation in observations {
             let (Outcome::Broken(breach), Some(case)) = (&observation.outcome, observation.case.as_deref()) else {
                 continue;
@@ -130,20 +131,30 @@ impl Engine<'_> {
             };
             if requirement.level(revision).is_some() {
                 let severity = verdict::severity_of(requirement, revision, breach);
-                broken
-                    .entry(case)
-                    .or_default()
-                    .push((severity.into(), &observation.requirement, &breach.message));
+                broken.entry(case).or_default().push(Broken {
+                    verdict: severity.into(),
+                    requirement: &observation.requirement,
+                    message: &breach.message,
+                    signature: verdict::signature_of(&requirement.id, severity, breach),
+                });
             }
         }
         for messages in broken.values_mut() {
-            messages.sort_by_key(|(verdict, ..)| std::cmp::Reverse(*verdict));
+            messages.sort_by_key(|broken| std::cmp::Reverse(broken.verdict));
         }
         broken
     }
 }
 
-fn case_result(case: &Finished<'_>, broken: &BTreeMap<&str, Vec<(Verdict, &str, &str)>>) -> CaseResult {
+/// What was broken during a case.
+struct Broken<'a> {
+    verdict: Verdict,
+    requirement: &'a str,
+    message: &'a str,
+    signature: String,
+}
+
+fn case_result(case: &Finished<'_>, broken: &BTreeMap<&str, Vec<Broken<'_>>>) -> CaseResult {
     let id = case.planned.id();
     let broken = broken.get(id.as_str()).map_or(&[][..], Vec::as_slice);
     let kept = case
@@ -151,7 +162,13 @@ fn case_result(case: &Finished<'_>, broken: &BTreeMap<&str, Vec<(Verdict, &str, 
         .observations
         .iter()
         .any(|observation| matches!(observation.outcome, Outcome::Kept(_)));
-    let worst = broken.first().map(|(verdict, ..)| *verdict);
+    let worst = broken.first().map(|broken| broken.verdict);
+    let mut findings: Vec<String> = Vec::new();
+    for broken in broken {
+        if !findings.contains(&broken.signature) {
+            findings.push(broken.signature.clone());
+        }
+    }
     let unexercised = case.report.unexercised.values().next();
     let verdict = match (worst, &case.report.stopped) {
         (Some(worst), _) => worst,
@@ -170,8 +187,9 @@ fn case_result(case: &Finished<'_>, broken: &BTreeMap<&str, Vec<(Verdict, &str, 
             .or_else(|| unexercised.filter(|_| verdict == Verdict::NotExercised).cloned()),
         messages: broken
             .iter()
-            .map(|(verdict, requirement, message)| format!("{} {requirement}: {message}", verdict.as_str()))
+            .map(|broken| format!("{} {}: {}", broken.verdict.as_str(), broken.requirement, broken.message))
             .collect(),
+        findings,
         duration_us: case.duration_us,
         trace: case.trace.clone(),
     }
