@@ -259,6 +259,21 @@ async fn modern(connector: &Connector, insist: bool) -> Side {
             };
             return Side::opened(MODERN, session, how);
         }
+        // It has accepted the version of the request, whatever it lists, and somebody wants to know what it does in it.
+        Ok(opening) if insist => {
+            let how = format!(
+                "server/discover names {}, and was answered in {MODERN}",
+                opening.version
+            );
+            let opening = Opening {
+                revision: Some(MODERN),
+                version: MODERN.to_string(),
+                ..opening
+            };
+            connector.assume(opening.clone());
+            session.assume(opening);
+            return Side::opened(MODERN, session, how);
+        }
         Ok(opening) => {
             let mut side = Side::failed(StartError::Revision {
                 wanted: MODERN.to_string(),

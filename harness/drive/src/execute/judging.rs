@@ -10,10 +10,13 @@ use super::runner::{Runner, Seen, Stop};
 
 /// The code of an unknown method.
 const METHOD_NOT_FOUND: i64 = -32601;
-/// The requirements that a server without ping breaks. Whatever else is seen by a ping is not exercised then: one mistake, one finding.
-const WITHOUT_PING: [&str; 2] = ["ping/answered", "ping/no-capability"];
+/// The requirements that a server breaks without ping, or without server/discover. Whatever else is seen by one of them is not exercised
+/// then: one mistake, one finding.
+const WITHOUT_PROBE: [&str; 3] = ["ping/answered", "ping/no-capability", "discover/implemented"];
 /// The server does not know ping, which the cases of ping report.
 const NO_PING: &str = "blocked: the server does not know ping";
+/// The server does not know server/discover, which the cases of discovery report.
+const NO_DISCOVERY: &str = "blocked: the server does not know server/discover";
 
 impl Runner<'_> {
     /// Keeps the answer under the step's name and judges the step's expectations.
@@ -23,14 +26,10 @@ impl Runner<'_> {
             Action::Silence(_) | Action::Await { .. } | Action::ExpectExit
         );
         let about = self.item.clone().or_else(|| step.about().map(str::to_owned));
-        let ping = |method: &String| {
-            method == "ping" || (method == "${probe.method}" && self.session.probe_method() == "ping")
-        };
-        let without_ping = matches!(&step.action, Action::Request { method, .. } if ping(method))
-            && seen.value["error"]["code"] == METHOD_NOT_FOUND;
+        let missing = self.missing_probe(step, &seen);
         for expectation in &step.expect {
-            if without_ping && !WITHOUT_PING.contains(&expectation.requirement.as_str()) {
-                self.unexercised(&expectation.requirement, NO_PING);
+            if let Some(reason) = missing.filter(|_| !WITHOUT_PROBE.contains(&expectation.requirement.as_str())) {
+                self.unexercised(&expectation.requirement, reason);
                 continue;
             }
             self.judge(expectation, &seen, is_request, about.as_deref())?;
@@ -46,6 +45,19 @@ impl Runner<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Why nothing can be said where the request that every server must know is an unknown method.
+    fn missing_probe(&self, step: &Step, seen: &Seen) -> Option<&'static str> {
+        let Action::Request { method, .. } = &step.action else {
+            return None;
+        };
+        let probe = self.session.probe_method();
+        let of_probe = method == "${probe.method}" || method == probe;
+        if !of_probe || seen.value["error"]["code"] != METHOD_NOT_FOUND {
+            return None;
+        }
+        Some(if probe == "ping" { NO_PING } else { NO_DISCOVERY })
     }
 
     pub(super) fn judge(

@@ -46,8 +46,8 @@ impl Runner<'_> {
                 },
             };
             if !step.retry && answer.value["result"]["inputRequests"].is_object() {
-                let questions = answer.value["result"]["inputRequests"].clone();
-                if let Some(responses) = self.session.responses_to(&questions) {
+                let result = answer.value["result"].clone();
+                if let Some(responses) = self.session.responses_to(&result) {
                     answer.value["responses"] = responses;
                 }
             }

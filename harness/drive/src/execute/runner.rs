@@ -216,11 +216,15 @@ impl Runner<'_> {
                             spoilt: None,
                         }
                     }
-                    None => Seen {
-                        value: json!({ "outcome": "silence", "method": method }),
-                        events: vec![],
-                        spoilt: None,
-                    },
+                    None => {
+                        let refused = self.session.is_refused(method);
+                        let outcome = if refused { "refused" } else { "silence" };
+                        Seen {
+                            value: json!({ "outcome": outcome, "method": method }),
+                            events: vec![],
+                            spoilt: None,
+                        }
+                    }
                 }
             }
             Action::Answer { replies } => {

@@ -18,6 +18,8 @@ use crate::transport::{Sent, TransportError};
 const MOST_ROUNDS: usize = 10;
 /// The requests that may be answered with questions.
 const METHODS: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
+/// What a server may ask for; anything else is its mistake, and gets no answer.
+const QUESTIONS: [&str; 3] = ["elicitation/create", "sampling/createMessage", "roots/list"];
 /// The request that stays open until the client ends it.
 const LISTEN: &str = "subscriptions/listen";
 
@@ -137,6 +139,9 @@ impl Session {
         if !asked.manner.retry || !METHODS.contains(&asked.method.as_str()) || asked.rounds >= MOST_ROUNDS {
             return false;
         }
+        if !can_be_answered(result) {
+            return false;
+        }
         let Some(responses) = self.responses(&result["inputRequests"], event) else {
             return false;
         };
@@ -182,10 +187,13 @@ impl Session {
         Some(responses)
     }
 
-    /// What the client would say to the questions of an answer; `None` when one of them gets no answer.
-    pub fn responses_to(&mut self, questions: &Value) -> Option<Value> {
+    /// What the client would say to the questions of a result; `None` when one of them gets no answer.
+    pub fn responses_to(&mut self, result: &Value) -> Option<Value> {
+        if !can_be_answered(result) {
+            return None;
+        }
         let mut responses = Map::new();
-        for (key, question) in questions.as_object().into_iter().flatten() {
+        for (key, question) in result["inputRequests"].as_object().into_iter().flatten() {
             let method = question.get("method").and_then(Value::as_str).unwrap_or_default();
             responses.insert(key.clone(), self.replies.response(method, question.get("params"))?);
         }
@@ -193,7 +201,7 @@ impl Session {
     }
 
     /// Whether a subscription was refused, so that nothing of it will come.
-    pub(super) fn is_refused(&self, method: &str) -> bool {
+    pub(crate) fn is_refused(&self, method: &str) -> bool {
         let of_listen = |id: &IdToken| self.asked.get(id.as_str()).is_some_and(|asked| asked.method == LISTEN);
         method == "notifications/subscriptions/acknowledged"
             && self
@@ -241,6 +249,22 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether a client can go on with what a result asks for: an answer to anything else would be a mistake of its own.
+fn can_be_answered(result: &Value) -> bool {
+    let state = result.get("requestState");
+    let questions = result.get("inputRequests");
+    let known = |question: &Value| {
+        let method = question.get("method").and_then(Value::as_str).unwrap_or_default();
+        QUESTIONS.contains(&method) && question.get("params").is_none_or(Value::is_object)
+    };
+    let questions_fit = match questions {
+        None => state.is_some(),
+        Some(Value::Object(questions)) => questions.values().all(known),
+        Some(_) => false,
+    };
+    questions_fit && state.is_none_or(Value::is_string)
 }
 
 #[cfg(test)]
@@ -299,7 +323,10 @@ mod tests {
             });
             assert_eq!(sent.len(), 2);
             assert_ne!(sent[0]["id"], sent[1]["id"]);
-            assert_eq!((&sent[1]["params"]["name"], &sent[1]["params"]["requestState"]), (&json!("t"), &json!("s")));
+            assert_eq!(
+                (&sent[1]["params"]["name"], &sent[1]["params"]["requestState"]),
+                (&json!("t"), &json!("s"))
+            );
             let asked = session.wait_for("roots/list", |_| true, Duration::from_millis(1)).await;
             assert_eq!(asked.unwrap().value["key"], "r");
         });
@@ -317,10 +344,18 @@ mod tests {
             let pending = session.start_in(&id, "tools/call", params, &manner).await.unwrap();
             let answer = session.finish(&pending, None).await;
             assert_eq!(answer.result().unwrap()["resultType"], "input_required");
-            let questions = answer.result().unwrap()["inputRequests"].clone();
-            assert!(session.responses_to(&questions).unwrap()["r"]["roots"].is_array());
+            let result = answer.result().unwrap().clone();
+            assert!(session.responses_to(&result).unwrap()["r"]["roots"].is_array());
+            for odd in [
+                json!({ "requestState": {} }),
+                json!({ "inputRequests": { "p": { "method": "ping" } } }),
+            ] {
+                assert_eq!(session.responses_to(&odd), None);
+            }
             // What is answered with an error is not given.
-            session.replies().set("roots/list", json!({ "error": { "code": -1, "message": "no" } }));
+            session
+                .replies()
+                .set("roots/list", json!({ "error": { "code": -1, "message": "no" } }));
             let answer = session.request("tools/call", Some(json!({ "name": "t" })), None).await;
             assert_eq!(answer.result().unwrap()["resultType"], "input_required");
         });
@@ -329,7 +364,9 @@ mod tests {
     #[test]
     fn a_server_that_asks_for_ever_is_left() {
         locally(async |mut session| {
-            session.replies().set("roots/list", json!({ "result": { "roots": [] } }));
+            session
+                .replies()
+                .set("roots/list", json!({ "result": { "roots": [] } }));
             let answer = session.request("tools/call", Some(json!({ "name": "t" })), None).await;
             assert_eq!(answer.rounds, MOST_ROUNDS);
             assert_eq!(answer.result().unwrap()["resultType"], "input_required");
