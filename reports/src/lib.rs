@@ -6,6 +6,7 @@
 //!
 //! Every report is a pure function of the record. Text from a server is hostile: [`escape`] makes it harmless for the place where it is shown.
 
+pub mod campaign;
 pub mod escape;
 pub mod record;
 pub mod terminal;

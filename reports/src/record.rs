@@ -10,6 +10,8 @@ use touchstone_core::spec::requirement::{Catalog, Severity};
 use touchstone_core::trace::{EventKind, Trace, TransportKind};
 use touchstone_core::verdict::{Evidence, Finding, RevisionRun, Score, Verdict};
 
+use crate::campaign::{CampaignEntry, ReproductionEntry};
+
 /// The version of the record that is written.
 pub const FORMAT: u32 = 1;
 /// Longest excerpt of a message that a finding carries, in characters.
@@ -44,6 +46,9 @@ pub struct RunRecord {
     pub findings: Vec<FindingEntry>,
     /// Counts.
     pub summary: Summary,
+    /// Of a campaign of `touchstone fuzz`, its numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<CampaignEntry>,
 }
 
 /// What made a record.
@@ -163,6 +168,9 @@ pub struct FindingEntry {
     pub occurrences: u64,
     /// What crossed the wire at the first occurrence, in order.
     pub evidence: Vec<Excerpt>,
+    /// How it can be seen again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reproduce: Option<ReproductionEntry>,
 }
 
 /// A piece of a trace.
@@ -254,6 +262,7 @@ impl RunRecord {
             runs,
             findings,
             summary,
+            campaign: None,
         }
     }
 
@@ -360,6 +369,7 @@ fn finding_entry(catalog: &Catalog, run: &RevisionRun, finding: &Finding) -> Fin
             .into_iter()
             .filter_map(|evidence| excerpt(&run.traces, evidence))
             .collect(),
+        reproduce: None,
     }
 }
 

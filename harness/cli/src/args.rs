@@ -15,6 +15,7 @@ use touchstone_drive::session::{ConnectorOptions, SessionLimits};
 use touchstone_drive::target::{CommandTarget, Target, UrlTarget};
 
 use crate::config_file;
+use crate::fuzz_args::{FuzzArguments, ReplayArguments};
 use crate::settings::Settings;
 
 /// Conformance tests for MCP servers.
@@ -34,6 +35,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Judge a server; without a target, the bundled reference server
     Check(Box<CheckArguments>),
+    /// Find the message that breaks a server, make it small, and keep it; without a target, of the bundled reference server
+    Fuzz(Box<FuzzArguments>),
+    /// Send a finding of `fuzz` again: fixed, failed or flaky
+    Replay(Box<ReplayArguments>),
     /// List cases, requirements, monitors or faults
     List(ListArguments),
     /// Run the bundled reference server
@@ -107,7 +112,7 @@ pub(crate) struct CheckArguments {
 }
 
 #[derive(Debug, Args)]
-struct TargetArguments {
+pub(crate) struct TargetArguments {
     /// The server's URL
     #[arg(long, conflicts_with_all = ["config", "server_command"])]
     url: Option<String>,
@@ -146,13 +151,23 @@ struct TargetArguments {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Call {
+pub(crate) enum Call {
     /// Those annotated readOnlyHint: true
     ReadOnly,
     /// All
     All,
     /// None
     None,
+}
+
+impl From<Call> for CallPolicy {
+    fn from(call: Call) -> Self {
+        match call {
+            Call::ReadOnly => Self::ReadOnly,
+            Call::All => Self::All,
+            Call::None => Self::None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -309,11 +324,7 @@ impl TryFrom<CheckArguments> for CheckPlan {
         let options = EngineOptions {
             selection,
             filter: CaseFilter::new(arguments.cases),
-            call: match arguments.call {
-                Call::ReadOnly => CallPolicy::ReadOnly,
-                Call::All => CallPolicy::All,
-                Call::None => CallPolicy::None,
-            },
+            call: arguments.call.into(),
             allowed_tools: allowed.collect::<BTreeSet<_>>(),
             fixtures: settings.fixtures,
             jobs: arguments.jobs,
@@ -339,7 +350,7 @@ impl TryFrom<CheckArguments> for CheckPlan {
     }
 }
 
-fn targets(arguments: TargetArguments) -> anyhow::Result<Vec<(Option<String>, Target)>> {
+pub(crate) fn targets(arguments: TargetArguments) -> anyhow::Result<Vec<(Option<String>, Target)>> {
     let environment = arguments
         .environment
         .iter()
@@ -406,7 +417,7 @@ fn targets(arguments: TargetArguments) -> anyhow::Result<Vec<(Option<String>, Ta
 }
 
 /// Reads a number of seconds, or a time with its unit; never zero, which would wait for nothing.
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let parsed = match text.parse() {
         Ok(seconds) => Ok(Duration::from_secs(seconds)),
         Err(_) => humantime::parse_duration(text),

@@ -136,7 +136,7 @@ fn verdict(plan: &CheckPlan, record: &RunRecord, run: &TargetRun) -> Exit {
 }
 
 /// Why nothing could be judged, for the record.
-fn failure(error: &StartError) -> Failure {
+pub(crate) fn failure(error: &StartError) -> Failure {
     match error {
         StartError::Connect(ConnectError::Handshake(handshake)) => Failure {
             reason: handshake.to_string(),
@@ -161,7 +161,7 @@ fn locked_out(locked: &Locked) -> Failure {
 }
 
 /// The first Ctrl-C ends the run in order, the second at once.
-async fn interrupts(cancel: CancellationToken) {
+pub(crate) async fn interrupts(cancel: CancellationToken) {
     if tokio::signal::ctrl_c().await.is_ok() {
         cancel.cancel();
     }

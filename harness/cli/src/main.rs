@@ -6,7 +6,10 @@
 mod args;
 mod check;
 mod config_file;
+mod fuzz;
+mod fuzz_args;
 mod list;
+mod replay;
 mod serve;
 mod settings;
 
@@ -58,6 +61,8 @@ fn main() -> ExitCode {
 fn run(command: args::Command) -> Exit {
     let done = match command {
         args::Command::Check(arguments) => args::CheckPlan::try_from(*arguments).and_then(|plan| check::run(&plan)),
+        args::Command::Fuzz(arguments) => fuzz_args::FuzzPlan::try_from(*arguments).and_then(|plan| fuzz::run(&plan)),
+        args::Command::Replay(arguments) => replay::run(*arguments),
         args::Command::List(arguments) => list::run(&arguments),
         args::Command::Serve(arguments) => serve::run(&arguments),
     };

@@ -282,6 +282,18 @@ pub fn severity_of(requirement: &Requirement, revision: Revision, breach: &Breac
     }
 }
 
+/// The signature of the finding that an observation leads to, and what it means for the run; `None` when it leads to none.
+#[must_use]
+pub fn identity(catalog: &Catalog, revision: Revision, observation: &Observation) -> Option<(String, Severity)> {
+    let Outcome::Broken(breach) = &observation.outcome else {
+        return None;
+    };
+    let requirement = catalog.get(&observation.requirement)?;
+    requirement.level(revision)?;
+    let severity = severity_of(requirement, revision, breach);
+    Some((identity_of(requirement, severity, breach), severity))
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
     observed: u64,
@@ -373,9 +385,7 @@ fn collect(
     breach: &Breach,
     observation: &Observation,
 ) {
-    // What only illegal input brings about is another finding than what ordinary use does.
-    let harmless = if severity == Severity::Info { "i" } else { "" };
-    let signature = format!("{}{harmless}", signature(&requirement.id, breach));
+    let signature = identity_of(requirement, severity, breach);
     let finding = findings.entry(signature).or_insert_with_key(|signature| Finding {
         signature: signature.clone(),
         requirement: requirement.id.clone(),
@@ -395,6 +405,12 @@ fn collect(
     {
         finding.about.push(about.clone());
     }
+}
+
+/// The identity of a finding. What only illegal input brings about is another one than what ordinary use does.
+fn identity_of(requirement: &Requirement, severity: Severity, breach: &Breach) -> String {
+    let harmless = if severity == Severity::Info { "i" } else { "" };
+    format!("{}{harmless}", signature(&requirement.id, breach))
 }
 
 /// The identity of a mistake: requirement, score and the message with everything variable masked.

@@ -9,7 +9,7 @@ mod arguments;
 mod engine;
 mod fixture;
 mod http;
-mod inventory;
+pub(crate) mod inventory;
 mod lane;
 mod locked;
 mod places;

@@ -12,6 +12,7 @@
 
 mod answer;
 mod connect;
+mod exact;
 mod hint;
 mod protocol;
 mod reply;
