@@ -28,6 +28,16 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// How long the slowest of its answers took, by the times in the trace.
+    pub(super) fn slowest(&self, trace: &Trace) -> Duration {
+        let at = |event: Option<usize>| trace.events.get(event?).map(|event| event.at_us);
+        let answered = self.answers.iter().zip(&self.sent).filter_map(|(answer, sent)| {
+            let came = at(answer.as_ref()?.event)?;
+            Some(came.saturating_sub(at(*sent)?))
+        });
+        Duration::from_micros(answered.max().unwrap_or(0))
+    }
+
     /// Whether a request got no answer.
     pub(super) fn is_unanswered(&self) -> bool {
         self.answers
@@ -41,6 +51,8 @@ impl Record {
 pub(super) struct Window {
     pub trace: Trace,
     pub records: Vec<Record>,
+    /// Where its cases begin in the history of the session.
+    pub start: usize,
     /// Whether the server went away, or no longer answered.
     pub lost: bool,
 }
@@ -149,6 +161,7 @@ impl<'a> Arena<'a> {
     /// Runs cases, those that may be together, and gives back what was recorded meanwhile. Stops early when the server is lost.
     pub(super) async fn run(&mut self, cases: Vec<FuzzCase>, within: Option<Duration>) -> Option<Window> {
         let mut session = self.session.take()?;
+        let planned = cases.len();
         self.remember(&cases);
         let mut records: Vec<Record> = Vec::new();
         let mut lost = false;
@@ -189,7 +202,13 @@ impl<'a> Arena<'a> {
         let trace = self.cut(&session);
         session.forget_answers();
         self.session = Some(session);
-        Some(Window { trace, records, lost })
+        let start = self.history.len().saturating_sub(planned);
+        Some(Window {
+            trace,
+            records,
+            start,
+            lost,
+        })
     }
 
     fn remember(&mut self, cases: &[FuzzCase]) {
@@ -200,7 +219,7 @@ impl<'a> Arena<'a> {
 }
 
 /// Requests that are on their way at the same time.
-const AT_ONCE: usize = 48;
+const AT_ONCE: usize = 64;
 
 /// Sends the requests of several cases before it waits for any answer.
 async fn together(session: &mut Session, cases: Vec<FuzzCase>, within: Option<Duration>, records: &mut Vec<Record>) {

@@ -17,6 +17,7 @@
 mod arena;
 mod campaign;
 mod case;
+mod chance;
 mod corpus;
 mod export;
 mod feedback;
@@ -24,9 +25,12 @@ mod growth;
 mod ledger;
 mod oracle;
 mod phases;
+mod relations;
 mod replay;
+mod running;
 mod schedule;
 mod shrink;
+mod soak;
 mod toolbox;
 
 pub use campaign::{Budget, Campaign, CampaignEvent, CampaignOptions, CampaignRun, Progress, Sums};

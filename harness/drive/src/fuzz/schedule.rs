@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::case::{FuzzCase, Phase};
-use super::phases::Random;
+use super::chance::Random;
 
 /// Cases of each phase in one round. What finds most for its calls comes first and most.
 const PACE: [(Phase, usize); 5] = [

@@ -21,7 +21,7 @@ use super::arena::{Arena, Window};
 use super::case::{FuzzCase, RelationKind, Step, What};
 use super::ledger::{self, Reproduced, is_death};
 use super::oracle;
-use super::phases;
+use super::relations;
 use super::toolbox::Toolbox;
 use crate::execute::CallPolicy;
 use crate::session::Connector;
@@ -92,7 +92,7 @@ impl Lab<'_> {
         let conversation = Conversation::of(&window.trace);
         let mut observations = monitor::observe(&conversation, &context);
         for observation in &mut observations {
-            blame(observation, window);
+            blame(observation, window, &BTreeSet::new());
         }
         let own = oracle::judge(window, self.toolbox);
         observations.extend(own.into_iter().map(|verdict| verdict.observation));
@@ -115,7 +115,7 @@ impl Lab<'_> {
         Some(self.is_seen(&self.observe(cases).await?, sign))
     }
 
-    /// Makes a conversation small. `suspects` are tried alone first, then the end of `before`, longer and longer.
+    /// Makes a conversation small. `suspects` are tried alone first, then each of them behind the end of `before`, longer and longer.
     pub(super) async fn shrink(
         &self,
         sign: &Sign,
@@ -167,16 +167,26 @@ impl Lab<'_> {
 }
 
 /// Tells the death of a server with the case that it followed on, so that different causes have different signatures.
-pub(super) fn blame(observation: &mut Observation, window: &Window) -> Option<usize> {
+pub(super) fn blame(observation: &mut Observation, window: &Window, slow: &BTreeSet<String>) -> Option<usize> {
     if !is_death(observation) {
         return None;
     }
-    let record = culprit(observation, window)?;
+    let record = prime_suspect(window, slow).or_else(|| culprit(observation, window))?;
     let case = &window.records[record].case;
     let breach = ledger::breach(observation)?;
     breach.message = format!("{}; this came after {} ({})", breach.message, case.label, case.subject);
     breach.about = Some(case.subject.clone());
     Some(record)
+}
+
+/// Of the cases that were on their way when the server ended: the first that is not simply slow. A server takes one after the other.
+pub(super) fn prime_suspect(window: &Window, slow: &BTreeSet<String>) -> Option<usize> {
+    let unanswered = || {
+        let records = window.records.iter().enumerate();
+        records.filter(|(_, record)| record.is_unanswered())
+    };
+    let quick = unanswered().find(|(_, record)| !slow.contains(&record.case.subject));
+    quick.or_else(|| unanswered().next()).map(|(index, _)| index)
 }
 
 /// The record that an observation is about: the one that sent what its evidence shows, or during which it happened.
@@ -251,17 +261,20 @@ impl Work<'_, '_> {
             }
         }
         self.keyword = None;
-        let mut length = 2;
+        let mut length = 6;
         loop {
             let start = before.len().saturating_sub(length);
-            let end = before[start..].to_vec();
-            if end.len() > 1 && self.holds(&end).await {
-                return Some(end);
+            for suspect in suspects.iter().take(3) {
+                let mut end = before[start..].to_vec();
+                end.push(suspect.clone());
+                if self.holds(&end).await {
+                    return Some(end);
+                }
             }
             if start == 0 || self.is_over() {
                 return None;
             }
-            length *= 3;
+            length *= 6;
         }
     }
 
@@ -371,7 +384,7 @@ impl Work<'_, '_> {
             };
             let mut found = false;
             for candidate in simpler(&value).into_iter().filter(Value::is_object) {
-                let Some(mut smaller) = phases::spelled(case.phase, tool, &candidate, spelling) else {
+                let Some(mut smaller) = relations::spelled(case.phase, tool, &candidate, spelling) else {
                     continue;
                 };
                 smaller.number = case.number;
