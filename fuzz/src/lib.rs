@@ -140,7 +140,10 @@ pub fn generator(bytes: &[u8]) {
         let Judgement::Invalid(violations) = judge.judge(&flaw.value) else {
             panic!("{schema}: {flaw:?} is not invalid");
         };
-        assert!(violations.iter().all(|violation| violation.keyword == flaw.keyword), "{schema}: {flaw:?}");
+        assert!(
+            violations.iter().all(|violation| violation.keyword == flaw.keyword),
+            "{schema}: {flaw:?}"
+        );
     }
     let mut dice = Dice::new(1, bytes.len() as u64);
     if let Some(value) = generator.sample(&mut dice) {
@@ -190,7 +193,8 @@ pub fn replay_file(bytes: &[u8]) {
 /// error.
 pub fn reference_tools(bytes: &[u8]) {
     const TOOLS: [&str; 6] = ["add", "search_docs", "create_issue", "get_user", "echo", "counter"];
-    let arguments = serde_json::from_slice::<Value>(bytes).unwrap_or_else(|_| json!({ "text": String::from_utf8_lossy(bytes) }));
+    let arguments =
+        serde_json::from_slice::<Value>(bytes).unwrap_or_else(|_| json!({ "text": String::from_utf8_lossy(bytes) }));
     let mut conversation = Conversation::new(&Options::default());
     let client = json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "fuzz", "version": "1" } });
     let open = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": client });
@@ -215,7 +219,9 @@ pub fn reference_tools(bytes: &[u8]) {
 fn catalog() -> &'static Catalog {
     static CATALOG: OnceLock<Catalog> = OnceLock::new();
     CATALOG.get_or_init(|| {
-        let files = touchstone_cases::requirements().iter().map(|file| (file.area, file.json));
+        let files = touchstone_cases::requirements()
+            .iter()
+            .map(|file| (file.area, file.json));
         Catalog::from_json(files).expect("the embedded requirements are a catalog")
     })
 }
@@ -245,7 +251,7 @@ mod tests {
         b"\xef\xbb\xbf {} \r",
         b"\n\n{\"id\":",
         b"- case: a-b\n  title: T.\n  steps:\n    - request: ping\n      expect:\n        - requirement: ping/answered\n          that: { result: {} }\n",
-        br#"{"$defs":{"A":{"type":"object","x-since":"2025-03-26","properties":{"b":{"x-until":"2025-06-18","$ref":"#/$defs/A"}}}}}"#,
+        br##"{"$defs":{"A":{"type":"object","x-since":"2025-03-26","properties":{"b":{"x-until":"2025-06-18","$ref":"#/$defs/A"}}}}}"##,
         b"{\"touchstone_replay\":1,\"revision\":\"2025-06-18\",\"requirement\":\"r\",\"signature\":\"s\"}\n{\"t\":\"case\",\"legal\":false,\"expect\":\"arguments explicit\"}\n{\"t\":\"send\",\"base64\":\"//4=\"}\n",
         br#"{"a":1,"b":1e3,"issue":{"title":"long enough","labels":["x"],"priority":"high"},"user_id":"usr_1","query":"x","limit":100,"text":"\u0000"}"#,
     ];

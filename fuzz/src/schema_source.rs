@@ -17,8 +17,10 @@ pub(crate) fn schema(source: &mut Unstructured<'_>, depth: usize) -> Value {
             put("type", json!("object"));
             let names = ["a", "b", "c/d", "e~f"];
             let count = pick(source, names.len() + 1);
-            let properties: Map<String, Value> =
-                names[..count].iter().map(|name| ((*name).to_owned(), schema(source, depth + 1))).collect();
+            let properties: Map<String, Value> = names[..count]
+                .iter()
+                .map(|name| ((*name).to_owned(), schema(source, depth + 1)))
+                .collect();
             put("properties", Value::Object(properties));
             let required = pick(source, count + 1);
             put("required", json!(names[..required]));

@@ -1,5 +1,7 @@
 //! Random cases. Each comes from the seed, its phase and its number, and, where the campaign listens, from what answers have looked like so far.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use touchstone_core::revision::Revision;
 use touchstone_generate::{Dice, Spelling, malformed, mutate};
@@ -16,6 +18,8 @@ pub(super) struct Random<'a> {
     pub seed: u64,
     /// Whether what was new is gone on from.
     pub guided: bool,
+    /// Tools that take their time: they are called rarely.
+    pub slow: &'a BTreeSet<String>,
     pub revision: Revision,
 }
 
@@ -56,10 +60,11 @@ impl Random<'_> {
             .filter(|tool| tool.generator.is_some())
             .collect();
         // Tools with more to get wrong get more attention.
-        let weights: Vec<usize> = tools
-            .iter()
-            .map(|tool| 2 + (tool.edges.len() + tool.flaws.len()).min(60) / 6)
-            .collect();
+        let weights = tools.iter().map(|tool| match self.slow.contains(&tool.name) {
+            true => 1,
+            false => 20 + (tool.edges.len() + tool.flaws.len()).min(60) * 2,
+        });
+        let weights: Vec<usize> = weights.collect();
         let mut roll = dice.below(weights.iter().sum());
         for (tool, weight) in tools.into_iter().zip(weights) {
             if roll < weight {

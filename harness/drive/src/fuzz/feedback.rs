@@ -9,13 +9,20 @@ use super::case::{FuzzCase, Phase};
 
 /// Cases that are kept to go on from.
 const MOST_KEPT: usize = 400;
+/// Shapes that are told apart.
+const MOST_SHAPES: usize = 20_000;
 /// Values that are kept to be used again.
 const MOST_VALUES: usize = 256;
+
+/// Different texts of one tool that count as news; what gives back every text it gets would be news for ever.
+const MOST_TEXTS: u32 = 24;
 
 /// What was seen, and what is worth going on from. Grows only with what answers look like, never with how long they took.
 #[derive(Default)]
 pub(super) struct Feedback {
     shapes: BTreeMap<String, u64>,
+    /// How many different texts each tool has given.
+    texts: BTreeMap<String, u32>,
     /// What led to something new, with the shape that was new.
     kept: Vec<(FuzzCase, String)>,
     pool: Vec<Value>,
@@ -29,34 +36,39 @@ impl Feedback {
         let mut before = String::new();
         for (index, answer) in record.answers.iter().enumerate() {
             let Some(answer) = answer else { continue };
-            let subject = record
-                .case
-                .steps
-                .get(index)
-                .map(super::case::Step::subject)
-                .unwrap_or_default();
+            let step = record.case.steps.get(index);
+            let subject = step.map(super::case::Step::subject).unwrap_or_default();
             let message = answer.message.as_ref();
             let result = message.and_then(|message| message.get("result"));
-            let code = message.and_then(|message| message.pointer("/error/code"));
-            let words = message
+            let code = message
+                .and_then(|message| message.pointer("/error/code"))
+                .map(Value::to_string)
+                .unwrap_or_default();
+            let error = message
                 .and_then(|message| message.pointer("/error/message"))
                 .and_then(Value::as_str);
-            let shape = format!(
-                "{subject} {} {} {} {}",
-                answer.outcome.as_str(),
-                code.map(Value::to_string).unwrap_or_default(),
-                result.map(|result| shape(result, 0)).unwrap_or_default(),
-                words.map(masked).unwrap_or_default(),
+            let outcome = answer.outcome.as_str();
+            let form = format!(
+                "{subject} {outcome} {code} {}",
+                result.map(|result| shape(result, 0)).unwrap_or_default()
             );
-            let step = format!("{before} > {shape}");
-            for new in [&shape, &step] {
-                let times = self.shapes.entry((*new).clone()).or_default();
-                *times += 1;
-                if *times == 1 && self.shapes.len() < 20_000 {
-                    novel = Some(shape.clone());
-                }
+            let mut news = self.is_new(&form).then(|| form.clone());
+            let words = error
+                .map(masked)
+                .or_else(|| Some(masked(result?.pointer("/content/0/text")?.as_str()?)));
+            if let Some(words) = words
+                && self.texts.get(&subject).is_none_or(|texts| *texts < MOST_TEXTS)
+                && self.is_new(&format!("{form} {words}"))
+            {
+                *self.texts.entry(subject.clone()).or_default() += 1;
+                news.get_or_insert_with(|| form.clone());
             }
-            before.clone_from(&shape);
+            let passage = format!("{before} > {subject} {outcome} {code}");
+            if self.is_new(&passage) {
+                news.get_or_insert(passage);
+            }
+            before = format!("{subject} {outcome} {code}");
+            novel = news.or(novel);
             if let Some(message) = message {
                 for (_, value) in harvest(message) {
                     if self.pool.len() < MOST_VALUES && self.known.insert(value.to_string()) {
@@ -66,12 +78,26 @@ impl Feedback {
             }
         }
         let sequence = matches!(record.case.phase, Phase::Random | Phase::Stateful);
-        if let Some(shape) = novel.clone().filter(|_| keep && sequence && record.case.legal)
+        let is_new = novel.is_some();
+        if let Some(shape) = novel.filter(|_| keep && sequence && record.case.legal && record.case.relation.is_none())
             && self.kept.len() < MOST_KEPT
         {
             self.kept.push((record.case.clone(), shape));
         }
-        novel.is_some()
+        is_new
+    }
+
+    /// Counts a shape; true when it is the first of its kind.
+    fn is_new(&mut self, shape: &str) -> bool {
+        if let Some(times) = self.shapes.get_mut(shape) {
+            *times += 1;
+            return false;
+        }
+        let room = self.shapes.len() < MOST_SHAPES;
+        if room {
+            self.shapes.insert(shape.to_owned(), 1);
+        }
+        room
     }
 
     /// Something to go on from; what led to rare shapes comes more often.
@@ -101,8 +127,7 @@ fn shape(value: &Value, depth: usize) -> String {
         Value::Number(_) => "n".to_owned(),
         Value::String(text) => match serde_json::from_str::<Value>(text) {
             Ok(inner @ (Value::Object(_) | Value::Array(_))) if depth < 8 => format!("j{}", shape(&inner, depth + 1)),
-            // How many words, roughly, and whether it speaks of failure.
-            _ => format!("s{}", masked(&text.chars().take(200).collect::<String>())),
+            _ => "s".to_owned(),
         },
         Value::Array(items) => {
             let bucket = usize::BITS - items.len().leading_zeros();

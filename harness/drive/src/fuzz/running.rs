@@ -33,6 +33,8 @@ const MOST_DEATHS: u32 = 3;
 const MOST_STARTS: usize = 3;
 /// Cases of a window: as much as monitors look at together.
 const WINDOW: usize = 96;
+/// No tool.
+static NONE: BTreeSet<String> = BTreeSet::new();
 /// An answer that takes so long makes a tool a slow one.
 const SLOW: Duration = Duration::from_millis(60);
 /// Longest time for one finding.
@@ -108,6 +110,8 @@ impl<'a> Running<'a> {
         ];
         let mut growth_due = wanted.contains(&Phase::Growth);
         let mut schedule = Schedule::new(lists, wanted);
+        // Decided once, when every tool was called a few times: what is sent must not depend on every moment's load.
+        let mut slow: Option<BTreeSet<String>> = None;
         let mut fruitless = 0;
         while !self.is_over() {
             if growth_due && schedule.is_systematic_done() {
@@ -115,12 +119,16 @@ impl<'a> Running<'a> {
                 self.growth().await;
                 continue;
             }
+            if slow.is_none() && schedule.is_systematic_done() {
+                slow = Some(self.slow.clone());
+            }
             let phase = schedule.phase();
             let random = Random {
                 toolbox: self.toolbox,
                 feedback: &self.feedback,
                 seed: self.options().seed,
                 guided: self.options().guided,
+                slow: slow.as_ref().unwrap_or(&NONE),
                 revision: self.revision,
             };
             let cases = schedule.next(&random);

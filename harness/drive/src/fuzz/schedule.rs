@@ -17,7 +17,7 @@ const PACE: [(Phase, usize); 5] = [
 ];
 
 /// Cases of chance in one round.
-const RANDOM: usize = 64;
+const RANDOM: usize = 128;
 
 /// The cases that are still to come.
 pub(super) struct Schedule {
