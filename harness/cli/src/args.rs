@@ -16,6 +16,7 @@ use touchstone_drive::target::{CommandTarget, Target, UrlTarget};
 
 use crate::config_file;
 use crate::expectations::ExpectationArguments;
+use crate::fuzz_args::{FuzzArguments, ReplayArguments};
 use crate::outputs::OutputArguments;
 use crate::record::RecordArguments;
 use crate::report::ReportArguments;
@@ -38,6 +39,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Judge a server; without a target, the bundled reference server
     Check(Box<CheckArguments>),
+    /// Find the message that breaks a server, make it small, and keep it; without a target, of the bundled reference server
+    Fuzz(Box<FuzzArguments>),
+    /// Send a finding of `fuzz` again: fixed, failed or flaky
+    Replay(Box<ReplayArguments>),
     /// Render records again: as pages, merged, side by side
     Report(ReportArguments),
     /// Stand between a client and a server over stdio, and record the session as a trace
@@ -133,7 +138,7 @@ pub(crate) struct CheckArguments {
 }
 
 #[derive(Debug, Args)]
-struct TargetArguments {
+pub(crate) struct TargetArguments {
     /// The server's URL
     #[arg(long, conflicts_with_all = ["config", "server_command"])]
     url: Option<String>,
@@ -172,13 +177,23 @@ struct TargetArguments {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Call {
+pub(crate) enum Call {
     /// Those annotated readOnlyHint: true
     ReadOnly,
     /// All
     All,
     /// None
     None,
+}
+
+impl From<Call> for CallPolicy {
+    fn from(call: Call) -> Self {
+        match call {
+            Call::ReadOnly => Self::ReadOnly,
+            Call::All => Self::All,
+            Call::None => Self::None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -340,11 +355,7 @@ impl TryFrom<CheckArguments> for CheckPlan {
         let options = EngineOptions {
             selection,
             filter: CaseFilter::new(arguments.cases).part(arguments.partition),
-            call: match arguments.call {
-                Call::ReadOnly => CallPolicy::ReadOnly,
-                Call::All => CallPolicy::All,
-                Call::None => CallPolicy::None,
-            },
+            call: arguments.call.into(),
             allowed_tools: allowed.collect::<BTreeSet<_>>(),
             fixtures: settings.fixtures,
             jobs: arguments.jobs,
@@ -375,7 +386,7 @@ impl TryFrom<CheckArguments> for CheckPlan {
     }
 }
 
-fn targets(arguments: TargetArguments) -> anyhow::Result<Vec<(Option<String>, Target)>> {
+pub(crate) fn targets(arguments: TargetArguments) -> anyhow::Result<Vec<(Option<String>, Target)>> {
     let environment = arguments
         .environment
         .iter()
@@ -442,7 +453,7 @@ fn targets(arguments: TargetArguments) -> anyhow::Result<Vec<(Option<String>, Ta
 }
 
 /// Reads a number of seconds, or a time with its unit; never zero, which would wait for nothing.
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let parsed = match text.parse() {
         Ok(seconds) => Ok(Duration::from_secs(seconds)),
         Err(_) => humantime::parse_duration(text),

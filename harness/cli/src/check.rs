@@ -98,7 +98,7 @@ async fn judge(
     interrupt.abort();
     let start = Start {
         target: target.to_string(),
-        invocation: invocation::of(target, &plan.options),
+        invocation: invocation::of(target, &plan.options.call, &plan.options.allowed_tools),
         at,
         duration: began.elapsed(),
     };
@@ -269,7 +269,7 @@ fn era(report: &EraReport) -> EraEntry {
 }
 
 /// Why nothing could be judged, for the record.
-fn failure(error: &StartError) -> Failure {
+pub(crate) fn failure(error: &StartError) -> Failure {
     match error {
         StartError::Connect(ConnectError::Handshake(handshake)) => Failure {
             reason: handshake.to_string(),
@@ -294,7 +294,7 @@ fn locked_out(locked: &Locked) -> Failure {
 }
 
 /// The first Ctrl-C ends the run in order, the second at once.
-async fn interrupts(cancel: CancellationToken) {
+pub(crate) async fn interrupts(cancel: CancellationToken) {
     if tokio::signal::ctrl_c().await.is_ok() {
         cancel.cancel();
     }

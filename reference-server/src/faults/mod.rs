@@ -8,6 +8,7 @@ mod authorization;
 mod completion;
 mod content;
 mod declarations;
+mod deep;
 mod features;
 mod http;
 mod identity;
@@ -135,16 +136,22 @@ pub fn faults() -> impl Iterator<Item = &'static Fault> {
     TABLES.into_iter().flatten()
 }
 
+/// Faults that cases need not catch: only campaigns come to them.
+pub fn deep_faults() -> impl Iterator<Item = &'static Fault> {
+    deep::FAULTS.iter()
+}
+
 /// The fault of that id.
 pub(crate) fn find(id: &str) -> Result<&'static Fault, UnknownFault> {
     faults()
+        .chain(deep_faults())
         .find(|fault| fault.id == id)
         .ok_or_else(|| UnknownFault { id: id.to_owned() })
 }
 
 /// A fault that does not exist.
 #[derive(Debug, Error)]
-#[error("unknown fault {id:?}; known are {}", faults().map(|fault| fault.id).collect::<Vec<_>>().join(", "))]
+#[error("unknown fault {id:?}; known are {}", faults().chain(deep_faults()).map(|fault| fault.id).collect::<Vec<_>>().join(", "))]
 pub struct UnknownFault {
     /// What was asked for.
     pub id: String,

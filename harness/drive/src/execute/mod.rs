@@ -12,7 +12,7 @@ mod fixture;
 mod halt;
 mod hand_made;
 mod http;
-mod inventory;
+pub(crate) mod inventory;
 mod judging;
 mod lane;
 mod locked;
