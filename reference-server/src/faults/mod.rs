@@ -18,6 +18,7 @@ mod prompts;
 mod resources;
 mod server_requests;
 mod spoil;
+mod stateless;
 mod tasks;
 mod tools;
 mod traffic;
@@ -102,7 +103,7 @@ impl fmt::Debug for Fault {
 }
 
 /// The faults, one table for each theme.
-const TABLES: [&[Fault]; 26] = [
+const TABLES: &[&[Fault]] = &[
     process::FAULTS,
     traffic::FAULTS,
     answers::FAULTS,
@@ -129,11 +130,23 @@ const TABLES: [&[Fault]; 26] = [
     http::manners::FAULTS,
     http::legacy::FAULTS,
     authorization::FAULTS,
+    stateless::discovery::FAULTS,
+    stateless::versions::FAULTS,
+    stateless::metadata::FAULTS,
+    stateless::caching::FAULTS,
+    stateless::rounds::FAULTS,
+    stateless::listening::FAULTS,
+    stateless::tasks::FAULTS,
+    stateless::apps::FAULTS,
+    stateless::messages::FAULTS,
+    stateless::headers::FAULTS,
+    stateless::endpoint::FAULTS,
+    stateless::variants::VARIANTS,
 ];
 
 /// All faults.
 pub fn faults() -> impl Iterator<Item = &'static Fault> {
-    TABLES.into_iter().flatten()
+    TABLES.iter().copied().flatten()
 }
 
 /// Faults that cases need not catch: only campaigns come to them.
@@ -232,7 +245,7 @@ pub(crate) trait Decorator: fmt::Debug + Send {
     }
 
     /// What to refuse a request of the stateless era with instead, by the rule that it breaks; `None` lets it pass.
-    fn refusal(&mut self, _rule: Rule, error: RpcError) -> Option<RpcError> {
+    fn refusal(&mut self, _rule: Rule, _method: &str, error: RpcError) -> Option<RpcError> {
         Some(error)
     }
 
