@@ -7,15 +7,19 @@ mod answers;
 mod authorization;
 mod completion;
 mod content;
+mod courtesy;
 mod declarations;
 mod features;
 mod http;
 mod identity;
+mod leniency;
 mod messages;
 mod process;
 mod prompts;
 mod resources;
 mod server_requests;
+mod shapes;
+mod shared;
 mod spoil;
 mod tasks;
 mod tools;
@@ -100,7 +104,7 @@ impl fmt::Debug for Fault {
 }
 
 /// The faults, one table for each theme.
-const TABLES: [&[Fault]; 26] = [
+const TABLES: [&[Fault]; 30] = [
     process::FAULTS,
     traffic::FAULTS,
     answers::FAULTS,
@@ -118,6 +122,10 @@ const TABLES: [&[Fault]; 26] = [
     unprompted::FAULTS,
     tasks::FAULTS,
     tasks::flow::FAULTS,
+    shapes::FAULTS,
+    leniency::FAULTS,
+    courtesy::FAULTS,
+    shared::FAULTS,
     http::requests::FAULTS,
     http::replies::FAULTS,
     http::sessions::FAULTS,
@@ -233,3 +241,5 @@ const EVERYWHERE: &[Transport] = &[Transport::Stdio, Transport::StreamableHttp, 
 const STREAMABLE_HTTP: &[Transport] = &[Transport::StreamableHttp];
 const HTTP_SSE: &[Transport] = &[Transport::HttpSse];
 const STDIO: &[Transport] = &[Transport::Stdio];
+/// Where everything that the server says takes one way.
+const ONE_STREAM: &[Transport] = &[Transport::Stdio, Transport::HttpSse];

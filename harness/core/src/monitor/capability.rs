@@ -119,6 +119,9 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     let Some((initialize, server, declared_at)) = handshake else {
         return;
     };
+    if !server.is_object() {
+        return; // What it has is not known, which is reported with the form of the result.
+    }
     let declares = |path: &str| lookup(server, path).is_some_and(|flag| *flag != Value::Bool(false));
 
     for exchange in &exchanges {
