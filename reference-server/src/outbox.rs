@@ -45,7 +45,11 @@ impl Outbox {
                     after,
                     request,
                 } => (after, request, Departure::Message(message)),
-                Output::Aside(message) => (Duration::ZERO, None, Departure::Message(message)),
+                Output::Aside(message) | Output::News { message, .. } => {
+                    (Duration::ZERO, None, Departure::Message(message))
+                }
+                // The transport that has streams has seen to it already.
+                Output::Listen { .. } => continue,
                 Output::Wake {
                     after,
                     question,

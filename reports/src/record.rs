@@ -34,6 +34,9 @@ pub struct RunRecord {
     pub duration_ms: u64,
     /// Server processes or HTTP sessions that were opened.
     pub sessions: usize,
+    /// Which revisions the server was found to speak, era by era, and by what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub eras: Vec<EraEntry>,
     /// Whether the run was interrupted, so that cases are missing.
     pub interrupted: bool,
     /// Why nothing could be judged.
@@ -53,6 +56,17 @@ pub struct Tool {
     pub name: String,
     /// Its version.
     pub version: String,
+}
+
+/// What was found out about one era.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EraEntry {
+    /// `stateless` (2026-07-28 and later) or `stateful` (opened by a handshake).
+    pub era: String,
+    /// The revisions of it that the server speaks, of those that were asked for, newest first.
+    pub revisions: Vec<String>,
+    /// What showed it.
+    pub how: String,
 }
 
 /// Why nothing could be judged.
@@ -249,6 +263,7 @@ impl RunRecord {
             started: humantime::format_rfc3339_seconds(input.start.at).to_string(),
             duration_ms: u64::try_from(input.start.duration.as_millis()).unwrap_or(u64::MAX),
             sessions: input.sessions,
+            eras: Vec::new(),
             interrupted: input.interrupted,
             failure: input.failure,
             runs,

@@ -7,11 +7,12 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
-use touchstone_drive::execute::{Engine, Locked, RunEvent, StartError, TargetRun};
+use touchstone_core::revision::Era;
+use touchstone_drive::execute::{Engine, EraReport, Locked, RunEvent, StartError, TargetRun};
 use touchstone_drive::session::ConnectError;
 use touchstone_drive::target::Target;
 use touchstone_libtest::Bundle;
-use touchstone_reports::record::{Failure, RunRecord};
+use touchstone_reports::record::{EraEntry, Failure, RunRecord};
 use touchstone_reports::terminal::{Style, render};
 use touchstone_reports::{RecordInput, Start};
 
@@ -84,7 +85,8 @@ async fn judge(
                 failure: run.locked.as_ref().map(locked_out),
                 runs: &run.runs,
             };
-            let record = RunRecord::build(&bundle.catalog, input);
+            let mut record = RunRecord::build(&bundle.catalog, input);
+            record.eras = run.eras.iter().map(era).collect();
             let exit = verdict(plan, &record, &run);
             (record, exit)
         }
@@ -132,6 +134,19 @@ fn verdict(plan: &CheckPlan, record: &RunRecord, run: &TargetRun) -> Exit {
         Exit::Clean
     } else {
         Exit::CouldNotRun
+    }
+}
+
+/// What was found out about an era, for the record.
+fn era(report: &EraReport) -> EraEntry {
+    EraEntry {
+        era: match report.era {
+            Era::Stateful => "stateful",
+            Era::Stateless => "stateless",
+        }
+        .to_owned(),
+        revisions: report.spoken.iter().map(ToString::to_string).collect(),
+        how: report.how.clone(),
     }
 }
 

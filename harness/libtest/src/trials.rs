@@ -43,7 +43,7 @@ struct Candidate {
 /// The trials of every case in every revision.
 pub(crate) fn make(bundle: Bundle, settings: Settings, arguments: &libtest_mimic::Arguments) -> Vec<Trial> {
     let mut candidates = Vec::new();
-    for revision in Revision::STATEFUL {
+    for revision in Revision::ALL {
         for (id, _, _) in bundle.suite.of(revision, &bundle.catalog) {
             candidates.push(Candidate {
                 name: format!("{}::{revision}", id.replace('/', "::")),
@@ -255,6 +255,7 @@ impl Lazy {
                 interrupted: false,
                 own_mistakes: vec![],
                 sessions: 1,
+                eras: vec![],
                 locked: None,
             });
         }

@@ -34,8 +34,9 @@ use thiserror::Error;
 
 use crate::authorization::Deviation;
 use crate::conversation::Output;
-use crate::envelope::{Frame, Incoming, Request, Response};
+use crate::envelope::{Frame, Incoming, Request, Response, RpcError};
 use crate::revision::Revision;
+use crate::stateless::Rule;
 use crate::transport::Transport;
 use crate::transport::deviation::HttpDecorator;
 
@@ -229,6 +230,11 @@ pub(crate) trait Decorator: fmt::Debug + Send {
     /// The answer to send instead.
     fn response(&mut self, _request: &Request, response: Response) -> Response {
         response
+    }
+
+    /// What to refuse a request of the stateless era with instead, by the rule that it breaks; `None` lets it pass.
+    fn refusal(&mut self, _rule: Rule, error: RpcError) -> Option<RpcError> {
+        Some(error)
     }
 
     /// The outputs of one frame to send instead.

@@ -1,11 +1,14 @@
 //! What the server offers, once the frame of a request is sound: method and params in, result or error out.
 
+pub(crate) mod apps;
 mod asking;
 mod changes;
 mod completion;
 mod content;
 mod elicitation;
+mod inputs;
 mod logging;
+mod metadata;
 mod paging;
 mod prompts;
 mod reconnection;
@@ -28,7 +31,7 @@ pub(crate) use asking::{Ask, Continuation};
 pub(crate) use logging::LEVELS;
 pub(crate) use reconnection::Interruption;
 pub(crate) use scratch::Scratch;
-pub(crate) use tasks::Tasks;
+pub(crate) use tasks::{Tasks, iso_8601, random_id};
 
 use crate::envelope::{Message, RpcError};
 use crate::revision::Revision;
@@ -136,6 +139,9 @@ impl Session {
             return answer;
         }
         let remembered = ["resources/subscribe", "resources/unsubscribe", "logging/setLevel"];
+        if let Some(answer) = self.prompt_that_asks(method, params) {
+            return answer;
+        }
         let result = match method {
             _ if self.forgetful && remembered.contains(&method) => Err(RpcError::method_not_found(method)),
             "ping" => Ok(json!({})),
@@ -152,6 +158,16 @@ impl Session {
             _ => Err(RpcError::method_not_found(method)),
         };
         result.map(Answer::from)
+    }
+
+    /// Takes in what a request of the stateless era says about its client, and forgets what earlier ones have said. `false`
+    /// when there is no such level of logs.
+    pub(crate) fn begin_request(&mut self, client: Value, level: Option<&str>) -> bool {
+        self.client = client;
+        self.roots = None;
+        let level = logging::Level::named(level);
+        self.level = level.unwrap_or_default();
+        level.is_some()
     }
 
     /// Whether there are tasks.

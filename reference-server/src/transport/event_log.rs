@@ -106,6 +106,11 @@ impl EventLog {
         });
     }
 
+    /// The way to the reader of a stream, to know when it goes away.
+    pub(crate) fn reader(&self, number: u64) -> Option<mpsc::UnboundedSender<Bytes>> {
+        self.streams.get(&number)?.reader.clone()
+    }
+
     /// Closes the connection of the stream before it has ended; what follows waits until the client comes back.
     pub(crate) fn interrupt(&mut self, number: u64, retry: Duration) {
         // Nobody could come back to a stream without ids.

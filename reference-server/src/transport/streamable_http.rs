@@ -3,6 +3,7 @@
 //! An answer that is one message and ready at once is JSON, if the client likes that no less; anything else, that is
 //! progress or a delay, is an event stream that ends with the answer, or without it when the request is cancelled
 //! meanwhile. [`Answers`] can ask for JSON or streams always; a stateless server makes a new conversation for each POST.
+//! Requests of the stateless era have a way of their own (`stateless_http`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,7 @@ use super::Answers;
 use super::deviation::{Deviations, Purpose};
 use super::event_log::{EventLog, Form};
 use super::http_server::{self, Exits, Refusal, Reply, accepts, empty, refusal};
+use super::stateless_http::StatelessEndpoint;
 use crate::authorization::Grant;
 use crate::conversation::{Conversation, Options, Output};
 use crate::envelope::{self, Frame, Incoming, Message, Response, Role};
@@ -44,6 +46,7 @@ pub(crate) struct Endpoint {
     exits: Exits,
     deviations: Arc<Deviations>,
     sessions: Mutex<HashMap<String, Arc<HttpSession>>>,
+    stateless: Arc<StatelessEndpoint>,
 }
 
 struct HttpSession {
@@ -188,11 +191,17 @@ impl HttpSession {
 impl Endpoint {
     pub(crate) fn new(options: Options, exits: Exits, deviations: Arc<Deviations>) -> Self {
         Self {
+            stateless: Arc::new(StatelessEndpoint::new(options.clone(), exits.clone())),
             options,
             exits,
             deviations,
             sessions: Mutex::default(),
         }
+    }
+
+    /// Ends what is listened to, before the server ends; `false` when nobody listens.
+    pub(crate) fn end(&self) -> bool {
+        self.stateless.end()
     }
 
     /// Answers one HTTP request.
@@ -207,7 +216,9 @@ impl Endpoint {
         }
         match *request.method() {
             Method::POST => self.post(request).await,
-            _ if self.options.stateless => Err(http_server::wrong_method("POST")),
+            _ if self.options.stateless || self.stateless.is_meant(request.headers()) => {
+                Err(http_server::wrong_method("POST"))
+            }
             Method::GET => self.get(request.headers()),
             Method::DELETE => self.delete(request.headers()),
             _ => Err(http_server::wrong_method("GET, POST, DELETE")),
@@ -220,12 +231,15 @@ impl Endpoint {
             let why = "the client must accept application/json and text/event-stream";
             return Err(refusal(StatusCode::NOT_ACCEPTABLE, why));
         }
-        self.check_revision(&headers)?;
         let grant = request.extensions().get::<Grant>().cloned();
         let body = http_server::json_body(request).await?;
         if let Some(grant) = grant {
             grant.permit(&body)?;
         }
+        if self.stateless.is_posted(&headers, &body) {
+            return self.stateless.post(headers, &body).await;
+        }
+        self.check_revision(&headers)?;
         if self.options.stateless {
             return self.receive(&self.nobody(&headers), &headers, &body).await;
         }
@@ -381,7 +395,7 @@ impl Endpoint {
     }
 }
 
-fn likes_events(headers: &HeaderMap) -> bool {
+pub(super) fn likes_events(headers: &HeaderMap) -> bool {
     http_server::quality(headers, "text", "event-stream") > http_server::quality(headers, "application", "json")
 }
 
@@ -411,6 +425,6 @@ fn missing_session() -> Refusal {
 }
 
 /// The data is sound even if a holder of the lock has panicked: each step leaves it consistent.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::conversation::Conversation;
-use super::declared::{Asked, Declared, asked, notified};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::declared::{Asked, notified, questions};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::revision::Revision;
 use crate::spec::requirement::Severity;
 use crate::trace::TransportKind;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "elicitation",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "elicitation uses the modes of the client, asks for no secrets in forms, and sends users to safe URLs",
     requirements: &[
         "client-features/elicitation-mode-supported",
@@ -35,17 +37,14 @@ const URL_REQUIRED: i64 = -32042;
 fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
-    let Some(declared) = Declared::of(&exchanges) else {
-        return;
-    };
     let mut ids: BTreeMap<&str, usize> = BTreeMap::new();
     let mut unnamed = false;
-    let questions = asked(&messages);
+    let questions = questions(&messages, &exchanges);
     for asked in questions.iter().filter(|asked| asked.method == "elicitation/create") {
         let event = asked.message.event;
         let is_url = asked.params.get("mode").and_then(Value::as_str) == Some("url");
         if context.revision >= Revision::V2025_11_25 {
-            mode(observer, &declared, asked, is_url);
+            mode(observer, asked, is_url);
         }
         if !is_url {
             form(observer, event, asked.params);
@@ -113,8 +112,9 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
 }
 
 /// An empty capability means forms.
-fn mode(observer: &mut Observer<'_>, declared: &Declared<'_>, asked: &Asked<'_>, is_url: bool) {
-    let Some(modes) = declared.client.get("elicitation").and_then(Value::as_object) else {
+fn mode(observer: &mut Observer<'_>, asked: &Asked<'_>, is_url: bool) {
+    let declared = asked.client.and_then(|client| client.get("elicitation"));
+    let Some(modes) = declared.and_then(Value::as_object) else {
         return; // That it asks at all is the breach.
     };
     let supported = match is_url {
@@ -146,6 +146,12 @@ const SECRETS: [&str; 12] = [
     "cvv",
     "credit card",
 ];
+
+/// Whether a name asks for a secret.
+pub(super) fn asks_for_secret(name: &str) -> bool {
+    let words = apart(name);
+    SECRETS.iter().any(|secret| has_words(&words, secret))
+}
 
 fn form(observer: &mut Observer<'_>, event: usize, params: &Value) {
     let text_of = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();

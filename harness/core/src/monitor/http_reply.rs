@@ -2,12 +2,14 @@
 
 use super::conversation::{Conversation, Frame};
 use super::http_exchange::{Head, HttpExchange, responses, shapes};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, Monitor, Observer, STREAMABLE, Scope, quoted};
 use crate::jsonrpc::{Document, Reading, Shape};
 use crate::trace::{EventKind, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "http-reply",
+    scope: Scope::Either,
+    over: STREAMABLE,
     summary: "over Streamable HTTP requests are answered with JSON or an event stream, everything else with 202 and no body",
     requirements: &[
         "transport-streamable-http/single-endpoint",

@@ -2,12 +2,14 @@
 
 use super::conversation::Conversation;
 use super::http_exchange::{HttpExchange, Item, responses};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, HTTP_SSE, Monitor, Observer, Scope, quoted};
 use crate::spec::requirement::Severity;
 use crate::trace::TransportKind;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "http-sse",
+    scope: Scope::Stateful,
+    over: HTTP_SSE,
     summary: "over HTTP+SSE the stream names the endpoint first, and responses come on the stream",
     requirements: &[
         "transport-http-sse/sse-endpoint",

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::TransportKind;
 
-use super::engine::{Engine, RunEvent, Selection, Stage, StartError, TargetRun};
+use super::engine::{Engine, Known, RunEvent, Selection, Stage, StartError, TargetRun};
 use super::protection::Protection;
 use crate::credentials::Credentials;
 use crate::session::{Connector, ConnectorOptions};
@@ -123,6 +123,8 @@ impl Engine<'_> {
                 attempt: None,
                 capabilities: Value::Null,
                 server: Value::Null,
+                versions: Vec::new(),
+                known: Known::default(),
                 inventory: Rc::default(),
             };
             let (run, mut mistakes) = self
@@ -138,6 +140,7 @@ impl Engine<'_> {
             interrupted: cancel.is_cancelled(),
             own_mistakes,
             sessions: connector.sessions(),
+            eras: Vec::new(),
             locked: Some(locked),
         })
     }

@@ -1,10 +1,11 @@
 //! Which cases run in a revision, and why others do not.
 
 use touchstone_core::case::{Case, CaseFile, Credential, Handshake, Need, Suite};
-use touchstone_core::revision::Revision;
+use touchstone_core::revision::{Era, Revision};
 use touchstone_core::spec::requirement::Catalog;
 use touchstone_core::trace::TransportKind;
 
+use super::engine::Known;
 use super::fixture::Fixtures;
 use super::inventory::Inventory;
 use super::protection::Protection;
@@ -81,6 +82,10 @@ pub(super) struct Surroundings<'a> {
     pub credentials: &'a Credentials,
     /// What serves as a fixture.
     pub fixtures: &'a Fixtures,
+    /// The versions that the server lists.
+    pub versions: &'a [String],
+    /// What the search for revisions has shown.
+    pub known: Known,
     /// Where the server listens, over HTTP.
     pub address: Option<HttpAddress>,
 }
@@ -118,6 +123,17 @@ impl<'a> Plan<'a> {
 /// Why a need is not met, as far as this can be told before the case runs.
 pub(super) fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<String> {
     match need {
+        Need::Found(what) if what == "legacy-version" => legacy_version(surroundings.versions)
+            .is_none()
+            .then(|| "the server lists no version that begins with a handshake".to_owned()),
+        Need::Found(what) if what == "header-param" => unmet(&Need::Fixture("header-tool".to_owned()), surroundings),
+        Need::Found(what) if what == "input-required" => {
+            unmet(&Need::Fixture("input-required".to_owned()), surroundings)
+        }
+        Need::Found(what) if what == "change-capability" => {
+            let declared = CHANGES.iter().any(|path| declares(surroundings.capabilities, path));
+            (!declared).then(|| "the server declares no capability for changes".to_owned())
+        }
         Need::Found(what) => match surroundings.inventory.found(what) {
             Some(false) if what == "safe-tool" || what == "required-arg" => {
                 Some("no such tool may be called: annotate it readOnlyHint, or run with --call all".to_owned())
@@ -133,6 +149,28 @@ pub(super) fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<Stri
         Need::Circumstance(what) => unmet_circumstance(what, surroundings),
         other => other.unmet(surroundings.transport, surroundings.capabilities),
     }
+}
+
+/// The capabilities that announce changes.
+const CHANGES: [&str; 4] = [
+    "tools.listChanged",
+    "prompts.listChanged",
+    "resources.listChanged",
+    "resources.subscribe",
+];
+
+fn declares(capabilities: &serde_json::Value, path: &str) -> bool {
+    Need::Capability(path.to_owned())
+        .unmet(TransportKind::Stdio, capabilities)
+        .is_none()
+}
+
+/// The newest version of the handshake era among those that a server lists.
+pub(super) fn legacy_version(versions: &[String]) -> Option<Revision> {
+    let known = versions.iter().filter_map(|version| version.parse().ok());
+    known
+        .filter(|revision: &Revision| revision.era() == Era::Stateful)
+        .max()
 }
 
 /// Whether a case can run although the server lets nobody in.
@@ -160,6 +198,19 @@ fn unmet_circumstance(what: &str, surroundings: &Surroundings<'_>) -> Option<Str
             let given = address.is_some_and(|address| address.session.is_some());
             (!given).then(|| "the server gave no session id".to_owned())
         }
+        "dual-era" if surroundings.known.handshake_revision.is_some() => None,
+        "dual-era" => Some("the server speaks only one era".to_owned()),
+        "modern-only" if surroundings.known.modern_only => None,
+        "modern-only" => Some("the server speaks the era of handshakes as well".to_owned()),
+        // Whether the server takes subscriptions shows when it is asked for one: declared changes say that it does.
+        "subscriptions" => unmet(&Need::Found("change-capability".to_owned()), surroundings),
+        "ext:tasks" => lacks_extension("io.modelcontextprotocol/tasks", surroundings),
+        "ext:ui" => lacks_extension("io.modelcontextprotocol/ui", surroundings),
+        "ext:any" => {
+            let extensions = surroundings.capabilities.get("extensions");
+            let some = extensions.and_then(serde_json::Value::as_object).is_some_and(|all| !all.is_empty());
+            (!some).then(|| "the server advertises no extension".to_owned())
+        }
         // A server may put ids on some streams only, so the case itself finds out.
         "sse-resumable" => None,
         "auth" | "oauth" | "own-authentication" if !demanded => Some("the server demands no authorization".to_owned()),
@@ -180,6 +231,12 @@ fn unmet_circumstance(what: &str, surroundings: &Surroundings<'_>) -> Option<Str
         ),
         other => Some(format!("needs {other}")),
     }
+}
+
+fn lacks_extension(name: &str, surroundings: &Surroundings<'_>) -> Option<String> {
+    let extensions = surroundings.capabilities.get("extensions");
+    let advertised = extensions.and_then(|extensions| extensions.get(name)).is_some();
+    (!advertised).then(|| format!("the server does not advertise the extension {name}"))
 }
 
 /// Whether a text matches a pattern in which `*` stands for any number of characters.

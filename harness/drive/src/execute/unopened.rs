@@ -10,7 +10,7 @@ use touchstone_core::revision::Revision;
 use touchstone_core::trace::TransportKind;
 use touchstone_core::verdict::Outcome;
 
-use super::engine::{Engine, RunEvent, Selection, Stage, StartError, TargetRun};
+use super::engine::{Engine, Known, RunEvent, Selection, Stage, StartError, TargetRun};
 use super::locked::{Access, Locked};
 use super::protection::Protection;
 use crate::credentials::Credentials;
@@ -72,6 +72,8 @@ impl Engine<'_> {
             attempt: Some(attempt),
             capabilities: Value::Null,
             server: Value::Null,
+            versions: Vec::new(),
+            known: Known::default(),
             inventory: Rc::default(),
         };
         let turns = Semaphore::new(1);
@@ -85,6 +87,7 @@ impl Engine<'_> {
             transport: connector.transport(),
             offered: vec![REVISION],
             runs: vec![run],
+            eras: Vec::new(),
             interrupted: cancel.is_cancelled(),
             own_mistakes,
             sessions: connector.sessions(),
