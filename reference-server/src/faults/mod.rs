@@ -7,16 +7,20 @@ mod answers;
 mod authorization;
 mod completion;
 mod content;
+mod courtesy;
 mod declarations;
 mod deep;
 mod features;
 mod http;
 mod identity;
+mod leniency;
 mod messages;
 mod process;
 mod prompts;
 mod resources;
 mod server_requests;
+mod shapes;
+mod shared;
 mod spoil;
 mod stateless;
 mod tasks;
@@ -121,6 +125,10 @@ const TABLES: &[&[Fault]] = &[
     unprompted::FAULTS,
     tasks::FAULTS,
     tasks::flow::FAULTS,
+    shapes::FAULTS,
+    leniency::FAULTS,
+    courtesy::FAULTS,
+    shared::FAULTS,
     http::requests::FAULTS,
     http::replies::FAULTS,
     http::sessions::FAULTS,
@@ -259,3 +267,5 @@ const EVERYWHERE: &[Transport] = &[Transport::Stdio, Transport::StreamableHttp, 
 const STREAMABLE_HTTP: &[Transport] = &[Transport::StreamableHttp];
 const HTTP_SSE: &[Transport] = &[Transport::HttpSse];
 const STDIO: &[Transport] = &[Transport::Stdio];
+/// Where everything that the server says takes one way.
+const ONE_STREAM: &[Transport] = &[Transport::Stdio, Transport::HttpSse];
