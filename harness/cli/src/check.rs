@@ -90,6 +90,7 @@ async fn judge(
         schemas: &bundle.schemas,
         suite: &bundle.suite,
         options: plan.options.clone(),
+        coverage: std::cell::OnceCell::new(),
     };
     let (at, began) = (SystemTime::now(), Instant::now());
     let progress = Progress::new(plan.quiet, style(plan.quiet, plan.verbose).width);

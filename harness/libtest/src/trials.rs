@@ -257,6 +257,7 @@ impl Lazy {
             schemas: &self.bundle.schemas,
             suite: &self.bundle.suite,
             options,
+            coverage: std::cell::OnceCell::new(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -127,6 +127,9 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         if *capability == "completions" && context.revision < Revision::V2025_03_26 {
             continue; // Completion has no capability yet.
         }
+        if exchange.method == "logging/setLevel" && context.revision.era() == Era::Stateless {
+            continue; // Levels are named by each request.
+        }
         let Some(answer) = exchange.answers.first() else {
             continue;
         };

@@ -52,10 +52,10 @@ fn trace(lines: impl IntoIterator<Item = Line>) -> Trace {
     trace
 }
 
-fn library() -> SchemaLibrary {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases/schemas");
+fn catalog() -> Catalog {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases/requirements");
     let mut catalog = Catalog::default();
-    for entry in std::fs::read_dir(folder.join("../requirements")).unwrap() {
+    for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
             let area = path.file_stem().unwrap().to_str().unwrap();
@@ -67,6 +67,12 @@ fn library() -> SchemaLibrary {
                 .unwrap();
         }
     }
+    catalog
+}
+
+fn library() -> SchemaLibrary {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases/schemas");
+    let catalog = catalog();
     let documents: Vec<(String, String)> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())

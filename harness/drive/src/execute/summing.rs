@@ -66,13 +66,18 @@ impl Engine<'_> {
                 reasons.entry(requirement.clone()).or_insert_with(|| reason.clone());
             }
         }
-        let coverage = Coverage::new(self.catalog, self.schemas, self.suite);
+        let coverage = self
+            .coverage
+            .get_or_init(|| Coverage::new(self.catalog, self.schemas, self.suite));
         let circumstances = Circumstances {
             revision,
             transport: connector.transport(),
             capabilities: capabilities.clone(),
             reasons,
-            covered: coverage.judged_in(revision).map(str::to_owned).collect(),
+            covered: coverage
+                .judged_over(revision, connector.transport())
+                .map(str::to_owned)
+                .collect(),
             protected: access.protection.demanded,
             blocked: access.protection.locked.clone(),
         };
