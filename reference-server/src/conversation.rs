@@ -165,6 +165,15 @@ pub enum Output {
         /// The id of the request that is to be withdrawn with it.
         request: Option<Value>,
     },
+    /// Give up the connection of a request, whose answer waits for the client to come back (Streamable HTTP only).
+    Interrupt {
+        /// How long after the message that caused it.
+        after: Duration,
+        /// How soon the client may come back.
+        retry: Duration,
+        /// The id of the request.
+        request: Option<Value>,
+    },
     /// Print a line that is not a message (faults only).
     Text(String),
     /// End the process with this code (faults only).
@@ -386,6 +395,11 @@ impl Conversation {
             .map(|(after, message)| belonging(message, after))
             .collect();
         outputs.extend(std::mem::take(&mut answer.asides).into_iter().map(Output::Aside));
+        outputs.extend(answer.interruption.map(|interruption| Output::Interrupt {
+            after: interruption.after,
+            retry: interruption.retry,
+            request: id.clone(),
+        }));
         let Some(ask) = answer.ask.take() else {
             let response = self.decorated(&request, answer.outcome());
             outputs.push(belonging(Message::Response(response), answer.after));

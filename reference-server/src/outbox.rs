@@ -18,6 +18,8 @@ pub(crate) enum Departure {
     Exit(i32),
     /// Time to give up on a question.
     Wake(u64),
+    /// Time to give up the connection, until the client comes back after this long.
+    Interrupt(Duration),
 }
 
 #[derive(Debug)]
@@ -53,6 +55,7 @@ impl Outbox {
                     question,
                     request,
                 } => (after, request, Departure::Wake(question)),
+                Output::Interrupt { after, retry, request } => (after, request, Departure::Interrupt(retry)),
                 Output::Text(text) => (Duration::ZERO, None, Departure::Text(text)),
                 Output::Exit(code) => (Duration::ZERO, None, Departure::Exit(code)),
                 Output::Withdraw { request } => {

@@ -212,3 +212,6 @@ fn anonymous(error: &RpcError) -> Output {
         request: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

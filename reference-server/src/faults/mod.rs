@@ -101,7 +101,7 @@ impl fmt::Debug for Fault {
 }
 
 /// The faults, one table for each theme.
-const TABLES: [&[Fault]; 23] = [
+const TABLES: [&[Fault]; 26] = [
     process::FAULTS,
     traffic::FAULTS,
     answers::FAULTS,
@@ -123,6 +123,9 @@ const TABLES: [&[Fault]; 23] = [
     http::replies::FAULTS,
     http::sessions::FAULTS,
     http::streams::FAULTS,
+    http::interruptions::FAULTS,
+    http::neighbours::FAULTS,
+    http::manners::FAULTS,
     http::legacy::FAULTS,
     authorization::FAULTS,
 ];

@@ -11,6 +11,7 @@ mod logging;
 mod metadata;
 mod paging;
 mod prompts;
+mod reconnection;
 mod resources;
 mod roots;
 mod sampling;
@@ -28,6 +29,7 @@ use serde_json::{Map, Value, json};
 
 pub(crate) use asking::{Ask, Continuation};
 pub(crate) use logging::LEVELS;
+pub(crate) use reconnection::Interruption;
 pub(crate) use scratch::Scratch;
 pub(crate) use tasks::{Tasks, iso_8601, random_id};
 
@@ -49,6 +51,8 @@ pub(crate) struct Answer {
     pub(crate) asides: Vec<Message>,
     /// What the client is asked before there is a result.
     pub(crate) ask: Option<Ask>,
+    /// Whether the connection is given up before there is a result.
+    pub(crate) interruption: Option<Interruption>,
     /// An error to answer with instead, once it is due.
     pub(crate) error: Option<RpcError>,
 }
@@ -79,6 +83,7 @@ impl From<Value> for Answer {
             notifications: Vec::new(),
             asides: Vec::new(),
             ask: None,
+            interruption: None,
             error: None,
         }
     }

@@ -308,3 +308,4 @@ async fn faults_that_cannot_work_are_refused_before_serving() {
 }
 
 mod authorization;
+mod stateless;

@@ -71,7 +71,7 @@ async fn send(output: &mut (impl AsyncWrite + Unpin), departures: Vec<Departure>
             Departure::Message(message) => message.to_bytes(),
             Departure::Text(text) => text.into_bytes(),
             Departure::Exit(code) => return Err(ServeError::Exited { code }),
-            Departure::Wake(_) => continue,
+            Departure::Wake(_) | Departure::Interrupt(_) => continue,
         };
         bytes.push(b'\n');
         output.write_all(&bytes).await?;

@@ -122,7 +122,11 @@ impl HttpSession {
     /// Sends the outputs on the stream when they are due, and ends it when none is left. A reader that goes away does
     /// not cancel the request: it may come back.
     async fn stream(self: Arc<Self>, stream: u64, outputs: Vec<Output>, cancelled: broadcast::Receiver<Output>) {
-        let send = |message: Message| lock(&self.log).send(stream, &message.to_bytes());
+        let send = |departure| match departure {
+            Departure::Message(message) => lock(&self.log).send(stream, &message.to_bytes()),
+            Departure::Interrupt(retry) => lock(&self.log).interrupt(stream, retry),
+            _ => {}
+        };
         self.send(outputs, cancelled, send).await;
         lock(&self.log).end(stream);
     }
@@ -130,9 +134,9 @@ impl HttpSession {
     /// Waits for the answer among the outputs; `None` when the request was cancelled.
     async fn answer(&self, outputs: Vec<Output>, cancelled: broadcast::Receiver<Output>) -> Option<Message> {
         let mut answer = None;
-        self.send(outputs, cancelled, |message| match message {
-            message if message.is_log() => self.announce(message),
-            message if message.role() == Role::Answer => answer = Some(message),
+        self.send(outputs, cancelled, |departure| match departure {
+            Departure::Message(message) if message.is_log() => self.announce(message),
+            Departure::Message(message) if message.role() == Role::Answer => answer = Some(message),
             _ => {}
         })
         .await;
@@ -146,7 +150,7 @@ impl HttpSession {
         &self,
         outputs: Vec<Output>,
         mut cancelled: broadcast::Receiver<Output>,
-        mut send: impl FnMut(Message),
+        mut send: impl FnMut(Departure),
     ) {
         let asks = asks(&outputs);
         let (sender, mut routed) = mpsc::unbounded_channel();
@@ -158,10 +162,10 @@ impl HttpSession {
         outbox.extend(Instant::now(), outputs);
         loop {
             for departure in outbox.due(Instant::now(), |question| lock(&self.conversation).wake(question)) {
-                if let Departure::Message(message) = departure {
+                if let Departure::Message(message) = &departure {
                     open &= message.role() != Role::Answer;
-                    send(message);
                 }
+                send(departure);
             }
             if !open {
                 outbox.forget_questions();

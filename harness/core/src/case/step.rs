@@ -451,7 +451,12 @@ impl TryFrom<RawStep> for Step {
         let name = raw.name.clone();
         let within = raw.within.as_deref().map(duration).transpose()?;
         let deliberate = raw.deliberate;
-        if deliberate && !matches!(*action, "request" | "start" | "notify" | "parallel" | "http") {
+        if deliberate
+            && !matches!(
+                *action,
+                "request" | "start" | "notify" | "parallel" | "http" | "send" | "send-raw"
+            )
+        {
             return Err(format!("\"deliberate\" makes no sense in a {action:?} step"));
         }
         let meta = raw.meta.clone().map(MetaChange::read).transpose()?;

@@ -3,13 +3,15 @@
 use serde_json::Value;
 
 use super::conversation::{Conversation, Direction, Exchange, Message};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::jsonrpc::{IdKind, Shape};
 use crate::spec::requirement::Severity;
 use crate::trace::{EventKind, Intent, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "pairing",
+    scope: Scope::Wire,
+    over: EVERYWHERE,
     summary: "every request gets exactly one answer with its own id, notifications get none, and the server stays alive",
     requirements: &[
         "base-protocol/response-id-echo",
@@ -35,6 +37,8 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             continue; // No client may send such an id, and the specification does not say what becomes of it.
         }
         match exchange.answers.as_slice() {
+            // A subscription is answered when it ends.
+            [] if exchange.method == "subscriptions/listen" => {}
             [] => unanswered(conversation, observer, exchange, &mut deaths),
             [answer] => answered(observer, exchange, answer.message, answer.exact),
             [first, second, ..] => {
@@ -213,8 +217,10 @@ fn answered_notifications(
 /// refused is judged by the cases that send one.
 fn refuses_batch(messages: &[Message<'_>], stray: &Message<'_>) -> bool {
     let without_id = stray.value.get("id").is_none_or(Value::is_null);
-    let is_probe =
-        |message: &Message<'_>| !message.batched && message.value.get("method").and_then(Value::as_str) == Some("ping");
+    let is_probe = |message: &Message<'_>| {
+        let method = message.value.get("method").and_then(Value::as_str);
+        !message.batched && matches!(method, Some("ping" | "server/discover"))
+    };
     let before = messages
         .iter()
         .rev()

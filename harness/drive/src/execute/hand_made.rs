@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use touchstone_core::case::Input;
+use touchstone_core::case::{Input, Step};
 use touchstone_core::jsonrpc::{self, IdToken, Reading, Shape};
 use touchstone_core::trace::Intent;
 
@@ -16,9 +16,10 @@ const HAND_MADE: Duration = Duration::from_secs(2);
 
 impl Runner<'_> {
     /// Sends chunks of bytes and collects the answers to the requests in them, or whatever else answers them.
-    pub(super) async fn send(&mut self, chunks: &[Vec<u8>], newline: bool, within: Option<Duration>) -> Seen {
+    pub(super) async fn send(&mut self, chunks: &[Vec<u8>], newline: bool, step: &Step) -> Seen {
+        let within = step.within;
         let whole = chunks.concat();
-        let illegal = self.case.input == Input::Illegal;
+        let illegal = self.case.input == Input::Illegal || step.deliberate;
         let intent = if illegal { Intent::Broken } else { Intent::Proper };
         let sent = match self.session.connection().send_chunks(chunks, newline, intent).await {
             Ok(sent) => sent,

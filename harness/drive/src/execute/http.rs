@@ -115,12 +115,18 @@ impl Runner<'_> {
         };
         let headers = interpolate(&Value::Object(request.headers.clone()), &self.bindings)?;
         for (name, value) in headers.as_object().into_iter().flatten() {
-            let value = match value {
-                Value::Null => None,
-                Value::String(text) => Some(text.clone().into_bytes()),
-                other => Some(other.to_string().into_bytes()),
+            let text = |value: &Value| match value {
+                Value::String(text) => text.clone().into_bytes(),
+                other => other.to_string().into_bytes(),
             };
-            raw.headers.push((name.clone(), value));
+            match value {
+                Value::Null => raw.headers.push((name.clone(), None)),
+                Value::Array(values) => {
+                    let fields = values.iter().map(|value| (name.clone(), Some(text(value))));
+                    raw.headers.extend(fields);
+                }
+                value => raw.headers.push((name.clone(), Some(text(value)))),
+            }
         }
         raw.body = match (&request.json, &request.body) {
             (Some(json), _) => {

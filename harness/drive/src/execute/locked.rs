@@ -120,6 +120,7 @@ impl Engine<'_> {
             let stage = Stage {
                 revision: *revision,
                 session: None,
+                attempt: None,
                 capabilities: Value::Null,
                 server: Value::Null,
                 versions: Vec::new(),

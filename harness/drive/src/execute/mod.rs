@@ -20,6 +20,8 @@ mod plan;
 mod protection;
 mod requests;
 mod runner;
+mod summing;
+mod unopened;
 
 pub use engine::{Engine, EngineOptions, RunEvent, Selection, StartError, TargetRun};
 pub use eras::EraReport;

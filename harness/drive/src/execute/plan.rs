@@ -177,6 +177,10 @@ pub(super) fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<Stri
         Need::Found(what) if what == "legacy-version" => legacy_version(surroundings.versions)
             .is_none()
             .then(|| "the server lists no version that begins with a handshake".to_owned()),
+        Need::Found(what) if what == "header-param" => unmet(&Need::Fixture("header-tool".to_owned()), surroundings),
+        Need::Found(what) if what == "input-required" => {
+            unmet(&Need::Fixture("input-required".to_owned()), surroundings)
+        }
         Need::Found(what) if what == "change-capability" => {
             let declared = CHANGES.iter().any(|path| declares(surroundings.capabilities, path));
             (!declared).then(|| "the server declares no capability for changes".to_owned())

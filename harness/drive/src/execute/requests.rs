@@ -34,7 +34,7 @@ impl Runner<'_> {
             let id = self.id(id)?;
             let manner = self.manner(step)?;
             let patience = called.as_ref().map(|_| self.session.patience_with_tools());
-            let answer = match self.session.start_in(&id, &method, params, &manner).await {
+            let mut answer = match self.session.start_in(&id, &method, params, &manner).await {
                 Ok(pending) => {
                     let answer = self.session.finish(&pending, step.within.or(patience)).await;
                     seen(&answer, Some(pending.sent))
@@ -45,6 +45,12 @@ impl Runner<'_> {
                     spoilt: None,
                 },
             };
+            if !step.retry && answer.value["result"]["inputRequests"].is_object() {
+                let questions = answer.value["result"]["inputRequests"].clone();
+                if let Some(responses) = self.session.responses_to(&questions) {
+                    answer.value["responses"] = responses;
+                }
+            }
             if let Some(version) = answer.value["result"]["protocolVersion"].as_str()
                 && method == "initialize"
                 && self.session.opening().is_none()

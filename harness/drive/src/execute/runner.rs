@@ -194,9 +194,9 @@ impl Runner<'_> {
             }
             Action::Send(message) => {
                 let message = interpolate(message, &self.bindings)?;
-                self.send(&[message.to_string().into_bytes()], true, step.within).await
+                self.send(&[message.to_string().into_bytes()], true, step).await
             }
-            Action::SendRaw { chunks, newline } => self.send(chunks, *newline, step.within).await,
+            Action::SendRaw { chunks, newline } => self.send(chunks, *newline, step).await,
             Action::Http(request) => self.http(request, step).await?,
             Action::Await { method, params } => {
                 let wanted = params.clone().map(Value::Object);

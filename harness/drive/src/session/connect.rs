@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use touchstone_core::jsonrpc::{self, IdToken};
 use touchstone_core::revision::{Era, Revision};
-use touchstone_core::trace::{Channel, EventKind, TransportKind};
+use touchstone_core::trace::{Channel, EventKind, Trace, TransportKind};
 
 use super::hint;
 use super::protocol::{ClientIdentity, Opening, OpeningProblem, Stateful, protocol_for};
@@ -216,6 +216,26 @@ impl Connector {
     /// Sessions of the stateless era are taken for opened from now on, by a server that does not answer what should open them.
     pub fn assume(&self, opening: Opening) {
         *self.assumed.borrow_mut() = Some(opening);
+    }
+
+    /// How far an attempt comes to open a session over HTTP+SSE, whose connection can fail after much was said.
+    ///
+    /// # Errors
+    /// When the target is reached in another way.
+    pub async fn attempt(&self, name: &str, revision: Revision, client: ClientIdentity) -> Result<Trace, ConnectError> {
+        let protocol = protocol_for(revision, client);
+        let (Target::Url(url), TransportKind::HttpSse) = (&self.target, self.transport) else {
+            return Err(ConnectError::Mismatch("only for HTTP+SSE".to_owned()));
+        };
+        let tap = self.tap(name);
+        if let Ok(connection) = HttpSseConnection::open(url, &self.options.transport, tap.clone()).await {
+            let connection = Connection::HttpSse(connection);
+            let mut session = Session::new(connection, tap.clone(), revision, protocol, self.options.session);
+            // Whatever came of it stands in the trace.
+            let _ = session.open().await;
+            session.close().await;
+        }
+        Ok(tap.snapshot())
     }
 
     /// Ends a session properly, and remembers servers that do not end by themselves.

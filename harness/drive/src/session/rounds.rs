@@ -182,6 +182,26 @@ impl Session {
         Some(responses)
     }
 
+    /// What the client would say to the questions of an answer; `None` when one of them gets no answer.
+    pub fn responses_to(&mut self, questions: &Value) -> Option<Value> {
+        let mut responses = Map::new();
+        for (key, question) in questions.as_object().into_iter().flatten() {
+            let method = question.get("method").and_then(Value::as_str).unwrap_or_default();
+            responses.insert(key.clone(), self.replies.response(method, question.get("params"))?);
+        }
+        Some(Value::Object(responses))
+    }
+
+    /// Whether a subscription was refused, so that nothing of it will come.
+    pub(super) fn is_refused(&self, method: &str) -> bool {
+        let of_listen = |id: &IdToken| self.asked.get(id.as_str()).is_some_and(|asked| asked.method == LISTEN);
+        method == "notifications/subscriptions/acknowledged"
+            && self
+                .answers
+                .iter()
+                .any(|answer| answer.id.as_ref().is_some_and(of_listen))
+    }
+
     /// Ends a request by what the transport has for it, when `notifications/cancelled` is not how that is done: over Streamable HTTP the
     /// stateless era closes the stream of the response. `None` where the notification is to be sent.
     pub(super) fn hang_up_on(&mut self, method: &str, params: Option<&Value>) -> Option<Sent> {

@@ -17,7 +17,9 @@ pub(super) use self::catalogue::{Tool, arguments, no_arguments};
 use self::jobs::JOBS;
 use super::validation::check;
 use super::{Answer, Object, Session, object, paging, string};
-use super::{apps, asking, changes, content, elicitation, inputs, logging, metadata, roots, sampling, tasks};
+use super::{
+    apps, asking, changes, content, elicitation, inputs, logging, metadata, reconnection, roots, sampling, tasks,
+};
 use crate::envelope::RpcError;
 use crate::revision::Revision;
 
@@ -30,7 +32,7 @@ impl Session {
     /// The tools of the revision.
     fn tools(&self) -> impl Iterator<Item = &'static Tool> + use<> {
         let stateless = self.revision.is_stateless();
-        let tables: [(bool, &'static [Tool]); 22] = [
+        let tables: [(bool, &'static [Tool]); 23] = [
             (true, &TOOLS),
             (true, std::slice::from_ref(&show::TOOL)),
             (self.has_tasks(), &JOBS),
@@ -46,6 +48,7 @@ impl Session {
             (self.revision >= Revision::V2025_11_25, elicitation::TOOLS_2025_11_25),
             (self.revision == Revision::V2025_11_25, elicitation::REFUSING_TOOLS),
             (self.revision.has_tasks(), elicitation::TASK_TOOLS),
+            (self.revision == Revision::V2025_11_25, reconnection::TOOLS),
             (true, changes::TOOLS),
             (stateless, changes::TOOLS_2026_07_28),
             (stateless, inputs::TOOLS),
