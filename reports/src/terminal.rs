@@ -151,7 +151,8 @@ fn findings(out: &mut String, record: &RunRecord, style: &Style) {
         .filter(|finding| finding.excused.is_some())
         .count();
     if excused > 0 && !style.verbose {
-        let text = format!("{excused} more are excused by the baseline; --verbose shows them.");
+        let are = if excused == 1 { "is" } else { "are" };
+        let text = format!("{excused} more {are} excused by the baseline; --verbose shows them.");
         wrapped(out, style, 0, &text);
         out.push('\n');
     }
