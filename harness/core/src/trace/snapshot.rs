@@ -245,6 +245,8 @@ impl Turns {
                     // Late progress, and how a task gets on: when it comes is chance.
                     _ if method == "notifications/tasks/status" => {}
                     _ if method == "notifications/progress" && !token.is_null() => {}
+                    // Over HTTP the other sessions of a server change its lists as well.
+                    _ if exchange.is_some() && method.ends_with("_changed") => {}
                     _ => self.unprompted.push((method, params)),
                 }
             }
@@ -309,7 +311,13 @@ impl Turns {
         let mut last = String::new();
         for turn in self.turns {
             let http = turn.exchange.and_then(|exchange| self.http.get(&exchange));
-            let http = http.map(|http| format!(" (HTTP {http})")).unwrap_or_default();
+            // Whether the answer of a task comes at once or later decides in which form it comes.
+            let task = matches!(&turn.what, Sent::Request { method, .. } if method.starts_with("tasks/"));
+            let http = http.map(|http| match (task, http.split_once(',')) {
+                (true, Some((status, _))) => format!(" (HTTP {status})"),
+                _ => format!(" (HTTP {http})"),
+            });
+            let http = http.unwrap_or_default();
             let mut block = String::new();
             match &turn.what {
                 Sent::Request { method, params, .. } => {
@@ -381,6 +389,8 @@ impl Turns {
             loose.push(block);
         }
         loose.sort();
+        // How often the server says the same of itself is chance.
+        loose.dedup();
         for block in loose {
             text.push_str(&block);
         }
@@ -551,7 +561,7 @@ impl Masks<'_> {
                 return Value::from("<request>");
             }
         }
-        if key == "progressToken" {
+        if key == "progressToken" || key.ends_with("/subscriptionId") {
             return Value::from(self.sign("token", &number.to_string()));
         }
         match number.as_f64() {
