@@ -119,6 +119,10 @@ pub(crate) struct CheckArguments {
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = time)]
     timeout: Duration,
 
+    /// Longest time for one server; what is not done by then is not exercised
+    #[arg(long, default_value = "10m", value_name = "TIME", value_parser = time)]
+    time_limit: Duration,
+
     /// Print only the verdict
     #[arg(short, long)]
     quiet: bool,
@@ -344,6 +348,7 @@ impl TryFrom<CheckArguments> for CheckPlan {
             allowed_tools: allowed.collect::<BTreeSet<_>>(),
             fixtures: settings.fixtures,
             jobs: arguments.jobs,
+            time_limit: Some(arguments.time_limit),
             connector: ConnectorOptions {
                 session,
                 process,

@@ -104,6 +104,11 @@ async fn judge(
     };
     Ok(match result {
         Ok(mut run) => {
+            if let Some(limit) = run.out_of_time {
+                complain(&format!(
+                    "the time for the run, {limit:?}, was over before every case was run; --time-limit gives it more"
+                ));
+            }
             if let Some(folder) = &plan.traces {
                 write_traces(folder, &run)?;
             }
@@ -221,7 +226,8 @@ fn verdict(plan: &CheckPlan, record: &RunRecord, run: &TargetRun) -> Exit {
         return Exit::OwnMistake;
     }
     match weigh(plan, record) {
-        Exit::Clean if run.locked.is_some() => Exit::CouldNotRun,
+        // Whoever makes a run too long must not pass by it.
+        Exit::Clean if run.locked.is_some() || run.out_of_time.is_some() => Exit::CouldNotRun,
         exit => exit,
     }
 }

@@ -284,7 +284,8 @@ mod tests {
                 output: &mut output,
                 errors: &mut errors,
             };
-            let work = relay(&target, &ProcessOptions::default(), client, trace, signals);
+            let options = ProcessOptions::default();
+            let work = relay(&target, &options, client, trace, signals);
             let relayed = tokio::time::timeout(Duration::from_secs(20), work)
                 .await
                 .expect("it ends")

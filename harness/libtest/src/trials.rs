@@ -276,6 +276,7 @@ impl Lazy {
                 offered,
                 runs: vec![],
                 interrupted: false,
+                out_of_time: None,
                 own_mistakes: vec![],
                 sessions: 1,
                 eras: vec![],

@@ -9,6 +9,7 @@ mod arguments;
 mod engine;
 mod eras;
 mod fixture;
+mod halt;
 mod hand_made;
 mod http;
 mod inventory;
