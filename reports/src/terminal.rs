@@ -170,17 +170,12 @@ fn finding_block(out: &mut String, finding: &FindingEntry, style: &Style) {
     } else {
         format!(", seen {} times", finding.occurrences)
     };
-    let score = if finding.score == "robustness" {
-        ", robustness"
-    } else {
-        ""
+    // To die of illegal input weighs the same whatever the level.
+    let level = match finding.score.as_str() {
+        "robustness" => "robustness",
+        _ => finding.level.as_str(),
     };
-    let head = format!(
-        "{} {} ({}{score}{times})",
-        paint(word, colour, style),
-        finding.requirement,
-        finding.level
-    );
+    let head = format!("{} {} ({level}{times})", paint(word, colour, style), finding.requirement);
     line(out, style, &head);
     wrapped(out, style, 2, &terminal(&cut(&finding.message, 600)));
     if finding.about.len() > 1 {
