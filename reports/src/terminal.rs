@@ -175,7 +175,11 @@ fn finding_block(out: &mut String, finding: &FindingEntry, style: &Style) {
         "robustness" => "robustness",
         _ => finding.level.as_str(),
     };
-    let head = format!("{} {} ({level}{times})", paint(word, colour, style), finding.requirement);
+    let head = format!(
+        "{} {} ({level}{times})",
+        paint(word, colour, style),
+        finding.requirement
+    );
     line(out, style, &head);
     wrapped(out, style, 2, &terminal(&cut(&finding.message, 600)));
     if finding.about.len() > 1 {
