@@ -6,7 +6,7 @@ use super::conversation::{Conversation, Direction, Exchange};
 use super::declared::{RACE_US, at, busiest_second, notified};
 use super::{BreachAt, Context, Monitor, Observer, quoted};
 use crate::spec::requirement::Severity;
-use crate::trace::TransportKind;
+use crate::trace::{REPEATED_CONFIDENCE, REPEATED_SECRET, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "logging",
@@ -166,6 +166,10 @@ fn contents(observer: &mut Observer<'_>, event: usize, params: &Value, sent: &st
     let private_key = text.contains("-----BEGIN") && text.contains("PRIVATE KEY-----");
     let secret = SECRETS.iter().find(|(start, least)| is_secret(&text, start, *least));
     match secret {
+        _ if text.contains(REPEATED_CONFIDENCE) || text.contains(REPEATED_SECRET) => {
+            let text = "a log message holds a secret that was given to the server";
+            observer.broken(BreachAt::new("logging/no-secrets", event, text));
+        }
         // The finding says the kind only: what a log should not hold, a report should not either.
         Some((start, _)) => {
             let text = format!("a log message holds what looks like a credential ({start}...)");

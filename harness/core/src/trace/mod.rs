@@ -9,7 +9,7 @@ mod event;
 mod file;
 mod payload;
 
-pub use event::{Channel, ENDED_BY_HARNESS, Event, EventKind, Intent, REPEATED_SECRET, Survivor};
+pub use event::{Channel, ENDED_BY_HARNESS, Event, EventKind, Intent, REPEATED_CONFIDENCE, REPEATED_SECRET, Survivor};
 pub use file::TraceFileError;
 pub use payload::Payload;
 

@@ -184,6 +184,7 @@ impl Engine<'_> {
         if let Target::Url(url) = target {
             credentials.valid = url.token().or(credentials.valid);
         }
+        credentials.confidences.extend(target.confidences());
         let options = ConnectorOptions {
             secrets: credentials.secrets(),
             ..self.options.connector.clone()
@@ -498,6 +499,17 @@ impl Engine<'_> {
         finished: Vec<Finished<'_>>,
         traces: Vec<Trace>,
     ) -> (RevisionRun, Vec<String>) {
+        let mut server = server;
+        access.credentials.hide_in_value(&mut server);
+        let mut finished = finished;
+        for case in &mut finished {
+            let texts = case
+                .report
+                .stopped
+                .iter_mut()
+                .chain(case.report.unexercised.values_mut());
+            texts.for_each(|text| access.credentials.hide_in_text(text));
+        }
         let context = Context {
             revision,
             schemas: self.schemas.for_revision(revision),
@@ -509,6 +521,7 @@ impl Engine<'_> {
             observations.extend(monitor::observe(&conversation, &context));
             own_mistakes.extend(monitor::own_mistakes(&conversation, &context));
         }
+        own_mistakes.extend(finished.iter_mut().filter_map(|case| case.own_mistake.take()));
         let mut reasons: BTreeMap<String, String> = BTreeMap::new();
         for skipped in &plan.skipped {
             for requirement in skipped.planned.case.requirements() {

@@ -6,6 +6,7 @@
 //! ```
 
 mod arguments;
+mod caught;
 mod engine;
 mod fixture;
 mod halt;
@@ -19,6 +20,7 @@ mod protection;
 mod runner;
 
 pub use engine::{Engine, EngineOptions, RunEvent, Selection, StartError, TargetRun};
+pub use halt::TIME_LIMIT;
 pub use inventory::{CallPolicy, Inventory};
 pub use locked::Locked;
 pub use plan::{CaseFilter, Plan, Planned, Skipped};

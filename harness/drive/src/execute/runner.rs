@@ -89,6 +89,8 @@ const METHOD_NOT_FOUND: i64 = -32601;
 const WITHOUT_PING: [&str; 2] = ["ping/answered", "ping/no-capability"];
 /// The server does not know ping, which the cases of ping report.
 const NO_PING: &str = "blocked: the server does not know ping";
+/// Items that a `for-each` goes through: what five hundred tools have shown, the next does not change.
+const MOST_ITEMS: usize = 500;
 /// A tool whose call took longer than this is called by no further item of a `for-each`: its work is long, and every call would cost as much.
 const SLOW_CALL: Duration = Duration::from_secs(2);
 
@@ -448,10 +450,12 @@ impl Runner<'_> {
         let outer = self.item.take();
         let mut passed_over = None;
         let mut done = 0;
-        for item in items {
-            if at_most.is_some_and(|most| done >= most) {
+        for item in items.into_iter().take(MOST_ITEMS) {
+            if at_most.is_some_and(|most| done >= most) || (done > 0 && self.session.closed().is_some()) {
                 break;
             }
+            // Where nothing is waited for, whoever wants to stop the run would never have a turn.
+            tokio::task::yield_now().await;
             self.item = ["name", "uri", "uriTemplate"]
                 .iter()
                 .find_map(|key| item.get(*key)?.as_str())
