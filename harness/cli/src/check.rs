@@ -140,7 +140,16 @@ async fn judge(
             )
         }
         Err(error) => {
-            let failure = failure(&error);
+            let mut failure = failure(&error);
+            let mut credentials = plan.options.credentials.clone();
+            credentials.confidences.extend(target.confidences());
+            if let Target::Url(url) = target {
+                credentials.valid = url.token().or(credentials.valid);
+            }
+            let texts = [&mut failure.reason, &mut failure.stderr].into_iter();
+            for text in texts.chain(&mut failure.stdout).chain(&mut failure.hint) {
+                credentials.hide_in_text(text);
+            }
             let input = RecordInput {
                 start,
                 transport: None,
@@ -220,9 +229,7 @@ fn read_trace(path: &PathBuf) -> anyhow::Result<Trace> {
 fn verdict(plan: &CheckPlan, record: &RunRecord, run: &TargetRun) -> Exit {
     if !run.own_mistakes.is_empty() {
         for mistake in run.own_mistakes.iter().take(10) {
-            complain(&format!(
-                "Touchstone sent something that it should not have sent: {mistake}"
-            ));
+            complain(&format!("a mistake of Touchstone itself, not of the server: {mistake}"));
         }
         return Exit::OwnMistake;
     }

@@ -168,7 +168,7 @@ impl TryFrom<FuzzArguments> for FuzzPlan {
 
     fn try_from(arguments: FuzzArguments) -> anyhow::Result<Self> {
         let mut settings = Settings::find(arguments.settings.as_deref())?;
-        let mut targets = targets(arguments.target)?;
+        let mut targets = targets(arguments.target, None)?;
         settings.authorize(&mut targets)?;
         let time = match (arguments.time, arguments.count) {
             (None, None) => Some(USUAL),

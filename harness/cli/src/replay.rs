@@ -12,7 +12,7 @@ use crate::{Exit, print};
 /// Sends a stored finding to a server again. Exits with 0 when it is fixed, with 1 when it is there, always or now and then.
 pub(crate) fn run(arguments: ReplayArguments) -> anyhow::Result<Exit> {
     let stored = StoredCase::read(&arguments.file).with_context(|| format!("{}", arguments.file.display()))?;
-    let mut targets = targets(arguments.target)?;
+    let mut targets = targets(arguments.target, None)?;
     let Some((_, target)) = targets.pop().filter(|_| targets.is_empty()) else {
         bail!("a finding is sent to one server; name it with --server");
     };

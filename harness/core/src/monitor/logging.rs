@@ -7,7 +7,7 @@ use super::declared::{RACE_US, at, busiest_second, notified};
 use super::http_exchange::HttpExchange;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::spec::requirement::Severity;
-use crate::trace::TransportKind;
+use crate::trace::{REPEATED_CONFIDENCE, REPEATED_SECRET, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "logging",
@@ -185,6 +185,10 @@ fn contents(observer: &mut Observer<'_>, event: usize, params: &Value, sent: &st
     let private_key = text.contains("-----BEGIN") && text.contains("PRIVATE KEY-----");
     let secret = SECRETS.iter().find(|(start, least)| is_secret(&text, start, *least));
     match secret {
+        _ if text.contains(REPEATED_CONFIDENCE) || text.contains(REPEATED_SECRET) => {
+            let text = "a log message holds a secret that was given to the server";
+            observer.broken(BreachAt::new("logging/no-secrets", event, text));
+        }
         // The finding says the kind only: what a log should not hold, a report should not either.
         Some((start, _)) => {
             let text = format!("a log message holds what looks like a credential ({start}...)");

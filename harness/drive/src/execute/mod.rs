@@ -6,6 +6,7 @@
 //! ```
 
 mod arguments;
+mod caught;
 mod engine;
 mod eras;
 mod fixture;
@@ -26,6 +27,7 @@ mod unopened;
 
 pub use engine::{Engine, EngineOptions, RunEvent, Selection, StartError, TargetRun};
 pub use eras::EraReport;
+pub use halt::TIME_LIMIT;
 pub use inventory::{CallPolicy, Inventory};
 pub use locked::Locked;
 pub use plan::{CaseFilter, Partition, Plan, Planned, Skipped};

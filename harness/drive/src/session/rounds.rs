@@ -299,7 +299,10 @@ mod tests {
             });
             assert_eq!(sent.len(), 2);
             assert_ne!(sent[0]["id"], sent[1]["id"]);
-            assert_eq!((&sent[1]["params"]["name"], &sent[1]["params"]["requestState"]), (&json!("t"), &json!("s")));
+            assert_eq!(
+                (&sent[1]["params"]["name"], &sent[1]["params"]["requestState"]),
+                (&json!("t"), &json!("s"))
+            );
             let asked = session.wait_for("roots/list", |_| true, Duration::from_millis(1)).await;
             assert_eq!(asked.unwrap().value["key"], "r");
         });
@@ -320,7 +323,9 @@ mod tests {
             let questions = answer.result().unwrap()["inputRequests"].clone();
             assert!(session.responses_to(&questions).unwrap()["r"]["roots"].is_array());
             // What is answered with an error is not given.
-            session.replies().set("roots/list", json!({ "error": { "code": -1, "message": "no" } }));
+            session
+                .replies()
+                .set("roots/list", json!({ "error": { "code": -1, "message": "no" } }));
             let answer = session.request("tools/call", Some(json!({ "name": "t" })), None).await;
             assert_eq!(answer.result().unwrap()["resultType"], "input_required");
         });
@@ -329,7 +334,9 @@ mod tests {
     #[test]
     fn a_server_that_asks_for_ever_is_left() {
         locally(async |mut session| {
-            session.replies().set("roots/list", json!({ "result": { "roots": [] } }));
+            session
+                .replies()
+                .set("roots/list", json!({ "result": { "roots": [] } }));
             let answer = session.request("tools/call", Some(json!({ "name": "t" })), None).await;
             assert_eq!(answer.rounds, MOST_ROUNDS);
             assert_eq!(answer.result().unwrap()["resultType"], "input_required");

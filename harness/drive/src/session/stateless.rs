@@ -60,7 +60,10 @@ impl Protocol for Stateless {
     fn opened(&self, revision: Revision, answer: &Answer) -> Result<Opening, OpeningProblem> {
         let (Outcome::Result | Outcome::ToolError, Some(result)) = (answer.outcome, answer.result()) else {
             let mut problem = OpeningProblem::of("server/discover", answer);
-            let code = answer.message.as_ref().and_then(|message| message.pointer("/error/code"));
+            let code = answer
+                .message
+                .as_ref()
+                .and_then(|message| message.pointer("/error/code"));
             let of_this_era = match code.and_then(Value::as_i64) {
                 // An endpoint of this era answers an unknown method with 404 and the id of the request, one of the older era with another status.
                 Some(METHOD_NOT_FOUND) => answer.status == Some(404) && answer.exact,
