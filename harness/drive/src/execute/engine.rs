@@ -1,6 +1,6 @@
 //! From a target to verdicts: finds the revisions, opens sessions, runs cases side by side, and judges what was recorded.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use touchstone_core::case::{FixtureCatalog, Suite};
+use touchstone_core::coverage::Coverage;
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::requirement::Catalog;
 use touchstone_core::spec::schema::SchemaLibrary;
@@ -148,6 +149,8 @@ pub struct Engine<'a> {
     pub suite: &'a Suite,
     /// What to do.
     pub options: EngineOptions,
+    /// What judges what, worked out when it is first needed.
+    pub coverage: OnceCell<Coverage>,
 }
 
 /// What cases of a revision start from.
@@ -190,6 +193,7 @@ impl Engine<'_> {
         if let Target::Url(url) = target {
             credentials.valid = url.token().or(credentials.valid);
         }
+        credentials.confidences.extend(target.confidences());
         let options = ConnectorOptions {
             secrets: credentials.secrets(),
             ..self.options.connector.clone()
