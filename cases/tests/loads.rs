@@ -242,3 +242,22 @@ fn illegal_cases_end_with_a_probe_or_before_the_session_is_open() {
         );
     }
 }
+
+#[test]
+fn hints_speak_of_requirements_that_exist() {
+    let catalog = catalog();
+    let hints: serde_json::Value = serde_json::from_str(touchstone_cases::hints()).expect("the hints are JSON");
+    let repairs = hints["repairs"].as_object().expect("repairs by requirement");
+    let known = hints["sdks"].as_array().expect("a list of SDKs").iter();
+    let known = known.flat_map(|sdk| sdk["known"].as_array().expect("what it is known for"));
+    let ids = repairs
+        .keys()
+        .map(String::as_str)
+        .chain(known.filter_map(|known| known["requirement"].as_str()));
+    for id in ids {
+        assert!(
+            catalog.get(id).is_some(),
+            "hints.yaml speaks of {id}, which is no requirement"
+        );
+    }
+}

@@ -7,18 +7,22 @@ use tokio_util::sync::CancellationToken;
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::TransportKind;
 use touchstone_core::verdict::{CaseResult, RevisionRun, Verdict};
-use touchstone_drive::execute::{CallPolicy, CaseFilter, Engine, EngineOptions, Selection, StartError, TargetRun};
+use touchstone_drive::credentials::Credentials;
+use touchstone_drive::execute::{
+    CallPolicy, CaseFilter, Engine, EngineOptions, Selection, StartError, TIME_LIMIT, TargetRun,
+};
 use touchstone_drive::process::{GuardProgram, ProcessOptions};
 use touchstone_drive::session::{ConnectError, ConnectorOptions};
 use touchstone_drive::target::Target;
 
-use crate::Bundle;
+use crate::{Bundle, Compared, Snapshots};
 
 /// What the trials of one process share.
 pub(crate) struct Settings {
     pub target: Target,
     pub strict: bool,
     pub call_all: bool,
+    pub snapshots: Option<Snapshots>,
 }
 
 /// The name of the trial that fails for what happened while no case was running, for example a banner at start-up.
@@ -147,7 +151,29 @@ impl Lazy {
             Verdict::NotApplicable | Verdict::NotExercised => {
                 Ok(Completion::ignored_with(touchstone_reports::escape::terminal(&reason)))
             }
-            _ => Ok(Completion::Completed),
+            _ => self.compare(result, run),
+        }
+    }
+
+    /// Whether the server behaved as the snapshot says, where there are snapshots.
+    fn compare(&self, result: &CaseResult, run: &RevisionRun) -> Result<Completion, Failed> {
+        let Some(snapshots) = &self.settings.snapshots else {
+            return Ok(Completion::Completed);
+        };
+        match snapshots.compare(run, result) {
+            Err(error) => Err(format!("the snapshot cannot be compared: {error}").into()),
+            Ok(Some(Compared::Missing)) => {
+                Err("there is no snapshot of this behaviour yet: review it with `cargo insta review`".into())
+            }
+            Ok(Some(Compared::Different(lines))) => {
+                let lines: Vec<String> = lines.lines().map(touchstone_reports::escape::terminal).collect();
+                Err(format!(
+                    "the server behaves differently; `cargo insta review` shows all of it\n{}",
+                    lines.join("\n")
+                )
+                .into())
+            }
+            Ok(_) => Ok(Completion::Completed),
         }
     }
 
@@ -223,6 +249,7 @@ impl Lazy {
             } else {
                 CallPolicy::ReadOnly
             },
+            time_limit: Some(TIME_LIMIT),
             connector: ConnectorOptions {
                 process,
                 ..ConnectorOptions::default()
@@ -234,6 +261,7 @@ impl Lazy {
             schemas: &self.bundle.schemas,
             suite: &self.bundle.suite,
             options,
+            coverage: std::cell::OnceCell::new(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -253,6 +281,7 @@ impl Lazy {
                 offered,
                 runs: vec![],
                 interrupted: false,
+                out_of_time: None,
                 own_mistakes: vec![],
                 sessions: 1,
                 eras: vec![],
@@ -260,7 +289,8 @@ impl Lazy {
             });
         }
         run.map_err(|error| {
-            let mut text = format!("{}: {error}", self.settings.target);
+            let error_text = touchstone_reports::escape::terminal(&error.to_string());
+            let mut text = format!("{}: {error_text}", self.settings.target);
             if let StartError::Connect(ConnectError::Handshake(failure)) = &error {
                 for line in failure
                     .stderr
@@ -274,9 +304,17 @@ impl Lazy {
                     text.push_str(&format!("\n  stderr: {}", touchstone_reports::escape::terminal(line)));
                 }
                 if let Some(hint) = &failure.hint {
-                    text.push_str(&format!("\n  hint: {hint}"));
+                    text.push_str(&format!("\n  hint: {}", touchstone_reports::escape::terminal(hint)));
                 }
             }
+            let mut credentials = Credentials {
+                confidences: self.settings.target.confidences(),
+                ..Credentials::default()
+            };
+            if let Target::Url(url) = &self.settings.target {
+                credentials.valid = url.token();
+            }
+            credentials.hide_in_text(&mut text);
             text
         })
     }

@@ -7,15 +7,20 @@ mod answers;
 mod authorization;
 mod completion;
 mod content;
+mod courtesy;
 mod declarations;
+mod deep;
 mod features;
 mod http;
 mod identity;
+mod leniency;
 mod messages;
 mod process;
 mod prompts;
 mod resources;
 mod server_requests;
+mod shapes;
+mod shared;
 mod spoil;
 mod stateless;
 mod tasks;
@@ -120,6 +125,10 @@ const TABLES: &[&[Fault]] = &[
     unprompted::FAULTS,
     tasks::FAULTS,
     tasks::flow::FAULTS,
+    shapes::FAULTS,
+    leniency::FAULTS,
+    courtesy::FAULTS,
+    shared::FAULTS,
     http::requests::FAULTS,
     http::replies::FAULTS,
     http::sessions::FAULTS,
@@ -148,16 +157,22 @@ pub fn faults() -> impl Iterator<Item = &'static Fault> {
     TABLES.iter().copied().flatten()
 }
 
+/// Faults that cases need not catch: only campaigns come to them.
+pub fn deep_faults() -> impl Iterator<Item = &'static Fault> {
+    deep::FAULTS.iter()
+}
+
 /// The fault of that id.
 pub(crate) fn find(id: &str) -> Result<&'static Fault, UnknownFault> {
     faults()
+        .chain(deep_faults())
         .find(|fault| fault.id == id)
         .ok_or_else(|| UnknownFault { id: id.to_owned() })
 }
 
 /// A fault that does not exist.
 #[derive(Debug, Error)]
-#[error("unknown fault {id:?}; known are {}", faults().map(|fault| fault.id).collect::<Vec<_>>().join(", "))]
+#[error("unknown fault {id:?}; known are {}", faults().chain(deep_faults()).map(|fault| fault.id).collect::<Vec<_>>().join(", "))]
 pub struct UnknownFault {
     /// What was asked for.
     pub id: String,
@@ -252,3 +267,5 @@ const EVERYWHERE: &[Transport] = &[Transport::Stdio, Transport::StreamableHttp, 
 const STREAMABLE_HTTP: &[Transport] = &[Transport::StreamableHttp];
 const HTTP_SSE: &[Transport] = &[Transport::HttpSse];
 const STDIO: &[Transport] = &[Transport::Stdio];
+/// Where everything that the server says takes one way.
+const ONE_STREAM: &[Transport] = &[Transport::Stdio, Transport::HttpSse];

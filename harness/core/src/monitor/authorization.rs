@@ -20,6 +20,7 @@ pub(super) const MONITOR: Monitor = Monitor {
         "authorization/challenge-scope",
         "authorization/no-data-leak",
         "authorization/no-offline-access",
+        "authorization/prm-public",
     ],
     judge: observe,
 };
@@ -65,11 +66,42 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
             offline(observer, "the scope of the challenge", scope.split(' '), refusal.event);
         }
     }
+    public(conversation, observer);
     for (event, document) in metadata(conversation) {
         let scopes = document.get("scopes_supported").and_then(serde_json::Value::as_array);
         if let Some(scopes) = scopes {
             let names = scopes.iter().filter_map(serde_json::Value::as_str);
             offline(observer, "scopes_supported of the metadata", names, event);
+        }
+    }
+}
+
+/// Whether metadata of the protected resource is for everybody to read: without it nobody knows where to get a token.
+fn public(conversation: &Conversation<'_>, observer: &mut Observer<'_>) {
+    const REQUIREMENT: &str = "authorization/prm-public";
+    for (event, happened) in conversation.trace().events.iter().enumerate() {
+        let EventKind::HttpRequest {
+            exchange,
+            method,
+            target,
+            headers,
+        } = &happened.kind
+        else {
+            continue;
+        };
+        let anonymous = !headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        if !anonymous || method != "GET" || !target.starts_with("/.well-known/oauth-protected-resource") {
+            continue;
+        }
+        match conversation.status(Some(*exchange)) {
+            Some(200) => observer.kept(REQUIREMENT, event),
+            Some(status @ (401 | 403)) => {
+                let message = format!("the metadata at {} was refused with status {status}", quoted(target));
+                observer.broken(BreachAt::new(REQUIREMENT, event, message));
+            }
+            _ => {}
         }
     }
 }
@@ -324,7 +356,8 @@ mod tests {
     fn a_good_refusal_keeps_every_rule() {
         let (kept, broken) = judged(401, &[("www-authenticate", GOOD)], "{\"error\": \"invalid_token\"}");
         assert!(broken.is_empty(), "{broken:?}");
-        assert_eq!(kept.len(), MONITOR.requirements.len(), "{kept:?}");
+        // One refusal brings no metadata.
+        assert_eq!(kept.len(), MONITOR.requirements.len() - 1, "{kept:?}");
     }
 
     #[test]
@@ -336,6 +369,10 @@ mod tests {
                 "challenge-resource-metadata",
             ),
             ("Bearer resource_metadata=\"https://h/x\"", "challenge-scope"),
+            (
+                "Bearer scope=\"a offline_access\", resource_metadata=\"https://h/x\"",
+                "no-offline-access",
+            ),
             (
                 "Bearer scope=\"a  b\", resource_metadata=\"https://h/x\"",
                 "challenge-scope",

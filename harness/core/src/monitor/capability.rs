@@ -115,6 +115,9 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         return;
     };
     let declared_at = declared.event;
+    if !declared.server.is_object() {
+        return; // What it has is not known, which is reported with the form of the result.
+    }
     let declares = |path: &str| declared.declares(path);
 
     for exchange in exchanges.iter().filter(|exchange| exchange.is_of(context.revision)) {
@@ -123,6 +126,9 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         };
         if *capability == "completions" && context.revision < Revision::V2025_03_26 {
             continue; // Completion has no capability yet.
+        }
+        if exchange.method == "logging/setLevel" && context.revision.era() == Era::Stateless {
+            continue; // Levels are named by each request.
         }
         let Some(answer) = exchange.answers.first() else {
             continue;

@@ -6,6 +6,7 @@ use super::conversation::Conversation;
 use super::declared::{Declared, questions};
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope};
 use crate::revision::Era;
+use crate::spec::requirement::Severity;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "deprecated",
@@ -28,7 +29,7 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
         && declared.declares("logging")
     {
         let text = "the capability `logging` is declared; it is deprecated";
-        observer.broken(BreachAt::new("deprecated/logging", declared.event, text));
+        observer.broken(BreachAt::new("deprecated/logging", declared.event, text).at_most(Severity::Info));
     }
     let questions = questions(&messages, &exchanges);
     for asked in questions.iter().filter(|asked| asked.id.is_none()) {
@@ -40,7 +41,7 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
         ] {
             if uses(method) {
                 let text = format!("the server asks for {method}, which is deprecated");
-                observer.broken(BreachAt::new(requirement, event, text));
+                observer.broken(BreachAt::new(requirement, event, text).at_most(Severity::Info));
             } else {
                 observer.kept(requirement, event);
             }
@@ -53,7 +54,7 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
                 Some(_) => {
                     let text =
                         "a form titles its choices by enumNames, which is deprecated; use oneOf with const and title";
-                    observer.broken(BreachAt::new("deprecated/enum-names", event, text));
+                    observer.broken(BreachAt::new("deprecated/enum-names", event, text).at_most(Severity::Info));
                 }
                 None => observer.kept("deprecated/enum-names", event),
             }

@@ -63,7 +63,11 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             };
             let event = answer.message.event;
             format_of(observer, "data.supported", &supported, event);
-            if let Some((discovered, first)) = &discovered {
+            // One that refuses a version which is in use is the breach of another rule.
+            let refused = stateless::version(exchange.request.value);
+            if let Some((discovered, first)) = &discovered
+                && !refused.is_some_and(|version| discovered.contains(version))
+            {
                 agree(observer, context, discovered, &supported, [event, *first]);
             }
         }

@@ -31,6 +31,7 @@ pub(super) const MONITOR: Monitor = Monitor {
         "transport-streamable-http/method-not-found-404",
         "transport-streamable-http/unsupported-version-400",
         "headers/mismatch-body-json-rpc",
+        "transport-stdio/no-header-layer",
     ],
     judge: observe,
 };
@@ -87,7 +88,11 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             }),
         };
         for answer in &exchange.answers {
-            let Some((code, error)) = error_of(answer.message) else {
+            let found = error_of(answer.message);
+            if !over_http {
+                without_headers(observer, exchange, answer.message, found.map(|(code, _)| code));
+            }
+            let Some((code, error)) = found else {
                 continue;
             };
             ranges(observer, code, answer.message.event);
@@ -161,12 +166,24 @@ fn ranges(observer: &mut Observer<'_>, code: i64, event: usize) {
     }
 }
 
+/// Over stdio there are no header fields that could contradict anything, or be missing.
+fn without_headers(observer: &mut Observer<'_>, exchange: &Exchange<'_>, answer: &Message<'_>, code: Option<i64>) {
+    const REQUIREMENT: &str = "transport-stdio/no-header-layer";
+    if code == Some(HEADER_MISMATCH) {
+        let text = "error -32020 is about header fields, which stdio does not have";
+        observer.broken(BreachAt::new(REQUIREMENT, answer.event, text).also(&[exchange.request.event]));
+    } else if code.is_none() && !lacks_metadata(exchange.request.value) {
+        observer.kept(REQUIREMENT, answer.event);
+    }
+}
+
 /// Whether a code that MCP defines is used for what it means.
 fn meaning(observer: &mut Observer<'_>, asked: &Asked<'_>, answer: &Message<'_>, code: i64, served: &BTreeSet<&str>) {
+    // Over stdio that is a rule of its own.
+    if code == HEADER_MISMATCH && asked.carrier.is_none() {
+        return;
+    }
     let complaint = match code {
-        HEADER_MISMATCH if asked.carrier.is_none() => {
-            Some("error -32020 is about header fields, which stdio does not have".to_owned())
-        }
         HEADER_MISMATCH if headers_agree(asked) => {
             Some("error -32020 says that header fields contradict the body, and they agree".to_owned())
         }

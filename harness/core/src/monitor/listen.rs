@@ -5,6 +5,8 @@
 
 mod delivery;
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::conversation::{Conversation, Direction, Exchange, Message};
@@ -123,6 +125,8 @@ struct View<'m> {
     messages: &'m [Message<'m>],
     exchanges: &'m [Exchange<'m>],
     subscriptions: Vec<Subscription<'m>>,
+    /// The position of the subscription that each notification belongs to, by its event.
+    owners: HashMap<usize, usize>,
     declared: Option<Declared<'m>>,
 }
 
@@ -131,28 +135,19 @@ impl View<'_> {
         self.conversation.transport() == TransportKind::StreamableHttp
     }
 
-    /// The HTTP exchange that carried a message.
-    fn stream_of(&self, message: &Message<'_>) -> Option<u32> {
-        self.conversation.frames()[message.frame].exchange
-    }
-
-    /// The position of the subscription that a message belongs to: the one whose stream brought it, or whose id it has exactly.
+    /// The position of the subscription that a message belongs to.
     fn owner(&self, message: &Message<'_>) -> Option<usize> {
-        if self.over_http() {
-            let stream = self.stream_of(message);
-            return self.subscriptions.iter().position(|own| own.stream == stream);
-        }
-        let id = stateless::subscription(message.value)?;
-        let before = |own: &Subscription<'_>| own.opened() < message.event && same(own.id, id);
-        self.subscriptions.iter().rposition(before)
+        self.owners.get(&message.event).copied()
     }
 }
 
 fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
+    let subscriptions = subscriptions(conversation, context, &messages, &exchanges);
     let view = View {
-        subscriptions: subscriptions(conversation, context, &messages, &exchanges),
+        owners: owners(conversation, &messages, &subscriptions),
+        subscriptions,
         declared: Declared::of(&exchanges, Era::Stateless),
         conversation,
         messages: &messages,
@@ -163,6 +158,29 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     only_on_listen(&view, observer);
     cancellations(&view, observer);
     ended(&view, observer);
+}
+
+/// To which subscription each notification belongs: to the one whose stream brought it, or whose id it has exactly.
+fn owners(
+    conversation: &Conversation<'_>,
+    messages: &[Message<'_>],
+    subscriptions: &[Subscription<'_>],
+) -> HashMap<usize, usize> {
+    let over_http = conversation.transport() == TransportKind::StreamableHttp;
+    let notifications = messages.iter().filter(|message| notification(message).is_some());
+    notifications
+        .filter_map(|message| {
+            let owner = if over_http {
+                let stream = conversation.frames()[message.frame].exchange;
+                subscriptions.iter().position(|own| own.stream == stream)
+            } else {
+                let id = stateless::subscription(message.value)?;
+                let before = |own: &Subscription<'_>| own.opened() < message.event && same(own.id, id);
+                subscriptions.iter().rposition(before)
+            };
+            Some((message.event, owner?))
+        })
+        .collect()
 }
 
 /// All requests to listen.

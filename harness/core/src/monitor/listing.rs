@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::conversation::{Conversation, Exchange};
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
+use crate::spec::requirement::Severity;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "listing",
@@ -18,6 +19,7 @@ pub(super) const MONITOR: Monitor = Monitor {
         "pagination/cursor-accepted",
         "pagination/operations",
         "pagination/next-cursor-nonempty",
+        "pagination/empty-string-cursor",
         "prompts/argument-names-unique",
         "tools/name-unique",
         "prompts/name-unique",
@@ -107,6 +109,24 @@ fn page(
         observer.kept("pagination/operations", event);
     }
     argument_names(observer, result, event);
+    if cursor == Some("") {
+        let entries = result.get(member).and_then(Value::as_array).into_iter().flatten();
+        let mut names = entries.filter_map(|entry| entry.get(key)?.as_str());
+        if names.any(|name| !walk.seen.contains_key(name)) {
+            observer.kept("pagination/empty-string-cursor", event);
+        } else {
+            let message = format!(
+                "{} gave out an empty cursor, and began anew when it was sent back",
+                exchange.method
+            );
+            observer.broken(
+                BreachAt::new("pagination/empty-string-cursor", event, message)
+                    .about(exchange.method)
+                    .at_most(Severity::Warn),
+            );
+            return;
+        }
+    }
     for name in result
         .get(member)
         .and_then(Value::as_array)
@@ -196,6 +216,8 @@ type Order<'m> = (Option<&'m Value>, Vec<&'m str>, usize);
 /// The same tools in another order: lists that are compared with what was kept then look changed.
 fn order_of_tools(observer: &mut Observer<'_>, exchanges: &[Exchange<'_>]) {
     const REQUIREMENT: &str = "tools/list-deterministic-order";
+    /// Sets of tools that are remembered.
+    const MOST_SETS: usize = 16;
     let mut seen: Vec<Order<'_>> = Vec::new();
     for exchange in exchanges.iter().filter(|exchange| exchange.method == "tools/list") {
         if exchange.request.value.pointer("/params/cursor").is_some() {
@@ -219,7 +241,12 @@ fn order_of_tools(observer: &mut Observer<'_>, exchanges: &[Exchange<'_>]) {
             *for_client == client && known == sorted
         });
         match earlier {
-            None => seen.push((client, names, event)),
+            None => {
+                if seen.len() == MOST_SETS {
+                    seen.remove(0);
+                }
+                seen.push((client, names, event));
+            }
             Some((_, known, _)) if *known == names => observer.kept(REQUIREMENT, event),
             Some((_, known, first)) => {
                 let message = "tools/list gave the same tools in another order than before";

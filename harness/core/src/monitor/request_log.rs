@@ -1,5 +1,7 @@
 //! Log messages of the stateless era: a request asks for them by the level that it names, and they come while it is under way, on its stream.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::conversation::{Conversation, Exchange};
@@ -36,30 +38,39 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         .filter(|exchange| exchange.is_of(context.revision) && exchange.method != "subscriptions/listen")
         .collect();
     let over_http = conversation.transport() == TransportKind::StreamableHttp;
+    // The request that each HTTP exchange carried.
+    let carriers: HashMap<u32, usize> = exchanges
+        .iter()
+        .enumerate()
+        .filter_map(|(position, exchange)| Some((conversation.frames()[exchange.request.frame].exchange?, position)))
+        .collect();
+    let mut begun = own.iter().copied().peekable();
+    let mut open: Vec<&Exchange<'_>> = Vec::new();
+    let mut last = None;
     for (message, params) in notified(&messages, "notifications/message") {
         let event = message.event;
-        let under_way: Vec<&Exchange<'_>> = own
-            .iter()
-            .copied()
-            .filter(|exchange| is_under_way(exchange, event))
-            .collect();
-        let asking: Vec<&Exchange<'_>> = under_way
+        while let Some(exchange) = begun.next_if(|exchange| exchange.request.event < event) {
+            open.push(exchange);
+            last = Some(exchange);
+        }
+        open.retain(|exchange| is_under_way(exchange, event));
+        let asking: Vec<&Exchange<'_>> = open
             .iter()
             .copied()
             .filter(|exchange| level(exchange).is_some())
             .collect();
         if over_http {
             let stream = conversation.frames()[message.frame].exchange;
-            let carried = |exchange: &&&Exchange<'_>| conversation.frames()[exchange.request.frame].exchange == stream;
-            match own.iter().find(carried) {
+            let owner = stream.and_then(|stream| carriers.get(&stream).copied());
+            match owner.map(|position| &exchanges[position]) {
+                // The stream of a subscription is judged with the subscriptions.
+                Some(owner) if owner.method == "subscriptions/listen" => {}
                 Some(owner) if level(owner).is_some() => {
                     observer.kept(STREAM, event);
                     observer.kept(WITHOUT, event);
                     before(observer, owner, event);
                     threshold(observer, &[owner], params, event);
                 }
-                // The stream of a subscription is judged with the subscriptions.
-                None if exchanges.iter().any(|exchange| carried(&&exchange)) => {}
                 _ if !asking.is_empty() => {
                     let text = "a log message came on another stream than that of the request that asks for it";
                     observer.broken(BreachAt::new(STREAM, event, text).also(&[asking[0].request.event]));
@@ -75,8 +86,7 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             continue;
         }
         // It may belong to one that asked, and is over.
-        let last = own.iter().rfind(|exchange| exchange.request.event < event);
-        match last.filter(|last| under_way.is_empty() && level(last).is_some()) {
+        match last.filter(|last| open.is_empty() && level(last).is_some()) {
             Some(last) => before(observer, last, event),
             None => unasked(observer, event),
         }

@@ -87,8 +87,10 @@ fn judge(observer: &mut Observer<'_>, tool: &str, member: &str, schema: &Value, 
 /// The targets of all references; what is data and no schema is passed over.
 fn references<'a>(value: &'a Value, depth: usize, found: &mut Vec<&'a str>) {
     const DEEPEST: usize = 100;
+    /// More than a schema may have that is compiled.
+    const MOST: usize = 1_000;
     match value {
-        _ if depth > DEEPEST => {}
+        _ if depth > DEEPEST || found.len() > MOST => {}
         Value::Object(members) => {
             for (name, member) in members {
                 match (name.as_str(), member) {

@@ -1,5 +1,7 @@
 //! JSON texts of the server that readers understand differently: names that occur twice, halves of surrogate pairs.
 
+use std::collections::BTreeSet;
+
 use super::conversation::{Conversation, Direction};
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::jsonrpc::{self, Document, Oddity, Reading};
@@ -79,6 +81,6 @@ fn keys_of_input_requests(conversation: &Conversation<'_>, event: usize, documen
 }
 
 fn repeated(keys: &[String]) -> Option<&str> {
-    let twice = keys.iter().enumerate().find(|(at, key)| keys[..*at].contains(key));
-    twice.map(|(_, key)| key.as_str())
+    let mut seen = BTreeSet::new();
+    keys.iter().map(String::as_str).find(|key| !seen.insert(*key))
 }

@@ -48,6 +48,7 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
         .iter()
         .find(|message| message.direction == Direction::ToServer)
         .map_or(usize::MAX, |message| message.event);
+    let busy = Busy::of(&exchanges);
     observer.kept("base-protocol/no-server-requests", answered);
     observer.kept("base-protocol/no-unprompted-traffic", answered);
     if stdio {
@@ -80,7 +81,7 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
             };
             let text = format!("the server sent {} {when}", quoted(method));
             observer.broken(BreachAt::new("base-protocol/no-unprompted-traffic", message.event, text).about(method));
-        } else if stdio && !OWNED.contains(&method.as_str()) && orphaned(&exchanges, message) {
+        } else if stdio && !OWNED.contains(&method.as_str()) && busy.is_orphan(message) {
             let text = format!(
                 "the server sent {} while no request of the client was under way",
                 quoted(method)
@@ -90,12 +91,33 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
     }
 }
 
-/// Whether no request was under way when a message came. One that is cancelled may still be.
-fn orphaned(exchanges: &[Exchange<'_>], message: &Message<'_>) -> bool {
-    let under_way = |exchange: &Exchange<'_>| {
-        let answered = exchange.answers.first().map(|answer| answer.message.event);
-        exchange.request.event < message.event && answered.is_none_or(|answered| answered > message.event)
-    };
-    // The id of a subscription that is over tells of something that has an owner; which one is judged there.
-    subscription(message.value).is_none() && !exchanges.iter().rev().any(under_way)
+/// When requests were under way.
+struct Busy {
+    /// The event of each request, and the last answer (or none, for ever) to it and those before it.
+    spans: Vec<(usize, usize)>,
+}
+
+impl Busy {
+    fn of(exchanges: &[Exchange<'_>]) -> Self {
+        let mut until = 0;
+        let spans = exchanges
+            .iter()
+            .map(|exchange| {
+                let answered = exchange.answers.first();
+                until = until.max(answered.map_or(usize::MAX, |answer| answer.message.event));
+                (exchange.request.event, until)
+            })
+            .collect();
+        Self { spans }
+    }
+
+    /// Whether a message belongs to nothing that was under way when it came. The id of a subscription that is over tells of something that has
+    /// an owner; which one is judged there.
+    fn is_orphan(&self, message: &Message<'_>) -> bool {
+        let begun = self.spans.partition_point(|(request, _)| *request < message.event);
+        let under_way = self.spans[..begun]
+            .last()
+            .is_some_and(|(_, until)| *until > message.event);
+        subscription(message.value).is_none() && !under_way
+    }
 }

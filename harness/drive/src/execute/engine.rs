@@ -1,13 +1,15 @@
 //! From a target to verdicts: finds the revisions, opens sessions, runs cases side by side, and judges what was recorded.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use touchstone_core::case::{FixtureCatalog, Suite};
+use touchstone_core::coverage::Coverage;
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::requirement::Catalog;
 use touchstone_core::spec::schema::SchemaLibrary;
@@ -16,6 +18,7 @@ use touchstone_core::verdict::RevisionRun;
 
 use super::eras::{self, EraReport, Opened};
 use super::fixture::Fixtures;
+use super::halt::{Halt, Patience};
 use super::inventory::{CallPolicy, Inventory};
 use super::lane::{Finished, Lane, Shared, run_alone};
 use super::locked::{Access, Locked};
@@ -62,6 +65,8 @@ pub struct EngineOptions {
     pub fixtures: FixtureCatalog,
     /// Cases that run at the same time; 0 for as many as there are processors, and at least four.
     pub jobs: usize,
+    /// Longest time for a target; what is not done by then is not exercised.
+    pub time_limit: Option<Duration>,
     /// How connections are made.
     pub connector: ConnectorOptions,
     /// Tokens beside the one that the target's header fields carry.
@@ -103,6 +108,9 @@ pub enum StartError {
         /// What the server answered with.
         offered: String,
     },
+    /// The time for the run was over before anything was learnt.
+    #[error("the time for the run, {0:?}, was over before the server had answered")]
+    OutOfTime(Duration),
     /// The run was interrupted before anything was learnt.
     #[error("interrupted before the server had answered")]
     Interrupted,
@@ -117,8 +125,10 @@ pub struct TargetRun {
     pub offered: Vec<Revision>,
     /// One for each judged revision, newest first.
     pub runs: Vec<RevisionRun>,
-    /// Whether the run was interrupted, so that cases are missing.
+    /// Whether the run was interrupted or out of time, so that cases are missing.
     pub interrupted: bool,
+    /// The time that the run was given, when it was over before the run was.
+    pub out_of_time: Option<Duration>,
     /// Mistakes of Touchstone itself.
     pub own_mistakes: Vec<String>,
     /// Server processes or HTTP sessions that were opened.
@@ -139,6 +149,8 @@ pub struct Engine<'a> {
     pub suite: &'a Suite,
     /// What to do.
     pub options: EngineOptions,
+    /// What judges what, worked out when it is first needed.
+    pub coverage: OnceCell<Coverage>,
 }
 
 /// What cases of a revision start from.
@@ -173,19 +185,22 @@ impl Engine<'_> {
         &self,
         target: &Target,
         on_event: &dyn Fn(RunEvent<'_>),
-        cancel: &CancellationToken,
+        user: &CancellationToken,
     ) -> Result<TargetRun, StartError> {
+        let halt = Halt::new(user, self.options.time_limit);
+        let cancel = &halt;
         let mut credentials = self.options.credentials.clone();
         if let Target::Url(url) = target {
             credentials.valid = url.token().or(credentials.valid);
         }
+        credentials.confidences.extend(target.confidences());
         let options = ConnectorOptions {
             secrets: credentials.secrets(),
             ..self.options.connector.clone()
         };
         let prepared = tokio::select! {
             prepared = Connector::prepare(target.clone(), options.clone()) => prepared,
-            () = cancel.cancelled() => return Err(StartError::Interrupted),
+            () = cancel.cancelled() => return Err(stopped(cancel)),
         };
         let mut access = Access {
             protection: Protection::default(),
@@ -193,7 +208,10 @@ impl Engine<'_> {
         };
         let connector = match prepared {
             Ok(connector) => {
-                access.protection = self.protection(target, &connector, &access.credentials).await;
+                access.protection = tokio::select! {
+                    protection = self.protection(target, &connector, &access.credentials) => protection,
+                    () = cancel.cancelled() => return Err(stopped(cancel)),
+                };
                 connector
             }
             Err(refusal @ ConnectError::Detect(DetectError::NeedsCredentials { .. })) => {
@@ -211,7 +229,7 @@ impl Engine<'_> {
         };
         let opened = tokio::select! {
             opened = eras::find(&connector, self.options.selection) => opened,
-            () = cancel.cancelled() => return Err(StartError::Interrupted),
+            () = cancel.cancelled() => return Err(stopped(cancel)),
         };
         let mut eras = match opened {
             // The transport was given, so nobody has asked before.
@@ -267,6 +285,7 @@ impl Engine<'_> {
             offered,
             runs,
             interrupted: cancel.is_cancelled(),
+            out_of_time: cancel.out_of_time(),
             own_mistakes: own_mistakes.take(),
             sessions: connector.sessions(),
             eras: eras.reports,
@@ -283,11 +302,16 @@ impl Engine<'_> {
         opened: Opened,
         turns: &Semaphore,
         on_event: &dyn Fn(RunEvent<'_>),
-        cancel: &CancellationToken,
+        cancel: &Halt,
     ) -> (RevisionRun, Vec<String>) {
         let Opened { revision, mut session } = opened;
         let opening = session.opening().cloned().unwrap_or_default();
-        let inventory = Rc::new(Inventory::take(&mut session, &self.options.call, &self.options.allowed_tools).await);
+        connector.note_answer();
+        let inventory = tokio::select! {
+            inventory = Inventory::take(&mut session, &self.options.call, &self.options.allowed_tools) => inventory,
+            () = cancel.cancelled() => Inventory::default(),
+        };
+        let inventory = Rc::new(inventory);
         let stage = Stage {
             revision,
             session: Some(session),
@@ -309,7 +333,7 @@ impl Engine<'_> {
         stage: Stage,
         turns: &Semaphore,
         on_event: &dyn Fn(RunEvent<'_>),
-        cancel: &CancellationToken,
+        cancel: &Halt,
     ) -> (RevisionRun, Vec<String>) {
         let Stage {
             revision,
@@ -352,6 +376,7 @@ impl Engine<'_> {
             credentials: &access.credentials,
             examples: &self.options.examples,
             fixtures: fixtures.bindings(),
+            halt: cancel,
         };
         let (alone, together): (Vec<Planned<'_>>, Vec<Planned<'_>>) =
             plan.run.iter().partition(|planned| planned.case.wants_own_session());
@@ -371,17 +396,17 @@ impl Engine<'_> {
             cancel,
             &on_done,
         );
+        let patience = Patience::default();
         let alone = async {
             let runs = alone.into_iter().map(|planned| {
-                let (shared, on_done) = (&shared, &on_done);
+                let (shared, on_done, patience) = (&shared, &on_done, &patience);
                 async move {
                     let Ok(_turn) = turns.acquire().await else {
-                        return (interrupted(planned), Vec::new());
+                        return (interrupted(planned, cancel), Vec::new());
                     };
-                    let done = tokio::select! {
-                        biased;
-                        () = cancel.cancelled() => (interrupted(planned), Vec::new()),
-                        done = run_alone(shared, planned) => done,
+                    let done = match patience.worn_out() {
+                        Some(reason) => (Finished::not_run(planned, reason), Vec::new()),
+                        None => run_alone(shared, planned, patience).await,
                     };
                     on_done(&planned.id());
                     done
@@ -433,7 +458,7 @@ async fn run_lanes<'a>(
     mut session: Option<Session>,
     hands: Vec<Vec<Planned<'a>>>,
     turns: &Semaphore,
-    cancel: &CancellationToken,
+    cancel: &Halt,
     on_done: &dyn Fn(&str),
 ) -> (Vec<Finished<'a>>, Vec<Trace>) {
     let lanes = hands.into_iter().enumerate().map(|(at, hand)| {
@@ -456,7 +481,7 @@ async fn run_lane<'a>(
     mut lane: Lane<'a>,
     cases: Vec<Planned<'a>>,
     turns: &Semaphore,
-    cancel: &CancellationToken,
+    cancel: &Halt,
     on_done: &dyn Fn(&str),
 ) -> (Vec<Finished<'a>>, Vec<Trace>) {
     let mut finished = Vec::new();
@@ -465,7 +490,7 @@ async fn run_lane<'a>(
         let Ok(_turn) = turns.acquire().await else { break };
         let mut done = tokio::select! {
             biased;
-            () = cancel.cancelled() => interrupted(planned),
+            () = cancel.cancelled() => interrupted(planned, cancel),
             done = lane.run(planned) => done,
         };
         report_traces.append(&mut done.report.traces);
@@ -477,6 +502,12 @@ async fn run_lane<'a>(
     (finished, traces)
 }
 
-fn interrupted(planned: Planned<'_>) -> Finished<'_> {
-    Finished::not_run(planned, "interrupted".to_owned())
+fn interrupted<'a>(planned: Planned<'a>, halt: &Halt) -> Finished<'a> {
+    Finished::not_run(planned, halt.reason())
+}
+
+/// Why there is no run at all.
+fn stopped(halt: &Halt) -> StartError {
+    halt.out_of_time()
+        .map_or(StartError::Interrupted, StartError::OutOfTime)
 }

@@ -16,6 +16,44 @@ use crate::transport::HttpAddress;
 #[derive(Debug, Clone, Default)]
 pub struct CaseFilter {
     globs: Vec<String>,
+    partition: Option<Partition>,
+}
+
+/// One of several parts that cases are shared out to, by their names: a case that is added moves no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partition {
+    part: u32,
+    of: u32,
+}
+
+impl Partition {
+    fn holds(self, id: &str) -> bool {
+        // FNV-1a: the same on every machine, as the parts run on several.
+        let hash = id.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        hash % self.of + 1 == self.part
+    }
+}
+
+impl std::fmt::Display for Partition {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.part, self.of)
+    }
+}
+
+impl std::str::FromStr for Partition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text
+            .split_once('/')
+            .and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+        match parts {
+            Some((part, of)) if part >= 1 && part <= of => Ok(Self { part, of }),
+            _ => Err(format!("{text:?} is no part such as 1/3 or 3/3")),
+        }
+    }
 }
 
 /// A case that runs.
@@ -49,13 +87,26 @@ impl CaseFilter {
     /// Keeps cases whose id matches one of `globs` (`*` stands for anything); all when there is none.
     #[must_use]
     pub fn new(globs: Vec<String>) -> Self {
-        Self { globs }
+        Self { globs, partition: None }
+    }
+
+    /// Keeps only the cases of one part.
+    #[must_use]
+    pub fn part(self, partition: Option<Partition>) -> Self {
+        Self { partition, ..self }
+    }
+
+    /// Whether every case is wanted.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.globs.is_empty() && self.partition.is_none()
     }
 
     /// Whether the case is wanted.
     #[must_use]
     pub fn matches(&self, id: &str) -> bool {
-        self.globs.is_empty() || self.globs.iter().any(|glob| glob_matches(glob, id))
+        let named = self.globs.is_empty() || self.globs.iter().any(|glob| glob_matches(glob, id));
+        named && self.partition.is_none_or(|partition| partition.holds(id))
     }
 }
 
@@ -254,6 +305,19 @@ fn glob_matches(glob: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_case_is_in_exactly_one_part() {
+        let parts: Vec<CaseFilter> = (1..=3)
+            .map(|part| CaseFilter::default().part(Some(format!("{part}/3").parse().unwrap())))
+            .collect();
+        for id in ["tools/unknown-tool", "ping/answered", "prompts/list", "tasks/listing"] {
+            assert_eq!(parts.iter().filter(|part| part.matches(id)).count(), 1, "{id}");
+        }
+        for wrong in ["0/3", "4/3", "1", "a/b", "1/0"] {
+            assert!(wrong.parse::<Partition>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn globs_match_whole_ids() {

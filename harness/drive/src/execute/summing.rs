@@ -39,6 +39,17 @@ impl Engine<'_> {
         apart: Vec<Trace>,
         opened: bool,
     ) -> (RevisionRun, Vec<String>) {
+        let mut server = server;
+        access.credentials.hide_in_value(&mut server);
+        let mut finished = finished;
+        for case in &mut finished {
+            let texts = case
+                .report
+                .stopped
+                .iter_mut()
+                .chain(case.report.unexercised.values_mut());
+            texts.for_each(|text| access.credentials.hide_in_text(text));
+        }
         let context = Context {
             revision,
             schemas: self.schemas.for_revision(revision),
@@ -50,6 +61,7 @@ impl Engine<'_> {
             observations.extend(monitor::observe(&conversation, &context));
             own_mistakes.extend(monitor::own_mistakes(&conversation, &context));
         }
+        own_mistakes.extend(finished.iter_mut().filter_map(|case| case.own_mistake.take()));
         // What was said in another revision is evidence, and judged by nobody here.
         traces.extend(apart);
         let mut reasons: BTreeMap<String, String> = BTreeMap::new();
@@ -66,13 +78,18 @@ impl Engine<'_> {
                 reasons.entry(requirement.clone()).or_insert_with(|| reason.clone());
             }
         }
-        let coverage = Coverage::new(self.catalog, self.schemas, self.suite);
+        let coverage = self
+            .coverage
+            .get_or_init(|| Coverage::new(self.catalog, self.schemas, self.suite));
         let circumstances = Circumstances {
             revision,
             transport: connector.transport(),
             capabilities: capabilities.clone(),
             reasons,
-            covered: coverage.judged_in(revision).map(str::to_owned).collect(),
+            covered: coverage
+                .judged_over(revision, connector.transport())
+                .map(str::to_owned)
+                .collect(),
             protected: access.protection.demanded,
             blocked: access.protection.locked.clone(),
         };
@@ -96,6 +113,7 @@ impl Engine<'_> {
             verdict: Verdict::NotApplicable,
             reason: Some(skipped.reason),
             messages: Vec::new(),
+            findings: Vec::new(),
             duration_us: 0,
             trace: None,
         }));
@@ -119,8 +137,8 @@ impl Engine<'_> {
         &self,
         revision: Revision,
         observations: &'o [Observation],
-    ) -> BTreeMap<&'o str, Vec<(Verdict, &'o str, &'o str)>> {
-        let mut broken: BTreeMap<&str, Vec<(Verdict, &str, &str)>> = BTreeMap::new();
+    ) -> BTreeMap<&'o str, Vec<Broken<'o>>> {
+        let mut broken: BTreeMap<&str, Vec<Broken<'_>>> = BTreeMap::new();
         for observation in observations {
             let (Outcome::Broken(breach), Some(case)) = (&observation.outcome, observation.case.as_deref()) else {
                 continue;
@@ -130,20 +148,30 @@ impl Engine<'_> {
             };
             if requirement.level(revision).is_some() {
                 let severity = verdict::severity_of(requirement, revision, breach);
-                broken
-                    .entry(case)
-                    .or_default()
-                    .push((severity.into(), &observation.requirement, &breach.message));
+                broken.entry(case).or_default().push(Broken {
+                    verdict: severity.into(),
+                    requirement: &observation.requirement,
+                    message: &breach.message,
+                    signature: verdict::signature_of(&requirement.id, severity, breach),
+                });
             }
         }
         for messages in broken.values_mut() {
-            messages.sort_by_key(|(verdict, ..)| std::cmp::Reverse(*verdict));
+            messages.sort_by_key(|broken| std::cmp::Reverse(broken.verdict));
         }
         broken
     }
 }
 
-fn case_result(case: &Finished<'_>, broken: &BTreeMap<&str, Vec<(Verdict, &str, &str)>>) -> CaseResult {
+/// What was broken during a case.
+struct Broken<'a> {
+    verdict: Verdict,
+    requirement: &'a str,
+    message: &'a str,
+    signature: String,
+}
+
+fn case_result(case: &Finished<'_>, broken: &BTreeMap<&str, Vec<Broken<'_>>>) -> CaseResult {
     let id = case.planned.id();
     let broken = broken.get(id.as_str()).map_or(&[][..], Vec::as_slice);
     let kept = case
@@ -151,7 +179,13 @@ fn case_result(case: &Finished<'_>, broken: &BTreeMap<&str, Vec<(Verdict, &str, 
         .observations
         .iter()
         .any(|observation| matches!(observation.outcome, Outcome::Kept(_)));
-    let worst = broken.first().map(|(verdict, ..)| *verdict);
+    let worst = broken.first().map(|broken| broken.verdict);
+    let mut findings: Vec<String> = Vec::new();
+    for broken in broken {
+        if !findings.contains(&broken.signature) {
+            findings.push(broken.signature.clone());
+        }
+    }
     let unexercised = case.report.unexercised.values().next();
     let verdict = match (worst, &case.report.stopped) {
         (Some(worst), _) => worst,
@@ -170,8 +204,9 @@ fn case_result(case: &Finished<'_>, broken: &BTreeMap<&str, Vec<(Verdict, &str, 
             .or_else(|| unexercised.filter(|_| verdict == Verdict::NotExercised).cloned()),
         messages: broken
             .iter()
-            .map(|(verdict, requirement, message)| format!("{} {requirement}: {message}", verdict.as_str()))
+            .map(|broken| format!("{} {}: {}", broken.verdict.as_str(), broken.requirement, broken.message))
             .collect(),
+        findings,
         duration_us: case.duration_us,
         trace: case.trace.clone(),
     }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::TransportKind;
 use touchstone_core::verdict::Outcome;
 
 use super::engine::{Engine, Known, RunEvent, Selection, Stage, StartError, TargetRun};
+use super::halt::Halt;
 use super::locked::{Access, Locked};
 use super::protection::Protection;
 use crate::credentials::Credentials;
@@ -34,7 +34,7 @@ impl Engine<'_> {
         credentials: Credentials,
         refusal: StartError,
         on_event: &dyn Fn(RunEvent<'_>),
-        cancel: &CancellationToken,
+        cancel: &Halt,
     ) -> Result<TargetRun, StartError> {
         let Target::Url(url) = target else {
             return Err(refusal);
@@ -89,6 +89,7 @@ impl Engine<'_> {
             runs: vec![run],
             eras: Vec::new(),
             interrupted: cancel.is_cancelled(),
+            out_of_time: cancel.out_of_time(),
             own_mistakes,
             sessions: connector.sessions(),
             locked: Some(locked),

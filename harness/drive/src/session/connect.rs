@@ -14,7 +14,7 @@ use super::spare::Spares;
 use super::{Session, SessionLimits};
 use crate::credentials::Secret;
 use crate::process::{ProcessOptions, SpawnError};
-use crate::tap::{DEFAULT_TRACE_BYTES, Tap};
+use crate::tap::{DEFAULT_RUN_BYTES, DEFAULT_TRACE_BYTES, Tap, TraceBudget};
 use crate::target::Target;
 use crate::transport::{
     Connection, DetectError, HttpError, HttpSseConnection, HttpSseError, MirroredArguments, Routing, StdioOptions,
@@ -32,6 +32,8 @@ pub struct ConnectorOptions {
     pub process: ProcessOptions,
     /// Bytes of payload that a trace keeps.
     pub trace_bytes: usize,
+    /// Bytes of payload that all traces together keep.
+    pub run_bytes: usize,
     /// Texts that must not stand in a trace.
     pub secrets: Vec<Secret>,
 }
@@ -43,6 +45,7 @@ impl Default for ConnectorOptions {
             session: SessionLimits::default(),
             process: ProcessOptions::default(),
             trace_bytes: DEFAULT_TRACE_BYTES,
+            run_bytes: DEFAULT_RUN_BYTES,
             secrets: Vec::new(),
         }
     }
@@ -104,6 +107,9 @@ pub struct Connector {
     sessions: Cell<usize>,
     /// Set when a server had to be ended by a signal: the next ones get less time, the finding is made.
     slow_exit: Cell<bool>,
+    /// Set when the server has answered: one that listens already needs no time to start any more.
+    answered: Cell<bool>,
+    budget: TraceBudget,
     spares: Spares,
     /// Which arguments are mirrored in header fields in the stateless era.
     mirrored: MirroredArguments,
@@ -143,7 +149,9 @@ impl Connector {
         Ok(Self {
             target,
             transport,
+            budget: TraceBudget::new(options.run_bytes),
             options,
+            answered: Cell::new(false),
             sessions: Cell::new(0),
             slow_exit: Cell::new(false),
             spares: Spares::default(),
@@ -201,7 +209,11 @@ impl Connector {
                 MirroredArguments::clone(&self.mirrored),
             ));
         }
-        let mut session = Session::new(connection, tap, revision, protocol, self.options.session);
+        let mut limits = self.options.session;
+        if self.answered.get() && !self.spawns() {
+            limits.start = limits.start.min(limits.request);
+        }
+        let mut session = Session::new(connection, tap, revision, protocol, limits);
         if stateless {
             if self.transport.is_http() {
                 session.count_from(number as u64 * IDS_OF_ONE_SESSION + 1);
@@ -236,6 +248,11 @@ impl Connector {
             session.close().await;
         }
         Ok(tap.snapshot())
+    }
+
+    /// The server has answered once.
+    pub fn note_answer(&self) {
+        self.answered.set(true);
     }
 
     /// Ends a session properly, and remembers servers that do not end by themselves.
@@ -299,8 +316,14 @@ impl Connector {
 
     /// The tap of a new connection, which hides what must not be shown.
     fn tap(&self, name: &str) -> Tap {
-        let secrets = self.options.secrets.iter().map(|secret| secret.expose().to_owned());
-        Tap::hiding(name, self.transport, self.options.trace_bytes, secrets.collect())
+        let budget = self.budget.clone();
+        Tap::hiding(
+            name,
+            self.transport,
+            self.options.trace_bytes,
+            budget,
+            self.options.secrets.clone(),
+        )
     }
 
     async fn connection(&self, name: &str) -> Result<(Connection, Tap), ConnectError> {

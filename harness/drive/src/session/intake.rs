@@ -6,12 +6,20 @@ use touchstone_core::jsonrpc::{self, Document, IdToken, Reading, Shape};
 use touchstone_core::revision::Era;
 use touchstone_core::trace::Intent;
 
-use super::{Arrival, Ended, Pending, Session};
+use super::{Arrival, Ended, Pending, Session, TOO_MUCH};
 use crate::transport::Incoming;
 
 impl Session {
     /// Takes in the next thing that the connection gives. False when nothing came before the deadline.
     pub(super) async fn pump(&mut self, deadline: Instant) -> bool {
+        // What lies ready is taken in even when it is late, but a flood always has something ready.
+        if Instant::now() < deadline {
+            self.overtime = 0;
+        } else if self.overtime >= self.limits.inbox {
+            return false;
+        } else {
+            self.overtime += 1;
+        }
         let Ok(incoming) = tokio::time::timeout_at(deadline, self.connection.receive()).await else {
             return false;
         };
@@ -28,6 +36,9 @@ impl Session {
                 self.ended.insert(exchange, Ended { failure, at });
             }
             Some(Incoming::Message { bytes, event, .. }) => self.take_in(&bytes, event).await,
+        }
+        if self.tap.is_full() {
+            self.closed.get_or_insert_with(|| TOO_MUCH.to_owned());
         }
         true
     }

@@ -12,6 +12,7 @@
 
 mod answer;
 mod connect;
+mod exact;
 mod exchange;
 mod hint;
 mod intake;
@@ -119,10 +120,16 @@ pub struct Session {
     resumed: BTreeMap<u32, u32>,
     closed: Option<String>,
     answered_once: bool,
+    /// Requests that were given up one after the other.
+    given_up: usize,
+    /// Things that came after the deadline of the wait, one after the other.
+    overtime: usize,
     /// Tools that take their time, and how long one call was waited for.
     slow_tools: BTreeMap<String, Duration>,
 }
 
+/// Why a server is not listened to any more that floods the harness.
+const TOO_MUCH: &str = "the server sent more than can be kept, and is not listened to any more";
 /// How long an answer may come on another stream, once the one on which it was due has ended without it.
 const ELSEWHERE: Duration = Duration::from_millis(200);
 
@@ -157,6 +164,8 @@ impl Session {
             resumed: BTreeMap::new(),
             closed: None,
             answered_once: false,
+            given_up: 0,
+            overtime: 0,
             slow_tools: BTreeMap::new(),
         }
     }
@@ -238,7 +247,7 @@ impl Session {
 
     /// Counts ids from this number on, so that they differ from those of other sessions.
     pub fn count_from(&mut self, first: u64) {
-        self.next_id = first;
+        self.next_id = self.next_id.max(first);
     }
 
     /// The era in use.
@@ -286,6 +295,12 @@ impl Session {
     #[must_use]
     pub fn closed(&self) -> Option<&str> {
         self.closed.as_deref()
+    }
+
+    /// How many requests were left unanswered since the last that was answered.
+    #[must_use]
+    pub fn given_up(&self) -> usize {
+        self.given_up
     }
 
     /// How requests of the server are answered.
@@ -347,6 +362,10 @@ impl Session {
         let mut pending = pending.clone();
         loop {
             let answer = self.answer_to(&pending, within).await;
+            self.given_up = match &answer {
+                Some(answer) if answer.outcome == Outcome::Silence => self.given_up + 1,
+                _ => 0,
+            };
             if let Some(position) = self.outstanding.iter().position(|id| *id == pending.id) {
                 self.outstanding.remove(position);
             }
@@ -390,6 +409,9 @@ impl Session {
                 });
             }
             if let Some(reason) = self.closed.clone() {
+                if self.tap.is_full() {
+                    self.give_up(pending);
+                }
                 return Some(Answer::closed(&reason, self.status(pending)));
             }
             if let Some(failure) = self.exchange_over(pending) {
@@ -415,17 +437,21 @@ impl Session {
                 continue;
             }
             if !self.pump(deadline).await {
-                let waited_ms = u64::try_from(pending.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-                self.tap.record(EventKind::GaveUp {
-                    id: pending.id.to_string(),
-                    waited_ms,
-                });
+                self.give_up(pending);
                 if let Some(exchange) = pending.sent.exchange {
                     self.connection.abandon(exchange);
                 }
                 return Some(Answer::silence(self.status(pending)));
             }
         }
+    }
+
+    fn give_up(&self, pending: &Pending) {
+        let waited_ms = u64::try_from(pending.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.tap.record(EventKind::GaveUp {
+            id: pending.id.to_string(),
+            waited_ms,
+        });
     }
 
     /// Sends a notification.

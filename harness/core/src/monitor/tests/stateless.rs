@@ -8,6 +8,19 @@ use super::*;
 
 pub(super) static LIBRARY: LazyLock<SchemaLibrary> = LazyLock::new(library);
 
+static CATALOG: LazyLock<Catalog> = LazyLock::new(catalog);
+
+/// What is broken in a way that weighs, and what is kept, of the rules that the revision has.
+pub(super) fn judged_stateless(trace: &Trace) -> (BTreeSet<String>, BTreeSet<String>) {
+    let revision = Revision::V2026_07_28;
+    let exists = |id: &String| CATALOG.get(id).unwrap().level(revision).is_some();
+    let (broken, kept) = judged(&LIBRARY, revision, trace);
+    (
+        broken.into_iter().filter(exists).collect(),
+        kept.into_iter().filter(exists).collect(),
+    )
+}
+
 /// A line with its time in milliseconds: `>` sent, `<` received.
 pub(super) type Timed = (u64, char, String);
 
@@ -96,7 +109,7 @@ fn told(lines: impl IntoIterator<Item = Timed>) -> (BTreeSet<String>, BTreeSet<S
         };
         trace.push(at * 1_000, kind);
     }
-    judged(&LIBRARY, Revision::V2026_07_28, &trace)
+    judged_stateless(&trace)
 }
 
 /// Lines one millisecond apart.
@@ -375,7 +388,7 @@ fn every_mistake_breaks_its_own_rule_and_no_other() {
             vec![call("c"), ('<', refused("c", -32002, Value::Null))],
         ),
         (
-            "base-protocol/reserved-codes-own-meaning",
+            "transport-stdio/no-header-layer",
             vec![call("c"), ('<', refused("c", -32020, Value::Null))],
         ),
         (
@@ -384,7 +397,7 @@ fn every_mistake_breaks_its_own_rule_and_no_other() {
                 call("c"),
                 called("c"),
                 call("e"),
-                ('<', refused("e", -32022, json!({ "supported": ["2025-11-25", "2026-07-28x"], "requested": "2026-07-28" }))),
+                ('<', refused("e", -32022, json!({ "supported": ["2025-11-25"], "requested": "2026-07-28" }))),
             ],
         ),
         (
@@ -477,9 +490,9 @@ fn every_mistake_breaks_its_own_rule_and_no_other() {
             "tools/list-deterministic-order",
             vec![
                 ('>', ask(1, "tools/list", json!({}))),
-                ('<', done(1, hints(json!({ "tools": [{ "name": "a", "inputSchema": { "type": "object" } }, { "name": "b", "inputSchema": { "type": "object" } }] })))),
+                ('<', done(1, hints(json!({ "tools": [{ "name": "a", "inputSchema": { "type": "object", "properties": { "x": {} } } }, { "name": "b", "inputSchema": { "type": "object", "properties": { "x": {} } } }] })))),
                 ('>', ask(2, "tools/list", json!({}))),
-                ('<', done(2, hints(json!({ "tools": [{ "name": "b", "inputSchema": { "type": "object" } }, { "name": "a", "inputSchema": { "type": "object" } }] })))),
+                ('<', done(2, hints(json!({ "tools": [{ "name": "b", "inputSchema": { "type": "object", "properties": { "x": {} } } }, { "name": "a", "inputSchema": { "type": "object", "properties": { "x": {} } } }] })))),
             ],
         ),
         // Annotations of arguments.
@@ -790,5 +803,132 @@ fn tasks_of_the_extension_stay_what_they_are() {
     ] {
         let (broken, _) = with(rest);
         assert_eq!(broken, BTreeSet::from([format!("ext-tasks/{requirement}")]));
+    }
+}
+
+#[test]
+fn nothing_comes_before_the_client_has_spoken() {
+    let mut trace = Trace::new("t", TransportKind::Stdio);
+    let early = tell("notifications/made_up", json!({}));
+    trace.push(
+        0,
+        EventKind::Received {
+            payload: early.as_str().into(),
+            channel: Channel::Stdout,
+            exchange: None,
+            terminated: true,
+        },
+    );
+    let [(.., question), (.., answer)] = discovery(capable());
+    trace.push(
+        1_000,
+        EventKind::Sent {
+            payload: question.as_str().into(),
+            exchange: None,
+            intent: Intent::Proper,
+        },
+    );
+    trace.push(
+        2_000,
+        EventKind::Received {
+            payload: answer.as_str().into(),
+            channel: Channel::Stdout,
+            exchange: None,
+            terminated: true,
+        },
+    );
+    let (broken, _) = judged_stateless(&trace);
+    assert_eq!(
+        broken,
+        BTreeSet::from(["base-protocol/no-unprompted-traffic".to_owned()])
+    );
+}
+
+#[test]
+fn interfaces_are_documents_under_their_own_scheme() {
+    let extension = json!({ "tools": {}, "resources": {}, "extensions": { "io.modelcontextprotocol/ui": {} } });
+    let discovered = || {
+        let capabilities = hints(json!({ "supportedVersions": ["2026-07-28"], "capabilities": extension }));
+        [
+            ('>', ask(1, "server/discover", json!({}))),
+            ('<', done(1, capabilities)),
+        ]
+    };
+    let tool = |meta: Value| {
+        let tool =
+            json!({ "name": "a", "inputSchema": { "type": "object", "properties": { "x": {} } }, "_meta": meta });
+        vec![
+            ('>', ask(2, "tools/list", json!({}))),
+            ('<', done(2, hints(json!({ "tools": [tool] })))),
+        ]
+    };
+    let document = |mime: &str, text: &str, ui: Value| {
+        let content = json!({ "uri": "ui://a", "mimeType": mime, "text": text, "_meta": { "ui": ui } });
+        vec![
+            ('>', ask(2, "resources/read", json!({ "uri": "ui://a" }))),
+            ('<', done(2, hints(json!({ "contents": [content] })))),
+        ]
+    };
+    const MIME: &str = "text/html; profile=mcp-app";
+    const HTML: &str = "<!-- x -->\n<!DOCTYPE html><html></html>";
+    // The first discovery of a conversation counts, and this one advertises the extension.
+    let told = |rest: Vec<(char, String)>| {
+        let mut trace = Trace::new("t", TransportKind::Stdio);
+        for (at, (direction, text)) in (0..).zip(discovered().into_iter().chain(rest)) {
+            let payload = text.as_str().into();
+            let kind = match direction {
+                '>' => EventKind::Sent {
+                    payload,
+                    exchange: None,
+                    intent: Intent::Proper,
+                },
+                _ => EventKind::Received {
+                    payload,
+                    channel: Channel::Stdout,
+                    exchange: None,
+                    terminated: true,
+                },
+            };
+            trace.push(at * 1_000, kind);
+        }
+        judged_stateless(&trace)
+    };
+    let (broken, kept) = told(tool(json!({ "ui": { "resourceUri": "ui://a" } })));
+    assert_eq!(broken, BTreeSet::new());
+    for requirement in [
+        "extension-advertised",
+        "resource-uri-scheme",
+        "tool-meta-shape",
+        "flat-key-deprecated",
+    ] {
+        assert!(
+            kept.contains(&format!("ext-apps/{requirement}")),
+            "{requirement}: {kept:#?}"
+        );
+    }
+    let (broken, kept) = told(document(MIME, HTML, json!({ "prefersBorder": true })));
+    assert_eq!(broken, BTreeSet::new());
+    for requirement in ["resource-mime", "resource-content", "resource-meta-shape"] {
+        assert!(
+            kept.contains(&format!("ext-apps/{requirement}")),
+            "{requirement}: {kept:#?}"
+        );
+    }
+    for (requirement, rest) in [
+        (
+            "resource-uri-scheme",
+            tool(json!({ "ui": { "resourceUri": "https://example.com/" } })),
+        ),
+        (
+            "tool-meta-shape",
+            tool(json!({ "ui": { "resourceUri": "ui://a", "visibility": "model" } })),
+        ),
+        ("flat-key-deprecated", tool(json!({ "ui/resourceUri": "ui://a" }))),
+        ("resource-mime", document("text/html", HTML, json!({}))),
+        ("resource-content", document(MIME, "hello", json!({}))),
+        ("resource-meta-shape", document(MIME, HTML, json!({ "domain": 5 }))),
+    ] {
+        let (broken, _) = told(rest);
+        assert_eq!(broken, BTreeSet::from([format!("ext-apps/{requirement}")]));
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::http::{Http, JSON, STREAM};
-use super::stateless::{LIBRARY, ask, discovery, done, refused, tell};
+use super::stateless::{ask, discovery, done, judged_stateless, refused, tell};
 use super::*;
 
 const QUIET: &[(&str, &str)] = &[("content-type", "text/event-stream"), ("X-Accel-Buffering", "no")];
@@ -46,7 +46,7 @@ fn discovered() -> Http {
 }
 
 fn judged_all(http: &Http) -> (BTreeSet<String>, BTreeSet<String>) {
-    judged(&LIBRARY, Revision::V2026_07_28, &http.trace)
+    judged_stateless(&http.trace)
 }
 
 fn found(http: &Http) -> Vec<String> {
