@@ -254,6 +254,14 @@ pub(crate) struct ListArguments {
     /// Only requirements of this tier: A, B (no fixture needed), C (fixture or credentials), D (permissions, untestable)
     #[arg(long, value_enum, ignore_case = true, value_name = "A|B|C|D")]
     pub tier: Option<TierName>,
+
+    /// Faults only: one row for each fault and transport, with what must catch it
+    #[arg(long)]
+    pub matrix: bool,
+
+    /// Faults only: a file that the kill matrix has written, to tell what did catch each one
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

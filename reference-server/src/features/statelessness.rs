@@ -1,5 +1,5 @@
 //! Tools for what has to hold where nothing is remembered: handles, states that are good for one time, subscriptions that
-//! the server ends, failures of its own, and a result that is no object.
+//! the server ends, and a result that is no object.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,6 @@ use super::inputs::{form, named, needing_forms};
 use super::tasks::random_id;
 use super::tools::{Tool, arguments, no_arguments, text};
 use super::{Answer, Object, Session, inputs};
-use crate::envelope::RpcError;
 
 /// How many handles are kept.
 const MOST_HANDLES: usize = 1000;
@@ -48,20 +47,6 @@ pub(super) const TOOLS: &[Tool] = &[
             let mut answer = text("[1,2,3]");
             answer.result["structuredContent"] = json!([1, 2, 3]);
             Ok(answer)
-        },
-    },
-    Tool {
-        name: "test_internal_error",
-        title: "Break down",
-        description: "Always breaks down in the server itself, and changes nothing.",
-        read_only: true,
-        input: no_arguments,
-        output: None,
-        run: |_, _, _| {
-            Ok(Answer::refusal(RpcError::new(
-                -32603,
-                "Internal error: this tool is broken",
-            )))
         },
     },
     Tool {

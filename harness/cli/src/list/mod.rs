@@ -1,5 +1,6 @@
 //! `touchstone list`: what there is, and what judges what.
 
+mod faults;
 mod requirements;
 
 use std::fmt::Write as _;
@@ -19,6 +20,9 @@ pub(crate) fn run(arguments: &ListArguments) -> anyhow::Result<Exit> {
     for folder in &arguments.folders {
         bundle.add_folder(folder)?;
     }
+    if arguments.what != Listed::Faults && (arguments.matrix || arguments.record.is_some()) {
+        bail!("--matrix and --record are for `touchstone list faults`");
+    }
     if arguments.what != Listed::Requirements
         && (arguments.uncovered || arguments.area.is_some() || arguments.tier.is_some())
     {
@@ -37,7 +41,13 @@ pub(crate) fn run(arguments: &ListArguments) -> anyhow::Result<Exit> {
             words(entry, "requirements")
         }),
         Listed::Monitors => two_lines(monitors(), 12, "name", "summary", |entry| words(entry, "requirements")),
-        Listed::Faults => two_lines(faults(), 24, "id", "summary", |entry| {
+        Listed::Faults if arguments.matrix || arguments.record.is_some() => {
+            let entries = faults::entries(arguments.revision);
+            let record = arguments.record.as_deref().map(faults::record).transpose()?;
+            let text = faults::matrix(&entries, record.as_ref());
+            (entries, text)
+        }
+        Listed::Faults => two_lines(faults::entries(arguments.revision), 24, "id", "summary", |entry| {
             let revision = entry.get("revision").and_then(Value::as_str);
             format!(
                 "over {}{}; caught by {}",
@@ -119,22 +129,5 @@ fn monitors() -> Vec<Value> {
         .map(
             |monitor| json!({ "name": monitor.name, "summary": monitor.summary, "requirements": monitor.requirements }),
         )
-        .collect()
-}
-
-fn faults() -> Vec<Value> {
-    touchstone_reference_server::faults()
-        .map(|fault| {
-            let transports: Vec<String> = fault.transports.iter().map(ToString::to_string).collect();
-            let revision = fault.revision.map(|revision| revision.as_str());
-            json!({
-                "id": fault.id,
-                "summary": fault.summary,
-                "transports": transports,
-                "revision": revision,
-                "serve_with": fault.serve_with,
-                "caught_by": fault.caught_by,
-            })
-        })
         .collect()
 }

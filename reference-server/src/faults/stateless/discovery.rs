@@ -25,7 +25,11 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     fault(
         "discovery-odd-version",
         "lists a version that is a number",
-        &["discover/required-fields", "versioning/version-identifier-format"],
+        &[
+            "discover/required-fields",
+            "discover/implemented",
+            "versioning/version-identifier-format",
+        ],
         || discovered(|result| push(&mut result["supportedVersions"], json!(20_260_728))),
     ),
     fault(
@@ -40,12 +44,13 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     ),
     fault(
         "discovery-other-version",
-        "does not list the version by which it was asked",
+        "does not list the version by which it was asked, once it has done so",
         &[
             "discover/supported-versions-include-sent",
+            "discover/idempotent-any-time",
             "versioning/supported-lists-agree",
         ],
-        || discovered(|result| result["supportedVersions"] = json!(["2099-01-01"])),
+        || Box::new(OtherVersion(false)),
     ),
     fault(
         "discovery-info-on-top",
@@ -61,7 +66,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     ),
     fault(
         "discovery-changes",
-        "gives other instructions each time it is asked",
+        "has another capability each time it is asked",
         &["discover/idempotent-any-time"],
         || Box::new(Changes(0)),
     ),
@@ -126,7 +131,25 @@ impl Decorator for Changes {
             && let Ok(result) = &mut response.outcome
         {
             self.0 += 1;
-            result["instructions"] = json!(format!("You are number {}.", self.0));
+            result["capabilities"]["experimental"] = json!({ format!("com.example/{}", self.0): {} });
+        }
+        response
+    }
+}
+
+/// `discovery-other-version`.
+#[derive(Debug)]
+struct OtherVersion(bool);
+
+impl Decorator for OtherVersion {
+    fn response(&mut self, request: &Request, mut response: Response) -> Response {
+        if request.method == "server/discover"
+            && let Ok(result) = &mut response.outcome
+        {
+            if self.0 {
+                result["supportedVersions"] = json!(["2099-01-01"]);
+            }
+            self.0 = true;
         }
         response
     }

@@ -136,20 +136,23 @@ pub(in super::super) const FAULTS: &[Fault] = &[
             },
         )
     },
-    http_fault(
-        "event-id-refused",
-        "refuses requests that name an event",
-        &["transport-streamable-http/no-sse-resumption"],
-        || {
-            replies(|asked, reply| {
-                let named = asked.head.headers.contains_key("last-event-id") && asked.head.method == Method::POST;
-                match named && is_modern(asked) {
-                    true => http_server::text(StatusCode::BAD_REQUEST, "There is no such event"),
-                    false => reply,
-                }
-            })
-        },
-    ),
+    Fault {
+        serve_with: ALONE,
+        ..http_fault(
+            "event-id-refused",
+            "refuses requests that name an event",
+            &["transport-streamable-http/no-sse-resumption"],
+            || {
+                replies(|asked, reply| {
+                    let named = asked.head.headers.contains_key("last-event-id") && asked.head.method == Method::POST;
+                    match named && is_modern(asked) {
+                        true => http_server::text(StatusCode::BAD_REQUEST, "There is no such event"),
+                        false => reply,
+                    }
+                })
+            },
+        )
+    },
     http_fault(
         "session-id-refused",
         "refuses requests that name a session",
@@ -180,12 +183,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         "era-of-first",
         "serves nobody without a handshake for a while after somebody had one",
         &["versioning/dual-era-modern-served-stateless"],
-        || {
-            http(EraOfFirst {
-                handshakes: 0,
-                refused: false,
-            })
-        },
+        || http(EraOfFirst { handshake: false }),
     ),
 ];
 
@@ -203,19 +201,18 @@ fn says_version(message: Value) -> bool {
     message["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"].is_string()
 }
 
-/// `era-of-first`: the first list of tools after a handshake that agreed on something is refused, if no session is named.
+/// `era-of-first`: the first list of tools after each handshake is refused, if it comes without one.
 #[derive(Clone, Debug)]
 struct EraOfFirst {
-    handshakes: u32,
-    refused: bool,
+    handshake: bool,
 }
 
 impl HttpDecorator for EraOfFirst {
     fn reply(&mut self, asked: &Asked, reply: Reply) -> Reply {
         match method(asked).as_str() {
-            "notifications/initialized" if asked.head.headers.contains_key(SESSION) => self.handshakes += 1,
-            "tools/list" if is_modern(asked) && self.handshakes > 0 && !self.refused => {
-                self.refused = true;
+            "notifications/initialized" => self.handshake = true,
+            "tools/list" if is_modern(asked) && self.handshake => {
+                self.handshake = false;
                 return http_server::text(StatusCode::BAD_REQUEST, "There is a session already");
             }
             _ => {}

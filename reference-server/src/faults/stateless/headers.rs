@@ -50,7 +50,10 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         &["headers/method-value-case-sensitive"],
         || {
             heads(|head| {
-                let lower = text(head, &METHOD).map(|value| value.to_ascii_lowercase());
+                // No method is written in capital letters.
+                let shouted =
+                    text(head, &METHOD).filter(|value| !value.contains(|char: char| char.is_ascii_lowercase()));
+                let lower = shouted.map(|value| value.to_ascii_lowercase());
                 replace(head, &METHOD, lower);
             })
         },
@@ -62,7 +65,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         || {
             http(Plain {
                 received: |bytes| {
-                    for odd in [&b"MCP-METHOD:"[..], b"mCp-NaMe:", b"MCP-NAME:"] {
+                    for odd in [&b"mcp-method:"[..], b"mcp-protocol-version:"] {
                         blot(bytes, odd, 0, b'X');
                     }
                 },
@@ -77,7 +80,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         || {
             http(Plain {
                 received: |bytes| {
-                    for field in [&b"Mcp-Name:  "[..], b"mcp-name:  ", b"MCP-Name:  "] {
+                    for field in [&b"Mcp-Method:  "[..], b"Mcp-Name:  "] {
                         blot(bytes, field, field.len() - 1, b'_');
                     }
                 },

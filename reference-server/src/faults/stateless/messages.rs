@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::spoil::{Answers, Bytes, Every, Results, error, params, take};
+use super::super::spoil::{Bytes, Every, Results, params, take};
 use super::super::{Decorator, Fault, Received};
 use super::{CAPABILITIES, LOG_LEVEL, Reads, fault, is_stateless, stdio_fault, told};
 use crate::conversation::Output;
@@ -332,30 +332,13 @@ pub(in super::super) const FAULTS: &[Fault] = &[
             }))
         },
     ),
-    fault(
-        "handles-counted",
-        "counts its handles, so that anybody can guess one",
-        &["tools/state-handles", "security/handles-unpredictable"],
-        || Box::new(Counted(Vec::new())),
-    ),
-    fault(
-        "failure-of-own",
-        "tells an internal failure with a code of its own",
-        &["base-protocol/internal-error-code"],
-        || {
-            Box::new(Answers(|request, response| {
-                let failed = response.outcome.as_ref().is_err_and(|error| error.code == -32_603);
-                let meant = params(request)
-                    .get("name")
-                    .is_some_and(|name| name == "test_internal_error");
-                (failed && meant).then(|| Err(error(-5, "It is broken")))
-            }))
-        },
-    ),
     stdio_fault(
         "eof-stay-idle",
         "stays when its input ends before anything was said",
-        &["transport-stdio/eof-before-any-message"],
+        &[
+            "transport-stdio/eof-before-any-message",
+            "transport-stdio/exit-on-stdin-close",
+        ],
         || Box::new(StaysIdle(false)),
     ),
 ];
@@ -638,42 +621,6 @@ impl Decorator for Grows {
             super::super::spoil::add(result, self.area, further(self.area, "more"));
         }
         self.grown |= request.method.starts_with(self.area) && !request.method.ends_with("/list");
-        response
-    }
-}
-
-/// `handles-counted`: the handles by the numbers that the client knows.
-#[derive(Debug)]
-struct Counted(Vec<String>);
-
-impl Decorator for Counted {
-    fn incoming(&mut self, mut incoming: Incoming) -> Incoming {
-        if let Incoming::Request(Request { params: Ok(params), .. }) = &mut incoming
-            && let Some(Value::String(handle)) = params
-                .get_mut("arguments")
-                .and_then(|arguments| arguments.get_mut("handle"))
-            && let Some(real) = handle
-                .parse::<usize>()
-                .ok()
-                .and_then(|number| self.0.get(number.checked_sub(1)?))
-        {
-            handle.clone_from(real);
-        }
-        incoming
-    }
-
-    fn response(&mut self, request: &Request, mut response: Response) -> Response {
-        if params(request)
-            .get("name")
-            .is_some_and(|name| name == "test_open_handle")
-            && let Ok(result) = &mut response.outcome
-            && let Some(handle) = result["structuredContent"]["handle"].as_str().map(str::to_owned)
-        {
-            self.0.push(handle);
-            let structured = json!({ "handle": self.0.len().to_string() });
-            result["content"][0]["text"] = json!(structured.to_string());
-            result["structuredContent"] = structured;
-        }
         response
     }
 }

@@ -8,7 +8,8 @@ use super::super::http::{PLAIN, Plain, http};
 use super::super::spoil::{Answers, Results, Wording, asks, error, params, take, text};
 use super::{CAPABILITIES, CLIENT_INFO, Passes, Reads, SERVER_INFO, SUBSCRIPTION_ID, VERSION, fault, http_fault};
 use super::{is_stateless, said};
-use crate::stateless::Rule;
+use crate::envelope::RpcError;
+use crate::stateless::{Rule, complete};
 use crate::transport::deviation::Asked;
 use crate::transport::http_server::Reply;
 
@@ -125,11 +126,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
             Box::new(Answers(|request, response| {
                 let refused = response.outcome.as_ref().is_err_and(|error| error.code == -32021);
                 let meant = asks(request, "tools/call", "test_missing_capability");
-                (meant && refused).then(|| {
-                    let mut result = text("Nothing was sampled");
-                    result["resultType"] = json!("complete");
-                    Ok(result)
-                })
+                (meant && refused).then(|| Ok(complete("tools/call", text("Nothing was sampled"))))
             }))
         },
     ),
@@ -139,8 +136,11 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         &["meta/missing-capability-data"],
         || {
             Box::new(Answers(|_, response| {
-                let error = response.outcome.as_ref().err().filter(|error| error.code == -32021)?;
-                let mut error = error.clone();
+                let missed = |error: &&RpcError| {
+                    let data = error.data.as_ref().map(|data| &data["requiredCapabilities"]);
+                    data.is_some_and(|needed| needed.get("sampling").is_some())
+                };
+                let mut error = response.outcome.as_ref().err().filter(missed)?.clone();
                 error.data = Some(json!({ "requiredCapabilities": ["sampling"] }));
                 Some(Err(error))
             }))

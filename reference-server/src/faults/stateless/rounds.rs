@@ -291,7 +291,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
                 let asking = params
                     .get("name")
                     .and_then(Value::as_str)
-                    .is_some_and(|name| name.starts_with("test_input"));
+                    .is_some_and(|name| name.starts_with("test_"));
                 if asking
                     && ["tools/call", "prompts/get"].contains(&method)
                     && let Some(meta) = params

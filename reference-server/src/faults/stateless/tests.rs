@@ -75,7 +75,6 @@ fn script() -> Vec<(String, Value)> {
         called("show_logo", json!({})),
         called("search_docs", json!({ "query": "tool" })),
         called("test_structured_array", json!({})),
-        called("test_internal_error", json!({})),
         called("test_logging_levels", json!({})),
         called("test_open_handle", json!({})),
         called("test_use_handle", json!({ "handle": "$handle" })),

@@ -158,6 +158,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
             &[
                 "versioning/initialize-rejected-modern-only-stdio",
                 "versioning/initialize-error-names-versions",
+                "base-protocol/request-answered-once",
             ],
             || {
                 Box::new(Instead(|bytes| {
