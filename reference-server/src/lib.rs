@@ -23,7 +23,7 @@ mod transport;
 
 pub use conversation::{Conversation, Options, Output};
 pub use envelope::{Id, Message, Response, RpcError};
-pub use faults::{Fault, UnknownFault, faults};
+pub use faults::{Fault, UnknownFault, deep_faults, faults};
 pub use revision::{Revision, UnknownRevision};
 pub use serve::{ServeError, ServeOptions, serve};
 pub use transport::{Answers, Transport, UnknownAnswers, UnknownTransport};

@@ -6,18 +6,27 @@
 pub fn terminal(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
+        // GitHub and Azure read `::` at the start of a line, which may come of wrapping, and `##[` and `##vso[` anywhere as commands.
+        let before = out.as_bytes();
+        let finishes_command = match character {
+            ':' => matches!(before, [b':'] | [.., b' ', b':']),
+            '[' | 'v' | 'V' => before.ends_with(b"##"),
+            _ => false,
+        };
+        if finishes_command {
+            out.push(BREAK);
+        }
         match character {
             '\t' => out.push_str("  "),
             _ if is_dangerous(character) => out.extend(character.escape_unicode()),
             other => out.push(other),
         }
     }
-    // GitHub and Azure read lines that begin so as commands.
-    if out.starts_with("::") || out.starts_with("##[") {
-        out.insert(0, '\u{200b}');
-    }
     out
 }
+
+/// Has no width, and keeps characters apart that would be a command together.
+const BREAK: char = '\u{200b}';
 
 /// The first `longest` characters of a text, marked when there are more.
 #[must_use]
@@ -31,7 +40,7 @@ pub fn cut(text: &str, longest: usize) -> String {
 /// Characters that change how a terminal shows what follows.
 fn is_dangerous(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+        || matches!(character, '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -51,6 +60,11 @@ mod tests {
     fn ci_commands_are_defused() {
         assert!(!terminal("::set-output name=x::y").starts_with("::"));
         assert!(!terminal("##[error]x").starts_with("##["));
+        assert!(!terminal("x ##[error] ##vso[task.complete]").contains("##["));
+        assert!(!terminal("##vso[task.complete]").contains("##vso["));
+        // A wrapped line may begin there.
+        assert!(!terminal("text ::error::x").contains(" ::"));
+        assert_eq!(terminal("std::fmt::Debug a: b"), "std::fmt::Debug a: b");
     }
 
     #[test]

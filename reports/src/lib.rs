@@ -11,6 +11,7 @@
 pub mod advice;
 pub mod annotations;
 pub mod badge;
+pub mod campaign;
 pub mod compare;
 pub mod escape;
 pub mod headline;

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use touchstone_core::verdict::Verdict;
 
+use crate::campaign::{CampaignEntry, ReproductionEntry};
+
 /// The version of the record that is written.
 pub const FORMAT: u32 = 1;
 
@@ -55,6 +57,9 @@ pub struct RunRecord {
     pub findings: Vec<FindingEntry>,
     /// Counts.
     pub summary: Summary,
+    /// Of a campaign of `touchstone fuzz`, its numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<CampaignEntry>,
     /// What the requirements say, by id.
     #[serde(default)]
     pub requirements: BTreeMap<String, RequirementText>,
@@ -292,6 +297,9 @@ pub struct FindingEntry {
     /// The command that shows it again.
     #[serde(default)]
     pub reproduce: String,
+    /// The smallest conversation in which a campaign saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reproduction: Option<ReproductionEntry>,
     /// What usually repairs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,

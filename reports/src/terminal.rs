@@ -151,7 +151,8 @@ fn findings(out: &mut String, record: &RunRecord, style: &Style) {
         .filter(|finding| finding.excused.is_some())
         .count();
     if excused > 0 && !style.verbose {
-        let text = format!("{excused} more are excused by the baseline; --verbose shows them.");
+        let are = if excused == 1 { "is" } else { "are" };
+        let text = format!("{excused} more {are} excused by the baseline; --verbose shows them.");
         wrapped(out, style, 0, &text);
         out.push('\n');
     }
@@ -169,16 +170,15 @@ fn finding_block(out: &mut String, finding: &FindingEntry, style: &Style) {
     } else {
         format!(", seen {} times", finding.occurrences)
     };
-    let score = if finding.score == "robustness" {
-        ", robustness"
-    } else {
-        ""
+    // To die of illegal input weighs the same whatever the level.
+    let level = match finding.score.as_str() {
+        "robustness" => "robustness",
+        _ => finding.level.as_str(),
     };
     let head = format!(
-        "{} {} ({}{score}{times})",
+        "{} {} ({level}{times})",
         paint(word, colour, style),
-        finding.requirement,
-        finding.level
+        finding.requirement
     );
     line(out, style, &head);
     wrapped(out, style, 2, &terminal(&cut(&finding.message, 600)));

@@ -10,15 +10,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::TransportKind;
 use touchstone_drive::execute::{CallPolicy, CaseFilter, EngineOptions, Partition, Selection};
-use touchstone_drive::process::{GuardProgram, ProcessOptions};
+use touchstone_drive::process::{GuardProgram, ProcessOptions, ResourceLimits};
 use touchstone_drive::session::{ConnectorOptions, SessionLimits};
 use touchstone_drive::target::{CommandTarget, Target, UrlTarget};
 
 use crate::config_file;
 use crate::expectations::ExpectationArguments;
+use crate::fuzz_args::{FuzzArguments, ReplayArguments};
 use crate::outputs::OutputArguments;
 use crate::record::RecordArguments;
 use crate::report::ReportArguments;
+use crate::scratch::Scratch;
 use crate::settings::Settings;
 
 /// Conformance tests for MCP servers.
@@ -38,6 +40,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Judge a server; without a target, the bundled reference server
     Check(Box<CheckArguments>),
+    /// Find the message that breaks a server, make it small, and keep it; without a target, of the bundled reference server
+    Fuzz(Box<FuzzArguments>),
+    /// Send a finding of `fuzz` again: fixed, failed or flaky
+    Replay(Box<ReplayArguments>),
     /// Render records again: as pages, merged, side by side
     Report(ReportArguments),
     /// Stand between a client and a server over stdio, and record the session as a trace
@@ -133,7 +139,7 @@ pub(crate) struct CheckArguments {
 }
 
 #[derive(Debug, Args)]
-struct TargetArguments {
+pub(crate) struct TargetArguments {
     /// The server's URL
     #[arg(long, conflicts_with_all = ["config", "server_command"])]
     url: Option<String>,
@@ -166,19 +172,49 @@ struct TargetArguments {
     #[arg(long)]
     clean_env: bool,
 
+    /// Give the server an empty home, temporary folder and, without --cwd, working directory of its own, removed afterwards
+    #[arg(long)]
+    isolate: bool,
+
+    /// Most memory for each process of the server, for example 2GB (Linux)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    limit_memory: Option<u64>,
+
+    /// Largest file that the server may write (Linux)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    limit_file_size: Option<u64>,
+
+    /// Most open files for each process of the server (Linux)
+    #[arg(long, value_name = "N")]
+    limit_open_files: Option<u64>,
+
+    /// Most processes that the server may have at the same time, counting all that it starts; beyond that all are killed (Linux)
+    #[arg(long, value_name = "N")]
+    limit_processes: Option<u64>,
+
     /// The command that starts the server, over stdio
     #[arg(last = true, value_name = "COMMAND")]
     server_command: Vec<OsString>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Call {
+pub(crate) enum Call {
     /// Those annotated readOnlyHint: true
     ReadOnly,
     /// All
     All,
     /// None
     None,
+}
+
+impl From<Call> for CallPolicy {
+    fn from(call: Call) -> Self {
+        match call {
+            Call::ReadOnly => Self::ReadOnly,
+            Call::All => Self::All,
+            Call::None => Self::None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -286,6 +322,8 @@ pub(crate) struct CheckPlan {
     pub targets: Vec<(Option<String>, Target)>,
     /// What the engine is to do.
     pub options: EngineOptions,
+    /// Folders of isolated servers, which end with the plan.
+    _scratch: Option<Scratch>,
     /// Folders of the user's own cases.
     pub folders: Vec<PathBuf>,
     /// Whether warnings fail the run.
@@ -331,20 +369,18 @@ impl TryFrom<CheckArguments> for CheckPlan {
         };
         let process = ProcessOptions {
             guard: GuardProgram::CurrentExecutable,
+            limits: arguments.target.limits()?,
             ..ProcessOptions::default()
         };
         let mut settings = Settings::find(arguments.settings.as_deref())?;
-        let mut targets = targets(arguments.target)?;
+        let scratch = arguments.target.scratch()?;
+        let mut targets = targets(arguments.target, scratch.as_ref())?;
         settings.authorize(&mut targets)?;
         let allowed = arguments.allow_tool.into_iter().chain(settings.allowed_tools);
         let options = EngineOptions {
             selection,
             filter: CaseFilter::new(arguments.cases).part(arguments.partition),
-            call: match arguments.call {
-                Call::ReadOnly => CallPolicy::ReadOnly,
-                Call::All => CallPolicy::All,
-                Call::None => CallPolicy::None,
-            },
+            call: arguments.call.into(),
             allowed_tools: allowed.collect::<BTreeSet<_>>(),
             fixtures: settings.fixtures,
             jobs: arguments.jobs,
@@ -360,6 +396,7 @@ impl TryFrom<CheckArguments> for CheckPlan {
         Ok(Self {
             targets,
             options,
+            _scratch: scratch,
             folders: arguments.folders,
             strict: arguments.strict,
             gate: arguments.gate,
@@ -375,7 +412,35 @@ impl TryFrom<CheckArguments> for CheckPlan {
     }
 }
 
-fn targets(arguments: TargetArguments) -> anyhow::Result<Vec<(Option<String>, Target)>> {
+impl TargetArguments {
+    /// What the server may take of the machine.
+    fn limits(&self) -> anyhow::Result<ResourceLimits> {
+        let limits = ResourceLimits {
+            memory: self.limit_memory,
+            file_size: self.limit_file_size,
+            open_files: self.limit_open_files,
+            processes: self.limit_processes,
+        };
+        if self.url.is_some() && !limits.is_none() {
+            bail!("--limit-... options are for a server that Touchstone starts, not for a URL");
+        }
+        limits.check().map_err(|error| anyhow!("--limit-...: {error}"))?;
+        Ok(limits)
+    }
+
+    /// Folders of its own for the server, when it is to have some.
+    fn scratch(&self) -> anyhow::Result<Option<Scratch>> {
+        if self.isolate && self.url.is_some() {
+            bail!("--isolate is for a server that Touchstone starts, not for a URL");
+        }
+        self.isolate.then(Scratch::new).transpose()
+    }
+}
+
+pub(crate) fn targets(
+    arguments: TargetArguments,
+    scratch: Option<&Scratch>,
+) -> anyhow::Result<Vec<(Option<String>, Target)>> {
     let environment = arguments
         .environment
         .iter()
@@ -406,11 +471,14 @@ fn targets(arguments: TargetArguments) -> anyhow::Result<Vec<(Option<String>, Ta
         )]);
     }
     let adjust = |command: &mut CommandTarget| {
-        command.environment.extend(environment.iter().cloned());
         command.clean_environment |= arguments.clean_env;
         if let Some(directory) = &arguments.cwd {
             command.directory = Some(directory.clone());
         }
+        if let Some(scratch) = scratch {
+            scratch.isolate(command);
+        }
+        command.environment.extend(environment.iter().cloned());
     };
     if let Some(file) = &arguments.config {
         let mut servers = config_file::read(file, arguments.server.as_deref())?;
@@ -442,7 +510,7 @@ fn targets(arguments: TargetArguments) -> anyhow::Result<Vec<(Option<String>, Ta
 }
 
 /// Reads a number of seconds, or a time with its unit; never zero, which would wait for nothing.
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let parsed = match text.parse() {
         Ok(seconds) => Ok(Duration::from_secs(seconds)),
         Err(_) => humantime::parse_duration(text),
@@ -452,6 +520,28 @@ fn time(text: &str) -> Result<Duration, String> {
         Ok(_) => Err("must be more than zero".to_owned()),
         Err(error) => Err(format!("{error}; write 30, 30s, 500ms or 2m")),
     }
+}
+
+/// Reads a number of bytes, or a size with its unit.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let factor = match text[digits.len()..]
+        .to_ascii_lowercase()
+        .trim_end_matches("ib")
+        .trim_end_matches('b')
+    {
+        "" => 1,
+        "k" => 1 << 10,
+        "m" => 1 << 20,
+        "g" => 1 << 30,
+        unit => return Err(format!("{unit:?} is no unit; write 500MB, 2GB or a number of bytes")),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "write 500MB, 2GB or a number of bytes".to_owned())?;
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| "that is more than can be counted".to_owned())
 }
 
 fn variable(pair: &str) -> anyhow::Result<(String, String)> {

@@ -99,7 +99,7 @@ async fn judge(
     interrupt.abort();
     let start = Start {
         target: target.to_string(),
-        invocation: invocation::of(target, &plan.options),
+        invocation: invocation::of(target, &plan.options.call, &plan.options.allowed_tools),
         at,
         duration: began.elapsed(),
     };
@@ -140,7 +140,16 @@ async fn judge(
             )
         }
         Err(error) => {
-            let failure = failure(&error);
+            let mut failure = failure(&error);
+            let mut credentials = plan.options.credentials.clone();
+            credentials.confidences.extend(target.confidences());
+            if let Target::Url(url) = target {
+                credentials.valid = url.token().or(credentials.valid);
+            }
+            let texts = [&mut failure.reason, &mut failure.stderr].into_iter();
+            for text in texts.chain(&mut failure.stdout).chain(&mut failure.hint) {
+                credentials.hide_in_text(text);
+            }
             let input = RecordInput {
                 start,
                 transport: None,
@@ -220,9 +229,7 @@ fn read_trace(path: &PathBuf) -> anyhow::Result<Trace> {
 fn verdict(plan: &CheckPlan, record: &RunRecord, run: &TargetRun) -> Exit {
     if !run.own_mistakes.is_empty() {
         for mistake in run.own_mistakes.iter().take(10) {
-            complain(&format!(
-                "Touchstone sent something that it should not have sent: {mistake}"
-            ));
+            complain(&format!("a mistake of Touchstone itself, not of the server: {mistake}"));
         }
         return Exit::OwnMistake;
     }
@@ -270,7 +277,7 @@ fn era(report: &EraReport) -> EraEntry {
 }
 
 /// Why nothing could be judged, for the record.
-fn failure(error: &StartError) -> Failure {
+pub(crate) fn failure(error: &StartError) -> Failure {
     match error {
         StartError::Connect(ConnectError::Handshake(handshake)) => Failure {
             reason: handshake.to_string(),
@@ -295,7 +302,7 @@ fn locked_out(locked: &Locked) -> Failure {
 }
 
 /// The first Ctrl-C ends the run in order, the second at once.
-async fn interrupts(cancel: CancellationToken) {
+pub(crate) async fn interrupts(cancel: CancellationToken) {
     if tokio::signal::ctrl_c().await.is_ok() {
         cancel.cancel();
     }

@@ -1,19 +1,20 @@
 //! The words that name a target on the command line, for commands that run something again. Secrets are left out.
 
-use touchstone_drive::execute::{CallPolicy, EngineOptions};
+use std::collections::BTreeSet;
+
+use touchstone_drive::execute::CallPolicy;
 use touchstone_drive::target::Target;
 
 /// Options and target, as a shell would read them.
-pub(crate) fn of(target: &Target, options: &EngineOptions) -> String {
+pub(crate) fn of(target: &Target, call: &CallPolicy, allowed_tools: &BTreeSet<String>) -> String {
     let mut words: Vec<String> = Vec::new();
-    match options.call {
+    match call {
         CallPolicy::ReadOnly => {}
         CallPolicy::All => words.push("--call all".to_owned()),
         CallPolicy::None => words.push("--call none".to_owned()),
     }
     words.extend(
-        options
-            .allowed_tools
+        allowed_tools
             .iter()
             .map(|tool| format!("--allow-tool {}", quoted(tool))),
     );

@@ -7,17 +7,22 @@ mod args;
 mod check;
 mod config_file;
 mod expectations;
+mod fuzz;
+mod fuzz_args;
 mod invocation;
 mod list;
 mod outputs;
 mod progress;
 mod record;
+mod replay;
 mod report;
+mod scratch;
 mod serve;
 mod settings;
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser as _;
 
@@ -49,15 +54,26 @@ impl Exit {
     }
 }
 
+/// Whether something has panicked, wherever it was.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
 fn main() -> ExitCode {
     touchstone_drive::process::guard::run_if_requested();
+    std::panic::set_hook(Box::new(|panic| {
+        PANICKED.store(true, Ordering::Relaxed);
+        complain(&panic.to_string());
+    }));
     let command = args::Cli::parse().command;
-    let exit = std::panic::catch_unwind(AssertUnwindSafe(|| run(command))).unwrap_or_else(|_| {
+    let exit = std::panic::catch_unwind(AssertUnwindSafe(|| run(command))).unwrap_or(Exit::OwnMistake);
+    // One that was caught on the way, or has ended a task of its own, counts as well.
+    let exit = if PANICKED.load(Ordering::Relaxed) {
         complain(
             "this is a bug in Touchstone, and says nothing about the server; please report it with the text above",
         );
         Exit::OwnMistake
-    });
+    } else {
+        exit
+    };
     ExitCode::from(exit.code())
 }
 
@@ -66,6 +82,8 @@ fn run(command: args::Command) -> Exit {
         args::Command::Check(arguments) => args::CheckPlan::try_from(*arguments).and_then(|plan| check::run(&plan)),
         args::Command::Report(arguments) => report::run(arguments),
         args::Command::Record(arguments) => record::run(&arguments),
+        args::Command::Fuzz(arguments) => fuzz_args::FuzzPlan::try_from(*arguments).and_then(|plan| fuzz::run(&plan)),
+        args::Command::Replay(arguments) => replay::run(*arguments),
         args::Command::List(arguments) => list::run(&arguments),
         args::Command::Serve(arguments) => serve::run(&arguments),
     };
@@ -78,7 +96,9 @@ fn run(command: args::Command) -> Exit {
 /// Tells the user what is wrong.
 #[expect(clippy::print_stderr, reason = "the command's own voice")]
 pub(crate) fn complain(message: &str) {
-    eprintln!("error: {message}");
+    // It may quote a server.
+    let lines: Vec<String> = message.lines().map(touchstone_reports::escape::terminal).collect();
+    eprintln!("error: {}", lines.join("\n"));
 }
 
 /// Prints a report. A reader that went away, as `head` does, is no error.

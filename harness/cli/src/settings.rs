@@ -191,6 +191,7 @@ impl Settings {
                 low_scope: token(authorization.low_scope)?,
                 second_principal: token(authorization.second_principal)?,
                 beyond_low_scope: authorization.beyond_low_scope,
+                confidences: Vec::new(),
             },
             server: server.transpose()?,
             fixtures: content.fixtures.into_iter().collect(),

@@ -299,6 +299,18 @@ pub fn severity_of(requirement: &Requirement, revision: Revision, breach: &Breac
     }
 }
 
+/// The signature of the finding that an observation leads to, and what it means for the run; `None` when it leads to none.
+#[must_use]
+pub fn identity(catalog: &Catalog, revision: Revision, observation: &Observation) -> Option<(String, Severity)> {
+    let Outcome::Broken(breach) = &observation.outcome else {
+        return None;
+    };
+    let requirement = catalog.get(&observation.requirement)?;
+    requirement.level(revision)?;
+    let severity = severity_of(requirement, revision, breach);
+    Some((signature_of(&requirement.id, severity, breach), severity))
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
     observed: u64,

@@ -6,26 +6,52 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use touchstone_core::case::Credential;
+use touchstone_core::trace::{REPEATED_CONFIDENCE, REPEATED_SECRET};
 use touchstone_core::verdict::{Observation, Outcome};
 
 /// Shorter texts are no secrets worth looking for, and would blot out half of a trace.
 const SECRET_LENGTH: usize = 6;
 
+/// Stands where a message held a secret.
+const HIDDEN: &str = "***";
+
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret {
+    text: String,
+    /// What stands in a trace in its place.
+    mark: &'static str,
+}
 
 impl Secret {
     /// Keeps a text secret.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self {
+            text: text.into(),
+            mark: REPEATED_SECRET,
+        }
+    }
+
+    /// Keeps something secret that is no token: the value of a variable or a header field.
+    #[must_use]
+    pub fn confidence(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            mark: REPEATED_CONFIDENCE,
+        }
     }
 
     /// The text, for sending it.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// What stands in a trace in its place.
+    #[must_use]
+    pub fn mark(&self) -> &'static str {
+        self.mark
     }
 }
 
@@ -52,6 +78,8 @@ pub struct Credentials {
     pub second_principal: Option<Secret>,
     /// A tool that the token of low scope may not call.
     pub beyond_low_scope: Option<String>,
+    /// What else the server was given in confidence.
+    pub confidences: Vec<Secret>,
 }
 
 impl Credentials {
@@ -114,25 +142,149 @@ impl Credentials {
             &self.second_principal,
         ];
         let tokens = tokens.into_iter().flatten();
-        tokens
-            .filter(|token| token.expose().len() >= SECRET_LENGTH)
-            .cloned()
-            .collect()
+        let long = |secret: &&Secret| secret.expose().len() >= SECRET_LENGTH;
+        let mut all: Vec<Secret> = tokens.chain(&self.confidences).filter(long).cloned().collect();
+        // Inside a message the text stands as JSON writes it.
+        let escaped = all.iter().filter_map(|secret| {
+            let written = Value::from(secret.expose()).to_string();
+            let inner = written[1..written.len() - 1].to_owned();
+            (inner != secret.expose()).then_some(Secret {
+                text: inner,
+                mark: secret.mark,
+            })
+        });
+        let escaped: Vec<Secret> = escaped.collect();
+        all.extend(escaped);
+        // One may be a part of another.
+        all.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+        all
     }
+}
+
+/// Words of a variable's or a field's name that announce a secret.
+const SECRET_NAMES: [&str; 14] = [
+    "KEY",
+    "TOKEN",
+    "SECRET",
+    "PASS",
+    "PWD",
+    "AUTH",
+    "CRED",
+    "COOKIE",
+    "SESSION",
+    "PRIVATE",
+    "SIGNATURE",
+    "DSN",
+    "BEARER",
+    "PIN",
+];
+/// Shorter values under other names are no secrets worth looking for.
+const LONG_VALUE: usize = 12;
+
+/// Whether the value of a variable or a field is to be looked for in what the server says. Everybody's words are not: hiding `string` wherever it
+/// stands would make nonsense of every message, and would hide nothing.
+fn is_worth_hiding(name: &str, value: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let announced = SECRET_NAMES.iter().any(|word| name.contains(word));
+    let has = |test: fn(&char) -> bool| value.chars().any(|character| test(&character));
+    let mixed = has(char::is_ascii_digit) && has(char::is_ascii_alphabetic);
+    let plain_word = value.len() < LONG_VALUE && value.chars().all(|character| character.is_ascii_lowercase());
+    let is_place = value.starts_with(['/', '.', '~']) || value.contains("://") || value.contains(":\\");
+    if announced {
+        value.len() >= SECRET_LENGTH && !plain_word && !is_place
+    } else {
+        value.len() >= LONG_VALUE && mixed && !is_place && !value.contains(char::is_whitespace)
+    }
+}
+
+/// What is secret about a variable or a header field.
+#[must_use]
+pub fn confidences(name: &str, value: &str) -> Vec<Secret> {
+    let mut found = Vec::new();
+    let value = value.trim();
+    if name.eq_ignore_ascii_case("cookie") {
+        let values = value.split(';').filter_map(|pair| pair.split_once('='));
+        found.extend(
+            values
+                .map(|(_, value)| value.trim().to_owned())
+                .filter(|value| value.len() >= SECRET_LENGTH),
+        );
+    }
+    // A scheme and what proves it; a bearer token is a token, whoever gave it.
+    if let Some((scheme, proof)) = value
+        .split_once(' ')
+        .filter(|_| name.to_ascii_lowercase().contains("authorization"))
+    {
+        if scheme.eq_ignore_ascii_case("basic") {
+            let decoded = base64::engine::general_purpose::STANDARD
+                .decode(proof.trim())
+                .unwrap_or_default();
+            let decoded = String::from_utf8(decoded).unwrap_or_default();
+            found.extend(decoded.split_once(':').map(|(_, password)| password.to_owned()));
+        }
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            found.push(proof.trim().to_owned());
+        }
+    } else if is_worth_hiding(name, value) {
+        found.push(value.to_owned());
+    }
+    // A place may name a user with a password.
+    if let Some(password) = value
+        .parse::<url::Url>()
+        .ok()
+        .and_then(|url| url.password().map(str::to_owned))
+    {
+        found.push(password);
+    }
+    found
+        .into_iter()
+        .filter(|text| text.len() >= SECRET_LENGTH)
+        .map(Secret::confidence)
+        .collect()
 }
 
 impl Credentials {
     /// Takes tokens out of messages: a server may repeat them, and a message may quote the server.
     pub(crate) fn hide_in(&self, observations: &mut [Observation]) {
-        for secret in self.secrets() {
-            for observation in &mut *observations {
-                if let Outcome::Broken(breach) = &mut observation.outcome
-                    && breach.message.contains(secret.expose())
-                {
-                    breach.message = breach.message.replace(secret.expose(), "***");
-                }
+        let secrets = self.secrets();
+        for observation in &mut *observations {
+            if let Outcome::Broken(breach) = &mut observation.outcome {
+                hide_each(&secrets, &mut breach.message);
             }
         }
+    }
+
+    /// Takes secrets out of a text.
+    pub fn hide_in_text(&self, text: &mut String) {
+        hide_each(&self.secrets(), text);
+    }
+
+    /// Takes secrets out of every text of a value, names of members too.
+    pub fn hide_in_value(&self, value: &mut Value) {
+        hide_in_value(&self.secrets(), value);
+    }
+}
+
+fn hide_each(secrets: &[Secret], text: &mut String) {
+    for secret in secrets {
+        if text.contains(secret.expose()) {
+            *text = text.replace(secret.expose(), HIDDEN);
+        }
+    }
+}
+
+fn hide_in_value(secrets: &[Secret], value: &mut Value) {
+    match value {
+        Value::String(text) => hide_each(secrets, text),
+        Value::Array(items) => items.iter_mut().for_each(|item| hide_in_value(secrets, item)),
+        Value::Object(members) => {
+            for (mut name, mut member) in std::mem::take(members) {
+                hide_each(secrets, &mut name);
+                hide_in_value(secrets, &mut member);
+                members.insert(name, member);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -172,6 +324,41 @@ mod tests {
                 .unwrap_err()
                 .contains("no signed JWT")
         );
+    }
+
+    #[test]
+    fn values_of_variables_are_hidden_unless_everybody_knows_them() {
+        let hidden = |name: &str, value: &str| -> Vec<String> {
+            confidences(name, value)
+                .iter()
+                .map(|secret| secret.expose().to_owned())
+                .collect()
+        };
+        assert_eq!(hidden("API_KEY", "hunter22"), ["hunter22"]);
+        assert_eq!(hidden("PLAIN", "a1b2c3d4e5f6"), ["a1b2c3d4e5f6"]);
+        assert_eq!(hidden("TOKEN_TYPE", "string"), [""; 0]);
+        assert_eq!(hidden("MODE", "production"), [""; 0]);
+        assert_eq!(hidden("HOME", "/home/anna1234567"), [""; 0]);
+        assert_eq!(hidden("DATABASE", "postgres://anna:wonder1and@db/x"), ["wonder1and"]);
+        assert_eq!(
+            hidden("Authorization", "Basic YW5uYTp3b25kZXIxYW5k"),
+            ["wonder1and", "YW5uYTp3b25kZXIxYW5k"]
+        );
+        assert_eq!(hidden("Cookie", "a=abcdef; b=x"), ["abcdef"]);
+    }
+
+    #[test]
+    fn secrets_leave_texts_however_json_writes_them() {
+        let credentials = Credentials {
+            confidences: vec![
+                Secret::confidence("quo\"ted-1"),
+                Secret::confidence("quo\"ted-1-and-more"),
+            ],
+            ..Credentials::default()
+        };
+        let mut value = serde_json::json!({ "quo\"ted-1": ["x quo\"ted-1-and-more y"], "as JSON": "quo\\\"ted-1" });
+        credentials.hide_in_value(&mut value);
+        assert_eq!(value, serde_json::json!({ "***": ["x *** y"], "as JSON": "***" }));
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
-use touchstone_core::trace::{EventKind, Payload, REPEATED_SECRET, Trace, TransportKind};
+use touchstone_core::trace::{EventKind, Payload, Trace, TransportKind};
+
+use crate::credentials::Secret;
 
 /// Bytes of payload that one trace keeps by default.
 pub const DEFAULT_TRACE_BYTES: usize = 24 * 1024 * 1024;
@@ -47,7 +49,7 @@ pub struct Tap {
 
 struct Shared {
     started: Instant,
-    secrets: Vec<String>,
+    secrets: Vec<Secret>,
     run: TraceBudget,
     state: RefCell<State>,
 }
@@ -73,7 +75,7 @@ impl Tap {
         transport: TransportKind,
         bytes: usize,
         run: TraceBudget,
-        secrets: Vec<String>,
+        secrets: Vec<Secret>,
     ) -> Self {
         let state = State {
             trace: Trace::new(name, transport),
@@ -144,6 +146,24 @@ impl Tap {
         self.read(Trace::clone)
     }
 
+    /// Takes what was recorded since `from` out of the trace, and gives back a trace of its own: what came before `from`, and that. Indexes
+    /// of events stay what they were.
+    #[must_use]
+    pub fn cut(&self, from: usize, name: &str) -> Trace {
+        let mut state = self.shared.state.borrow_mut();
+        let from = from.min(state.trace.events.len());
+        let mut part = Trace::new(name, state.trace.transport);
+        let rest = state.trace.events.split_off(from);
+        let mut freed = 0;
+        part.events = state.trace.events.clone();
+        part.events.extend(rest.into_iter().map(|mut event| {
+            freed += payload_of(&mut event.kind).map_or(0, |payload| payload.bytes().len());
+            event
+        }));
+        state.bytes_left += freed;
+        part
+    }
+
     /// The number of events so far, which is the index of the next one.
     #[must_use]
     pub fn position(&self) -> usize {
@@ -151,27 +171,53 @@ impl Tap {
     }
 }
 
-/// Replaces secrets by [`REPEATED_SECRET`]. What goes out holds them only in header fields and queries, which are hidden already.
-fn hide(kind: &mut EventKind, secrets: &[String]) {
+/// Replaces secrets by their marks. What goes out holds them only in header fields and queries, which are hidden already.
+fn hide(kind: &mut EventKind, secrets: &[Secret]) {
     if let EventKind::HttpResponse { headers, .. } = kind {
         for (_, value) in headers {
             for secret in secrets {
-                if value.contains(secret.as_str()) {
-                    *value = value.replace(secret.as_str(), REPEATED_SECRET);
+                if value.contains(secret.expose()) {
+                    *value = value.replace(secret.expose(), secret.mark());
                 }
             }
         }
     }
     let Some(payload) = payload_of(kind) else { return };
     for secret in secrets {
-        let found = payload
-            .bytes()
-            .windows(secret.len())
-            .any(|window| window == secret.as_bytes());
-        if found {
-            *payload = payload.text().replace(secret.as_str(), REPEATED_SECRET).as_str().into();
+        if let Some(bytes) = replaced(payload.bytes(), secret.expose().as_bytes(), secret.mark().as_bytes()) {
+            *payload = bytes.into();
         }
     }
+}
+
+/// The bytes with one text in the place of another; `None` when it does not occur. Bytes that are no text stay as they are.
+fn replaced(bytes: &[u8], wanted: &[u8], instead: &[u8]) -> Option<Vec<u8>> {
+    let find = |from: usize| {
+        let mut at = from;
+        // Most bytes are not even its first.
+        while let Some(step) = bytes.get(at..)?.iter().position(|byte| *byte == wanted[0]) {
+            at += step;
+            if bytes[at..].starts_with(wanted) {
+                return Some(at);
+            }
+            at += 1;
+        }
+        None
+    };
+    let mut found = find(0)?;
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = 0;
+    loop {
+        out.extend_from_slice(&bytes[rest..found]);
+        out.extend_from_slice(instead);
+        rest = found + wanted.len();
+        match find(rest) {
+            Some(next) => found = next,
+            None => break,
+        }
+    }
+    out.extend_from_slice(&bytes[rest..]);
+    Some(out)
 }
 
 /// The payload of an event whose size a server decides.
@@ -198,7 +244,7 @@ mod tests {
             TransportKind::StreamableHttp,
             1000,
             budget,
-            vec!["hunter22".to_owned()],
+            vec![Secret::new("hunter22")],
         );
         let payload = "you sent hunter22!".into();
         tap.record(EventKind::HttpBody { exchange: 0, payload });

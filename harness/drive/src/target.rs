@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use touchstone_core::trace::TransportKind;
 
-use crate::credentials::Secret;
+use crate::credentials::{Secret, confidences};
 
 /// A server under test.
 #[derive(Debug, Clone)]
@@ -41,6 +41,24 @@ pub struct UrlTarget {
     pub headers: Vec<(String, String)>,
     /// The transport to use; detected when `None`.
     pub transport: Option<TransportKind>,
+}
+
+impl Target {
+    /// What the server is given in confidence, apart from tokens: values of variables and header fields, and a password in the URL.
+    #[must_use]
+    pub fn confidences(&self) -> Vec<Secret> {
+        match self {
+            Self::Command(command) => {
+                let pairs = command.environment.iter();
+                pairs.flat_map(|(name, value)| confidences(name, value)).collect()
+            }
+            Self::Url(target) => {
+                let fields = target.headers.iter();
+                let fields = fields.flat_map(|(name, value)| confidences(name, value));
+                fields.chain(target.url.password().map(Secret::confidence)).collect()
+            }
+        }
+    }
 }
 
 impl UrlTarget {

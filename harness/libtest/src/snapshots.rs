@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(files(&folder), ["tools__a@2025-06-18-stdio.snap"]);
         assert_eq!(review("no", false, "ping").same, 1);
         let changed = review("new", false, "tools/list");
-        assert!(changed.different[0].1.contains("- 1 -> ping") && changed.different[0].1.contains("+ 1 -> tools/list"));
+        assert!(changed.different[0].1.contains("- -> ping") && changed.different[0].1.contains("+ -> tools/list"));
         assert_eq!(files(&folder).len(), 2);
         assert_eq!(review("always", false, "tools/list").written, 1);
         assert_eq!(files(&folder), ["tools__a@2025-06-18-stdio.snap"]);

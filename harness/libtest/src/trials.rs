@@ -7,7 +7,10 @@ use tokio_util::sync::CancellationToken;
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::TransportKind;
 use touchstone_core::verdict::{CaseResult, RevisionRun, Verdict};
-use touchstone_drive::execute::{CallPolicy, CaseFilter, Engine, EngineOptions, Selection, StartError, TargetRun};
+use touchstone_drive::credentials::Credentials;
+use touchstone_drive::execute::{
+    CallPolicy, CaseFilter, Engine, EngineOptions, Selection, StartError, TIME_LIMIT, TargetRun,
+};
 use touchstone_drive::process::{GuardProgram, ProcessOptions};
 use touchstone_drive::session::{ConnectError, ConnectorOptions};
 use touchstone_drive::target::Target;
@@ -246,6 +249,7 @@ impl Lazy {
             } else {
                 CallPolicy::ReadOnly
             },
+            time_limit: Some(TIME_LIMIT),
             connector: ConnectorOptions {
                 process,
                 ..ConnectorOptions::default()
@@ -285,7 +289,8 @@ impl Lazy {
             });
         }
         run.map_err(|error| {
-            let mut text = format!("{}: {error}", self.settings.target);
+            let error_text = touchstone_reports::escape::terminal(&error.to_string());
+            let mut text = format!("{}: {error_text}", self.settings.target);
             if let StartError::Connect(ConnectError::Handshake(failure)) = &error {
                 for line in failure
                     .stderr
@@ -299,9 +304,17 @@ impl Lazy {
                     text.push_str(&format!("\n  stderr: {}", touchstone_reports::escape::terminal(line)));
                 }
                 if let Some(hint) = &failure.hint {
-                    text.push_str(&format!("\n  hint: {hint}"));
+                    text.push_str(&format!("\n  hint: {}", touchstone_reports::escape::terminal(hint)));
                 }
             }
+            let mut credentials = Credentials {
+                confidences: self.settings.target.confidences(),
+                ..Credentials::default()
+            };
+            if let Target::Url(url) = &self.settings.target {
+                credentials.valid = url.token();
+            }
+            credentials.hide_in_text(&mut text);
             text
         })
     }

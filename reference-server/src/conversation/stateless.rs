@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Conversation, Options, Output};
 use crate::envelope::{Frame, Incoming, Message, Request, Response, RpcError};
+use crate::faults::Received;
 use crate::features::Answer;
 use crate::stateless::{Answered, Asked, CLIENT_CAPABILITIES, LOG_LEVEL, RULES, Rule, Stateless, complete, discovery};
 
@@ -40,13 +41,11 @@ impl Conversation {
 
     /// Ends all subscriptions with their results.
     pub(crate) fn end_subscriptions(&mut self) -> Vec<Output> {
-        let ended = self.stateless.subscriptions.end().into_iter();
-        let news = ended.map(|(listener, response)| {
-            let outcome = response.outcome.map(|result| complete("subscriptions/listen", result));
-            let message = Message::Response(Response { outcome, ..response });
-            Output::News { listener, message }
-        });
-        news.collect()
+        let ended = self.stateless.subscriptions.end();
+        let outputs = ended.into_iter().map(closing).collect();
+        self.decorators.iter_mut().fold(outputs, |outputs, decorator| {
+            decorator.outputs(Received::Other, outputs)
+        })
     }
 
     /// Whether the frame is of the stateless era.
@@ -109,7 +108,7 @@ impl Conversation {
                 session: &self.stateless.session,
             });
             if let Some(error) = broken {
-                self.refuse(rule, error)?;
+                self.refuse(rule, &request.method, error)?;
             }
         }
         let meta = params.get("_meta").and_then(Value::as_object);
@@ -142,11 +141,10 @@ impl Conversation {
     }
 
     /// Refuses a request, unless a fault lets it pass.
-    fn refuse(&mut self, rule: Rule, error: RpcError) -> Result<(), RpcError> {
-        let refusal = self
-            .decorators
-            .iter_mut()
-            .try_fold(error, |error, decorator| decorator.refusal(rule, error).ok_or(()));
+    fn refuse(&mut self, rule: Rule, method: &str, error: RpcError) -> Result<(), RpcError> {
+        let refusal = self.decorators.iter_mut().try_fold(error, |error, decorator| {
+            decorator.refusal(rule, method, error).ok_or(())
+        });
         refusal.map_or(Ok(()), Err)
     }
 
@@ -167,6 +165,10 @@ impl Conversation {
         );
         let outcome = answer.outcome().map(|result| complete(&request.method, result));
         outputs.push(self.respond(request, outcome, answer.after));
+        if let Some(id) = self.stateless.session.ending.take() {
+            let ended = self.stateless.subscriptions.end_named(&id);
+            outputs.extend(ended.into_iter().map(closing));
+        }
         let (news, later) = self.stateless.tasks.take_news(self.stateless.now);
         outputs.extend(news.iter().flat_map(|news| self.stateless.subscriptions.tell(news)));
         outputs.extend(later.into_iter().map(|(task, after)| Output::Wake {
@@ -193,6 +195,13 @@ impl Conversation {
             request: request.id.value(),
         }
     }
+}
+
+/// The result by which a subscription ends.
+fn closing((listener, response): (u64, Response)) -> Output {
+    let outcome = response.outcome.map(|result| complete("subscriptions/listen", result));
+    let message = Message::Response(Response { outcome, ..response });
+    Output::News { listener, message }
 }
 
 /// A refusal of what is no request, with its id if it has one that can be read.

@@ -7,16 +7,22 @@ mod answers;
 mod authorization;
 mod completion;
 mod content;
+mod courtesy;
 mod declarations;
+mod deep;
 mod features;
 mod http;
 mod identity;
+mod leniency;
 mod messages;
 mod process;
 mod prompts;
 mod resources;
 mod server_requests;
+mod shapes;
+mod shared;
 mod spoil;
+mod stateless;
 mod tasks;
 mod tools;
 mod traffic;
@@ -101,7 +107,7 @@ impl fmt::Debug for Fault {
 }
 
 /// The faults, one table for each theme.
-const TABLES: [&[Fault]; 26] = [
+const TABLES: &[&[Fault]] = &[
     process::FAULTS,
     traffic::FAULTS,
     answers::FAULTS,
@@ -119,6 +125,10 @@ const TABLES: [&[Fault]; 26] = [
     unprompted::FAULTS,
     tasks::FAULTS,
     tasks::flow::FAULTS,
+    shapes::FAULTS,
+    leniency::FAULTS,
+    courtesy::FAULTS,
+    shared::FAULTS,
     http::requests::FAULTS,
     http::replies::FAULTS,
     http::sessions::FAULTS,
@@ -128,23 +138,41 @@ const TABLES: [&[Fault]; 26] = [
     http::manners::FAULTS,
     http::legacy::FAULTS,
     authorization::FAULTS,
+    stateless::discovery::FAULTS,
+    stateless::versions::FAULTS,
+    stateless::metadata::FAULTS,
+    stateless::caching::FAULTS,
+    stateless::rounds::FAULTS,
+    stateless::listening::FAULTS,
+    stateless::tasks::FAULTS,
+    stateless::apps::FAULTS,
+    stateless::messages::FAULTS,
+    stateless::headers::FAULTS,
+    stateless::endpoint::FAULTS,
+    stateless::variants::VARIANTS,
 ];
 
 /// All faults.
 pub fn faults() -> impl Iterator<Item = &'static Fault> {
-    TABLES.into_iter().flatten()
+    TABLES.iter().copied().flatten()
+}
+
+/// Faults that cases need not catch: only campaigns come to them.
+pub fn deep_faults() -> impl Iterator<Item = &'static Fault> {
+    deep::FAULTS.iter()
 }
 
 /// The fault of that id.
 pub(crate) fn find(id: &str) -> Result<&'static Fault, UnknownFault> {
     faults()
+        .chain(deep_faults())
         .find(|fault| fault.id == id)
         .ok_or_else(|| UnknownFault { id: id.to_owned() })
 }
 
 /// A fault that does not exist.
 #[derive(Debug, Error)]
-#[error("unknown fault {id:?}; known are {}", faults().map(|fault| fault.id).collect::<Vec<_>>().join(", "))]
+#[error("unknown fault {id:?}; known are {}", faults().chain(deep_faults()).map(|fault| fault.id).collect::<Vec<_>>().join(", "))]
 pub struct UnknownFault {
     /// What was asked for.
     pub id: String,
@@ -225,7 +253,7 @@ pub(crate) trait Decorator: fmt::Debug + Send {
     }
 
     /// What to refuse a request of the stateless era with instead, by the rule that it breaks; `None` lets it pass.
-    fn refusal(&mut self, _rule: Rule, error: RpcError) -> Option<RpcError> {
+    fn refusal(&mut self, _rule: Rule, _method: &str, error: RpcError) -> Option<RpcError> {
         Some(error)
     }
 
@@ -239,3 +267,5 @@ const EVERYWHERE: &[Transport] = &[Transport::Stdio, Transport::StreamableHttp, 
 const STREAMABLE_HTTP: &[Transport] = &[Transport::StreamableHttp];
 const HTTP_SSE: &[Transport] = &[Transport::HttpSse];
 const STDIO: &[Transport] = &[Transport::Stdio];
+/// Where everything that the server says takes one way.
+const ONE_STREAM: &[Transport] = &[Transport::Stdio, Transport::HttpSse];

@@ -35,6 +35,8 @@ pub(crate) struct Round {
     pub(crate) beside: Vec<Beside>,
     /// Whether there is a state for the client to repeat even if nothing was answered so far.
     pub(crate) keeps_state: bool,
+    /// Whether the state is good for one time only.
+    pub(crate) once: bool,
 }
 
 /// A further question of a round.

@@ -207,7 +207,7 @@ pub(super) fn form(message: &str, field: &str, kind: &str) -> Value {
 }
 
 /// A form, and what is made of what the user has filled in.
-fn checked(params: Value, then: impl FnOnce(&Value) -> Result<Answer, String> + Send + 'static) -> Answer {
+pub(super) fn checked(params: Value, then: impl FnOnce(&Value) -> Result<Answer, String> + Send + 'static) -> Answer {
     let schema = params["requestedSchema"].clone();
     ask("elicitation/create", Some(params), move |_, reply| {
         let answer = result(reply)?;

@@ -17,6 +17,7 @@ mod roots;
 mod sampling;
 mod scratch;
 pub(crate) mod showcase;
+mod statelessness;
 mod suite;
 mod tasks;
 mod tools;
@@ -110,6 +111,12 @@ pub(crate) struct Session {
     issues: u64,
     scratch: Arc<Scratch>,
     pub(crate) tasks: Tasks,
+    /// The handles that were given out.
+    handles: Vec<String>,
+    /// The states that were good for one time, by their numbers.
+    pub(crate) used: Vec<Value>,
+    /// The id of the subscriptions that a tool wants to end.
+    pub(crate) ending: Option<Value>,
 }
 
 impl Session {
@@ -127,6 +134,9 @@ impl Session {
             issues: 0,
             scratch,
             tasks: Tasks::default(),
+            handles: Vec::new(),
+            used: Vec::new(),
+            ending: None,
         }
     }
 

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
+use super::Answer;
 use super::tools::{Tool, no_arguments, text};
-use super::{Answer, Session};
-use crate::revision::Revision;
 
 /// When a connection is given up before the request is answered. Only Streamable HTTP can do that: there the client comes
 /// back with the id of the last event it has seen.
@@ -21,6 +20,7 @@ pub(crate) struct Interruption {
 const WORK: Duration = Duration::from_millis(40);
 const RETRY: Duration = Duration::from_millis(20);
 
+/// Only for 2025-11-25: before, a stream had better not be closed early, and later ones cannot be resumed.
 pub(super) const TOOLS: &[Tool] = &[Tool {
     name: "test_reconnection",
     title: "Break off and resume",
@@ -28,18 +28,16 @@ pub(super) const TOOLS: &[Tool] = &[Tool {
     read_only: true,
     input: no_arguments,
     output: None,
-    run: |session, _, _| Ok(interrupted(session)),
+    run: |_, _, _| Ok(interrupted()),
 }];
 
-fn interrupted(session: &Session) -> Answer {
-    let mut answer = text("Reconnection test completed successfully");
-    // Before 2025-11-25 a stream had better not be closed early.
-    if session.revision >= Revision::V2025_11_25 {
-        answer.after = WORK;
-        answer.interruption = Some(Interruption {
+fn interrupted() -> Answer {
+    Answer {
+        after: WORK,
+        interruption: Some(Interruption {
             after: Duration::ZERO,
             retry: RETRY,
-        });
+        }),
+        ..text("Reconnection test completed successfully")
     }
-    answer
 }

@@ -22,8 +22,9 @@ use http::HeaderMap;
 use serde_json::Value;
 
 pub(crate) use self::results::{complete, discovery};
-pub(crate) use self::rounds::Answered;
+pub(crate) use self::rounds::{Answered, bound_to};
 pub(crate) use self::rules::{Asked, CLIENT_CAPABILITIES, LOG_LEVEL, RULES, Rule};
+pub(crate) use self::seal::{open, seal};
 pub(crate) use self::subscriptions::Subscriptions;
 use self::tasks::{Support, Tasks};
 use crate::conversation::Options;

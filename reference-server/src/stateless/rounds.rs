@@ -11,10 +11,13 @@ use serde_json::{Map, Value, json};
 
 use super::seal;
 use crate::envelope::{Reply, RpcError};
-use crate::features::{Answer, Ask, Object, Session};
+use crate::features::{Answer, Ask, Object, Session, random_id};
 
 /// How long a state is good for.
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
+
+/// How many states are remembered as used.
+const MOST_USED: usize = 1000;
 
 /// What came of a request.
 #[derive(Debug)]
@@ -47,12 +50,23 @@ pub(super) fn answer(
             .filter(|question| !retry.answers.contains_key(&question.key))
             .map(|question| (question.key.clone(), question.as_asked()))
             .collect();
-        if !open.is_empty() {
+        let unsealed = ask.round.once && retry.number.is_none();
+        if !open.is_empty() || unsealed {
+            let open = match unsealed {
+                true => questions
+                    .iter()
+                    .map(|question| (question.key.clone(), question.as_asked()))
+                    .collect(),
+                false => open,
+            };
             let mut waiting = json!({ "resultType": "input_required", "inputRequests": open });
             if ask.round.keeps_state || !retry.answers.is_empty() {
-                waiting["requestState"] = json!(retry.sealed(method, params, now));
+                waiting["requestState"] = json!(retry.sealed(method, params, now, ask.round.once)?);
             }
             return Ok(Answered::Waiting(waiting));
+        }
+        if ask.round.once {
+            retry.use_up(session)?;
         }
         let reply = match questions.as_slice() {
             [only] => retry.answers.get(&only.key).cloned().unwrap_or_default(),
@@ -111,6 +125,8 @@ struct Retry {
     answers: Object,
     /// The answers of this one.
     given: Object,
+    /// The number of a state that is good for one time.
+    number: Option<Value>,
 }
 
 impl Retry {
@@ -121,6 +137,7 @@ impl Retry {
             Some(Value::Object(given)) => given.clone(),
             Some(_) => return Err(invalid("inputResponses must be an object")),
         };
+        let mut number = None;
         let answers = match params.get("requestState") {
             None => Object::new(),
             Some(state) => {
@@ -133,10 +150,24 @@ impl Retry {
                 if issued + LIFETIME < now {
                     return Err(invalid("the requestState has expired"));
                 }
+                number = content.get("number").cloned();
                 content["answers"].as_object().cloned().unwrap_or_default()
             }
         };
-        Ok(Self { answers, given })
+        Ok(Self { answers, given, number })
+    }
+
+    /// Takes the state for the only time.
+    fn use_up(&self, session: &mut Session) -> Result<(), RpcError> {
+        let Some(number) = &self.number else { return Ok(()) };
+        if session.used.contains(number) {
+            return Err(invalid("the requestState was good for one time"));
+        }
+        if session.used.len() >= MOST_USED {
+            session.used.remove(0);
+        }
+        session.used.push(number.clone());
+        Ok(())
     }
 
     /// Takes over the answers to these questions, if they are the ones that were open. An answer to anything else answers
@@ -158,14 +189,18 @@ impl Retry {
         Ok(())
     }
 
-    fn sealed(&self, method: &str, params: &Object, now: Duration) -> String {
+    fn sealed(&self, method: &str, params: &Object, now: Duration, once: bool) -> Result<String, RpcError> {
         let issued = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        seal::seal(&json!({ "for": bound_to(method, params), "issued": issued, "answers": self.answers }))
+        let mut content = json!({ "for": bound_to(method, params), "issued": issued, "answers": self.answers });
+        if once {
+            content["number"] = json!(random_id()?);
+        }
+        Ok(seal::seal(&content))
     }
 }
 
 /// What of a request must be the same in its retry.
-fn bound_to(method: &str, params: &Object) -> Value {
+pub(crate) fn bound_to(method: &str, params: &Object) -> Value {
     json!([method, params.get("name"), params.get("uri"), params.get("arguments")])
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 const KEY: &[u8] = b"touchstone-reference: not a secret";
 
 /// The value as text that nobody else can write.
-pub(super) fn seal(value: &Value) -> String {
+pub(crate) fn seal(value: &Value) -> String {
     let content = value.to_string();
     let tag = hmac::sign(&key(), content.as_bytes());
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
@@ -20,7 +20,7 @@ pub(super) fn seal(value: &Value) -> String {
 }
 
 /// The value, if it was sealed here.
-pub(super) fn open(sealed: &str) -> Option<Value> {
+pub(crate) fn open(sealed: &str) -> Option<Value> {
     let (content, tag) = sealed.split_once('.')?;
     let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
     let content = decode(content)?;

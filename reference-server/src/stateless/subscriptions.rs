@@ -113,6 +113,14 @@ impl Subscriptions {
         self.open.retain(|subscription| subscription.listener != listener);
     }
 
+    /// Ends those whose requests have the id.
+    pub(crate) fn end_named(&mut self, id: &Value) -> Vec<(u64, Response)> {
+        let meant = |subscription: &Subscription| subscription.id.value().as_ref() == Some(id);
+        let (ended, open) = std::mem::take(&mut self.open).into_iter().partition(meant);
+        self.open = open;
+        Self { open: ended, opened: 0 }.end()
+    }
+
     /// Ends them all, each with the result that its request was owed all the time (Graceful Closure).
     pub(crate) fn end(&mut self) -> Vec<(u64, Response)> {
         std::mem::take(&mut self.open)

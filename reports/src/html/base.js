@@ -65,7 +65,9 @@ function tokens(text) {
     found.push(match[0]);
     at = TOKEN.lastIndex;
   }
-  return at === text.length && /^\s*[[{]/.test(text) ? found : null;
+  // What is cut or broken is shown as it came.
+  const depth = found.reduce((sum, part) => sum + (part === "{" || part === "[" ? 1 : part === "}" || part === "]" ? -1 : 0), 0);
+  return at === text.length && depth === 0 && /^\s*[[{]/.test(text) ? found : null;
 }
 
 /** Bytes as code: JSON indented and coloured, anything else as it is. */

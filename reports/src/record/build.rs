@@ -82,6 +82,7 @@ impl RunRecord {
             runs,
             findings,
             summary,
+            campaign: None,
             baseline: input
                 .baseline
                 .map(|entries| entries.iter().map(baseline_entry).collect()),
@@ -243,6 +244,7 @@ fn finding_entry(
         occurrences: finding.occurrences,
         evidence,
         reproduce: reproduce(run, finding, &input.start.invocation),
+        reproduction: None,
         hint: input.hints.repair(&finding.requirement).map(str::to_owned),
         sdk,
         excused: finding.excused.as_ref().map(excuse_entry),

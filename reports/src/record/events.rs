@@ -386,3 +386,106 @@ pub fn limit_traces(records: &mut [RunRecord], budget: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use touchstone_core::revision::Revision;
+    use touchstone_core::trace::{Channel, TransportKind};
+    use touchstone_core::verdict::ToolCoverage;
+
+    /// A run of two cases, of which one failed.
+    fn run() -> RevisionRun {
+        let mut trace = Trace::new("t", TransportKind::Stdio);
+        let mut cases = Vec::new();
+        for (name, verdict) in [("a/fine", Verdict::Passed), ("a/broken", Verdict::Failed)] {
+            let case = || name.to_owned();
+            trace.push(
+                0,
+                EventKind::CaseStarted {
+                    case: case(),
+                    illegal: false,
+                },
+            );
+            for id in 0..3 {
+                let request = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+                trace.push(
+                    1,
+                    EventKind::Sent {
+                        payload: request.as_str().into(),
+                        exchange: None,
+                        intent: Intent::Proper,
+                    },
+                );
+                let answer = format!(
+                    r#"{{"jsonrpc":"2.0","id":{id},"result":{{"x":"{}"}}}}"#,
+                    "y".repeat(3_000)
+                );
+                trace.push(
+                    2,
+                    EventKind::Received {
+                        payload: answer.as_str().into(),
+                        channel: Channel::Stdout,
+                        exchange: None,
+                        terminated: true,
+                    },
+                );
+            }
+            trace.push(3, EventKind::CaseEnded { case: case() });
+            cases.push(CaseResult {
+                id: case(),
+                title: String::new(),
+                verdict,
+                reason: None,
+                messages: vec![],
+                findings: vec![],
+                duration_us: 0,
+                trace: None,
+            });
+        }
+        RevisionRun {
+            revision: Revision::V2025_06_18,
+            transport: TransportKind::Stdio,
+            server: Value::Null,
+            requirements: vec![],
+            cases,
+            findings: vec![],
+            traces: vec![trace],
+            tools: ToolCoverage::default(),
+        }
+    }
+
+    #[test]
+    fn what_was_broken_stays_when_there_is_no_room() {
+        let (all, note) = entries(&[run()], TRACE_BUDGET);
+        assert_eq!((all[0].events.len(), note), (16, None));
+        assert_eq!(
+            all[0].events[2].bytes,
+            Some(3_042),
+            "long texts of what went well are cut"
+        );
+        assert_eq!(all[0].events[10].bytes, None);
+        let (some, note) = entries(&[run()], 12_000);
+        let kept: Vec<usize> = some[0].events.iter().map(|event| event.event).collect();
+        assert_eq!(kept, (8..16).collect::<Vec<_>>());
+        assert_eq!(some[0].omitted, 8);
+        assert!(note.is_some_and(|note| note.starts_with("8 events")));
+    }
+
+    #[test]
+    fn cases_know_where_they_ran() {
+        let found = stretches(&run().traces);
+        assert_eq!((found["a/broken"][0].from, found["a/broken"][0].to), (8, 15));
+    }
+
+    #[test]
+    fn an_answer_stands_beside_its_request() {
+        let place = Evidence {
+            trace: "t".to_owned(),
+            event: 12,
+        };
+        let shown = excerpts(&run().traces, &[place], Score::Conformance);
+        assert_eq!(shown.len(), 2);
+        assert!(shown[0].context && shown[0].event == 11 && !shown[1].context);
+    }
+}

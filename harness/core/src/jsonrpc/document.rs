@@ -31,6 +31,8 @@ pub struct Document {
     pub members: Vec<Member>,
     /// Deepest nesting.
     pub depth: usize,
+    /// Values and member names in it.
+    pub nodes: usize,
 }
 
 /// What kind of message a JSON text is.
@@ -107,6 +109,7 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Reading {
         oddities: scan.oddities,
         members: scan.members,
         depth: scan.max_depth,
+        nodes: scan.nodes,
     })
 }
 

@@ -19,7 +19,9 @@ pub enum Line {
 pub struct LineReader {
     cap: usize,
     buffer: Vec<u8>,
-    /// Bytes of the buffer that hold no LF.
+    /// Where in the buffer the present line begins: what is before it was given out.
+    start: usize,
+    /// Up to where the buffer holds no LF that was not seen.
     searched: usize,
     /// Bytes of an overlong line that were thrown away.
     discarded: usize,
@@ -35,6 +37,7 @@ impl LineReader {
         Self {
             cap,
             buffer: Vec::new(),
+            start: 0,
             searched: 0,
             discarded: 0,
         }
@@ -42,6 +45,12 @@ impl LineReader {
 
     /// Adds bytes from the stream.
     pub fn push(&mut self, bytes: &[u8]) {
+        // Once for each piece of the stream, not for each line: a flood of short lines must not cost more than its bytes.
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.searched -= self.start;
+            self.start = 0;
+        }
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -50,10 +59,15 @@ impl LineReader {
         match self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') {
             Some(position) => {
                 let end = self.searched + position;
-                let rest = self.buffer.split_off(end + 1);
-                let mut line = std::mem::replace(&mut self.buffer, rest);
-                line.pop();
-                self.searched = 0;
+                let mut line = self.buffer[self.start..end].to_vec();
+                self.start = end + 1;
+                self.searched = self.start;
+                if self.start == self.buffer.len() {
+                    // What one long line has taken is not held on to.
+                    self.buffer = Vec::new();
+                    self.start = 0;
+                    self.searched = 0;
+                }
                 let total = line.len() + self.discarded;
                 let discarded = std::mem::take(&mut self.discarded);
                 if discarded == 0 && total <= self.cap {
@@ -63,9 +77,10 @@ impl LineReader {
                 Some(Line::TooLong { kept: line, total })
             }
             None => {
-                if self.buffer.len() > self.cap {
-                    self.discarded += self.buffer.len() - self.cap;
-                    self.buffer.truncate(self.cap);
+                let length = self.buffer.len() - self.start;
+                if length > self.cap {
+                    self.discarded += length - self.cap;
+                    self.buffer.truncate(self.start + self.cap);
                 }
                 self.searched = self.buffer.len();
                 None
@@ -75,8 +90,9 @@ impl LineReader {
 
     /// What came after the last LF, when the stream has ended.
     #[must_use]
-    pub fn finish(self) -> Option<Vec<u8>> {
-        (!self.buffer.is_empty()).then_some(self.buffer)
+    pub fn finish(mut self) -> Option<Vec<u8>> {
+        let rest = self.buffer.split_off(self.start);
+        (!rest.is_empty()).then_some(rest)
     }
 }
 
@@ -84,6 +100,13 @@ impl LineReader {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_flood_of_empty_lines_costs_no_more_than_its_bytes() {
+        let mut reader = LineReader::new(100);
+        reader.push(&vec![b'\n'; 4_000_000]);
+        assert_eq!(std::iter::from_fn(|| reader.next_line()).count(), 4_000_000);
+    }
 
     fn lines(reader: &mut LineReader) -> Vec<Line> {
         std::iter::from_fn(|| reader.next_line()).collect()

@@ -19,10 +19,13 @@ impl Default for Limits {
         Self {
             depth: 100_000,
             number: 10_000,
-            nodes: 5_000_000,
+            nodes: 500_000,
         }
     }
 }
+
+/// Oddities of one text that are told.
+const MOST_ODDITIES: usize = 1_000;
 
 /// Why bytes are no JSON text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +85,7 @@ pub(super) struct Scan {
     pub max_depth: usize,
     pub oddities: Vec<Oddity>,
     pub value: Range<usize>,
+    pub nodes: usize,
 }
 
 /// Why a scan ended without a value.
@@ -129,6 +133,7 @@ pub(super) fn scan(bytes: &[u8], limits: &Limits) -> Result<Scan, Stop> {
         scan: Scan::default(),
     };
     scanner.run()?;
+    scanner.scan.nodes = scanner.nodes;
     Ok(scanner.scan)
 }
 
@@ -280,7 +285,7 @@ impl Scanner<'_> {
         if let Some(Open::Object(names)) = open.last_mut()
             && !names.insert(name.clone())
         {
-            self.scan.oddities.push(Oddity::DuplicateName(name));
+            self.odd(Oddity::DuplicateName(name));
         }
         Ok(())
     }
@@ -295,7 +300,7 @@ impl Scanner<'_> {
                 b'"' => {
                     self.at += 1;
                     if high_surrogate {
-                        self.scan.oddities.push(Oddity::LoneSurrogate);
+                        self.odd(Oddity::LoneSurrogate);
                     }
                     return Ok(());
                 }
@@ -315,7 +320,7 @@ impl Scanner<'_> {
             }
             let is_low = unit.is_some_and(|unit| (0xDC00..0xE000).contains(&unit));
             if high_surrogate != is_low {
-                self.scan.oddities.push(Oddity::LoneSurrogate);
+                self.odd(Oddity::LoneSurrogate);
             }
             high_surrogate = unit.is_some_and(|unit| (0xD800..0xDC00).contains(&unit));
         }
@@ -408,6 +413,13 @@ impl Scanner<'_> {
 
     fn peek(&self) -> Result<u8, Stop> {
         self.bytes.get(self.at).copied().ok_or(Stop::Incomplete)
+    }
+
+    /// Notes something odd, unless much is odd already.
+    fn odd(&mut self, oddity: Oddity) {
+        if self.scan.oddities.len() < MOST_ODDITIES {
+            self.scan.oddities.push(oddity);
+        }
     }
 
     fn count(&mut self) -> Result<(), Stop> {

@@ -115,6 +115,9 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         return;
     };
     let declared_at = declared.event;
+    if !declared.server.is_object() {
+        return; // What it has is not known, which is reported with the form of the result.
+    }
     let declares = |path: &str| declared.declares(path);
 
     for exchange in exchanges.iter().filter(|exchange| exchange.is_of(context.revision)) {

@@ -109,6 +109,8 @@ fn exit_in_words(code: Option<i32>, signal: Option<i32>) -> String {
 fn redelivered(trace: &Trace) -> BTreeSet<usize> {
     let mut resumed: BTreeSet<u32> = BTreeSet::new();
     let mut found = BTreeSet::new();
+    // The exchanges that brought some bytes before; two are enough to know of another one.
+    let mut seen: HashMap<&[u8], [Option<u32>; 2]> = HashMap::new();
     for (index, event) in trace.events.iter().enumerate() {
         match &event.kind {
             EventKind::HttpRequest { exchange, headers, .. } => {
@@ -117,21 +119,17 @@ fn redelivered(trace: &Trace) -> BTreeSet<usize> {
                     resumed.insert(*exchange);
                 }
             }
-            EventKind::Received {
-                payload,
-                exchange: Some(exchange),
-                ..
-            } if resumed.contains(exchange) => {
-                let same = |earlier: &EventKind| match earlier {
-                    EventKind::Received {
-                        payload: other,
-                        exchange: number,
-                        ..
-                    } => *number != Some(*exchange) && other.bytes() == payload.bytes(),
-                    _ => false,
-                };
-                if trace.events[..index].iter().any(|earlier| same(&earlier.kind)) {
+            EventKind::Received { payload, exchange, .. } => {
+                let number = exchange.unwrap_or(u32::MAX);
+                let earlier = seen.entry(payload.bytes()).or_default();
+                let elsewhere = earlier.iter().flatten().any(|other| *other != number);
+                if exchange.is_some_and(|exchange| resumed.contains(&exchange)) && elsewhere {
                     found.insert(index);
+                }
+                if !earlier.contains(&Some(number))
+                    && let Some(free) = earlier.iter_mut().find(|place| place.is_none())
+                {
+                    *free = Some(number);
                 }
             }
             _ => {}
@@ -148,6 +146,9 @@ struct Stretch {
     end: usize,
 }
 
+/// Values and member names that are held of one trace: a server decides how many there are in its bytes, and each takes ten times their room.
+const MOST_VALUES: usize = 1_000_000;
+
 /// The parsed view of a trace.
 pub struct Conversation<'a> {
     trace: &'a Trace,
@@ -162,12 +163,13 @@ pub struct Conversation<'a> {
 }
 
 impl<'a> Conversation<'a> {
-    /// Parses every frame of the trace.
+    /// Parses every frame of the trace, unless there is more in it than can be held: what comes after that is left out.
     #[must_use]
     pub fn of(trace: &'a Trace) -> Self {
         let limits = jsonrpc::Limits::default();
-        let mut frames = Vec::new();
+        let mut frames: Vec<Frame> = Vec::new();
         let mut stretches: Vec<Stretch> = Vec::new();
+        let mut values = 0;
         for (event, kind) in trace.events.iter().map(|event| &event.kind).enumerate() {
             match kind {
                 EventKind::Sent {
@@ -211,6 +213,19 @@ impl<'a> Conversation<'a> {
                     }
                 }
                 _ => {}
+            }
+            if let Some(Reading::Complete(document)) = frames
+                .last()
+                .filter(|frame| frame.event == event)
+                .map(|frame| &frame.reading)
+            {
+                values += document.nodes;
+                if values > MOST_VALUES {
+                    // Its answer would be missing.
+                    let asked = frames.iter().rposition(|frame| frame.direction == Direction::ToServer);
+                    frames.truncate(asked.unwrap_or(0));
+                    break;
+                }
             }
         }
         let agreed = |frame: &Frame| match &frame.reading {

@@ -38,6 +38,7 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
     let mut ids: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut unnamed = false;
     let questions = questions(&messages, &exchanges);
     for asked in questions.iter().filter(|asked| asked.method == "elicitation/create") {
         let event = asked.message.event;
@@ -50,7 +51,9 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             continue;
         }
         url(observer, event, asked.params);
-        if let Some(id) = asked.params.get("elicitationId").and_then(Value::as_str) {
+        let id = asked.params.get("elicitationId").and_then(Value::as_str);
+        unnamed |= id.is_none();
+        if let Some(id) = id {
             match ids.insert(id, event) {
                 None => observer.kept("client-features/elicitation-id-unique", event),
                 Some(first) => {
@@ -93,7 +96,8 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             conversation.transport() == TransportKind::StreamableHttp && ids.is_empty() && demanded.is_empty();
         if known {
             observer.kept("client-features/elicitation-complete-shape", message.event);
-        } else if !somebody_elses {
+        // Which visit is over cannot be told where one has no id, which is reported with the form of the request.
+        } else if !somebody_elses && !unnamed {
             let text = format!(
                 "the elicitation {} is said to be complete, and was never begun",
                 quoted(id)

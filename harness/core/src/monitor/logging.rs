@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::conversation::{Conversation, Direction, Exchange};
 use super::declared::{RACE_US, at, busiest_second, notified};
+use super::http_exchange::HttpExchange;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::spec::requirement::Severity;
-use crate::trace::TransportKind;
+use crate::trace::{REPEATED_CONFIDENCE, REPEATED_SECRET, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "logging",
@@ -108,6 +109,12 @@ fn filtered(
 ) {
     let levels = levels(exchanges);
     let in_force = |event: usize| levels.iter().rfind(|(set, _)| *set < event);
+    let over_http = conversation.transport() == TransportKind::StreamableHttp;
+    let posts = if over_http {
+        HttpExchange::all(conversation)
+    } else {
+        Vec::new()
+    };
     for (event, params) in logs {
         let found = params.get("level").and_then(Value::as_str);
         let (Some((set, Some(wanted))), Some(found)) = (in_force(*event), found.and_then(severity)) else {
@@ -118,8 +125,8 @@ fn filtered(
             continue;
         }
         let age = at(conversation, *event).saturating_sub(at(conversation, *set));
-        // Between two streams there is no order: it may have been on its way.
-        if conversation.transport() == TransportKind::StreamableHttp && age < RACE_US {
+        // Between two streams there is no order: it may have been on its way, unless it came on that of a request which was made later.
+        if over_http && age < RACE_US && !posted_after(conversation, &posts, *set, *event) {
             continue;
         }
         let text = format!(
@@ -136,6 +143,15 @@ fn filtered(
             observer.kept("logging/level-filter", answer.message.event);
         }
     }
+}
+
+/// Whether the message came on the stream of a POST that was sent after the event `set`.
+fn posted_after(conversation: &Conversation<'_>, posts: &[HttpExchange<'_>], set: usize, event: usize) -> bool {
+    let frame = conversation.frames().iter().find(|frame| frame.event == event);
+    let exchange = frame.and_then(|frame| frame.exchange);
+    posts
+        .iter()
+        .any(|post| Some(post.number) == exchange && post.method == "POST" && post.request > set)
 }
 
 /// Beginnings of credentials that are told by their form, each with the least length of what follows.
@@ -169,6 +185,10 @@ fn contents(observer: &mut Observer<'_>, event: usize, params: &Value, sent: &st
     let private_key = text.contains("-----BEGIN") && text.contains("PRIVATE KEY-----");
     let secret = SECRETS.iter().find(|(start, least)| is_secret(&text, start, *least));
     match secret {
+        _ if text.contains(REPEATED_CONFIDENCE) || text.contains(REPEATED_SECRET) => {
+            let text = "a log message holds a secret that was given to the server";
+            observer.broken(BreachAt::new("logging/no-secrets", event, text));
+        }
         // The finding says the kind only: what a log should not hold, a report should not either.
         Some((start, _)) => {
             let text = format!("a log message holds what looks like a credential ({start}...)");

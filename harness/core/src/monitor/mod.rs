@@ -61,7 +61,9 @@ pub use conversation::{Answered, Conversation, Direction, End, Exchange, Frame, 
 pub use outgoing::own_mistakes;
 pub use tool::dialect;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::revision::{Era, Revision};
 use crate::spec::requirement::Severity;
@@ -194,6 +196,14 @@ pub fn all() -> &'static [Monitor] {
     ALL
 }
 
+thread_local! {
+    /// Monitors that have failed since this was asked last.
+    static FAILURES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Breaches of one requirement that are told of one trace: a flood of them says no more than many.
+const MOST_BREACHES: usize = 500;
+
 /// Judges a conversation with every monitor.
 #[must_use]
 pub fn observe(conversation: &Conversation<'_>, context: &Context<'_>) -> Vec<Observation> {
@@ -201,10 +211,20 @@ pub fn observe(conversation: &Conversation<'_>, context: &Context<'_>) -> Vec<Ob
         conversation,
         kept: BTreeMap::new(),
         broken: Vec::new(),
+        breaches: BTreeMap::new(),
     };
     let fitting = |monitor: &&Monitor| monitor.scope.holds(conversation, context.revision);
     for monitor in all().iter().filter(fitting) {
-        (monitor.judge)(conversation, context, &mut observer);
+        // A monitor that meets something that its author did not think of must not take the others with it.
+        let judged = catch_unwind(AssertUnwindSafe(|| {
+            (monitor.judge)(conversation, context, &mut observer)
+        }));
+        if judged.is_err() {
+            let trace = conversation.trace_name();
+            FAILURES.with_borrow_mut(|failures| {
+                failures.push(format!("the monitor {} failed on the trace {trace}", monitor.name))
+            });
+        }
     }
     observer.finish()
 }
@@ -214,6 +234,7 @@ pub struct Observer<'a> {
     conversation: &'a Conversation<'a>,
     kept: BTreeMap<&'static str, Kept>,
     broken: Vec<Observation>,
+    breaches: BTreeMap<String, usize>,
 }
 
 #[derive(Default)]
@@ -280,6 +301,16 @@ impl Observer<'_> {
 
     /// Notes a breach. What happens after illegal input is only worth knowing: no sentence says what a server does with it.
     fn broken(&mut self, breach: BreachAt<'_>) {
+        self.note(breach);
+    }
+
+    /// Notes a breach; false when there are so many that it is left out.
+    fn note(&mut self, breach: BreachAt<'_>) -> bool {
+        let breaches = self.breaches.entry(breach.requirement.to_owned()).or_default();
+        *breaches += 1;
+        if *breaches > MOST_BREACHES {
+            return false;
+        }
         let at_most = if self.conversation.illegal_at(breach.event) {
             Severity::Info
         } else {
@@ -297,12 +328,15 @@ impl Observer<'_> {
             case: self.conversation.case_at(breach.event).map(str::to_owned),
             evidence: evidence.map(|event| self.evidence(event)).collect(),
         });
+        true
     }
 
     /// Notes that the server did not survive illegal input.
     fn not_survived(&mut self, event: usize, also: &[usize], message: String) {
-        self.broken(BreachAt::new("base-protocol/survives-garbage", event, message).also(also));
-        if let Some(Outcome::Broken(breach)) = self.broken.last_mut().map(|observation| &mut observation.outcome) {
+        let noted = self.note(BreachAt::new("base-protocol/survives-garbage", event, message).also(also));
+        if noted
+            && let Some(Outcome::Broken(breach)) = self.broken.last_mut().map(|observation| &mut observation.outcome)
+        {
             breach.score = Score::Robustness;
             breach.at_most = Severity::Fail;
         }

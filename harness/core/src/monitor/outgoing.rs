@@ -11,10 +11,10 @@ use crate::jsonrpc::Shape;
 use crate::revision::Era;
 use crate::trace::Intent;
 
-/// What is wrong with messages that the harness sent as proper ones.
+/// What is wrong with messages that the harness sent as proper ones, and which monitors have failed since this was asked last.
 #[must_use]
 pub fn own_mistakes(conversation: &Conversation<'_>, context: &Context<'_>) -> Vec<String> {
-    let mut mistakes = Vec::new();
+    let mut mistakes = super::FAILURES.take();
     let empty = Value::Object(Map::new());
     for frame in conversation
         .frames()

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Direction, Exchange, Message};
+use super::conversation::{Conversation, Direction, Exchange, Frame, Message};
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
-use crate::jsonrpc::{IdKind, Shape};
+use crate::jsonrpc::{Document, IdKind, Reading, Shape};
 use crate::spec::requirement::Severity;
 use crate::trace::{EventKind, Intent, TransportKind};
 
@@ -237,6 +237,7 @@ fn stray_response(conversation: &Conversation<'_>, observer: &mut Observer<'_>, 
     let refused = conversation.refused(conversation.frames()[stray.frame].exchange);
     if conversation.illegal_at(stray.event) || conversation.broken_sent_before(stray.event) || refused {
         match id {
+            Some(id) if was_sent(conversation, stray.event, id) => {}
             None | Some(Value::Null) if is_error => observer.kept("base-protocol/undetectable-id", stray.event),
             _ => {
                 let message = format!(
@@ -251,6 +252,24 @@ fn stray_response(conversation: &Conversation<'_>, observer: &mut Observer<'_>, 
         let message = format!("a response with {shown} answers no request");
         observer.broken(BreachAt::new("base-protocol/response-id-echo", stray.event, message));
     }
+}
+
+/// Whether something with that id was sent before, though it was no request: then the id could be read.
+fn was_sent(conversation: &Conversation<'_>, before: usize, id: &Value) -> bool {
+    let sent = conversation
+        .frames()
+        .iter()
+        .filter(|frame| frame.direction == Direction::ToServer && frame.event < before);
+    let readable = |frame: &Frame| match &frame.reading {
+        // The id of a request, which has its own answer, would be an older one.
+        Reading::Complete(Document {
+            value: Some(value),
+            shape,
+            ..
+        }) => !matches!(shape, Shape::Request { .. }) && value.get("id") == Some(id),
+        _ => false,
+    };
+    !id.is_null() && sent.into_iter().any(readable)
 }
 
 /// Which rule speaks of an answer to this notification.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::conversation::{Conversation, Direction};
 use super::resource::entries;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
+use crate::trace::{REPEATED_CONFIDENCE, REPEATED_SECRET};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "security",
@@ -60,6 +61,12 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 fn details(observer: &mut Observer<'_>, texts: &[&str], event: usize) {
+    let marks = [REPEATED_CONFIDENCE, REPEATED_SECRET];
+    if marks.iter().any(|mark| texts.iter().any(|text| text.contains(mark))) {
+        let message = "an error shows a secret that was given to the server";
+        observer.broken(BreachAt::new("security/no-internal-details-in-errors", event, message));
+        return;
+    }
     match TRACES
         .iter()
         .find(|trace| texts.iter().any(|text| text.contains(**trace)))

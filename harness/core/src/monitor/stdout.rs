@@ -26,6 +26,8 @@ pub(super) const MONITOR: Monitor = Monitor {
 
 /// Lines that a pretty-printed message may span before they are no longer taken for one.
 const LONGEST_PRETTY: usize = 2_000;
+/// Bytes of one trace that are read in search of such messages; each line is read again with every further one.
+const PRETTY_FUEL: usize = 64 * 1024 * 1024;
 
 fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &mut Observer<'_>) {
     let lines: Vec<(&Frame, &[u8])> = conversation
@@ -43,6 +45,7 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
         .iter()
         .position(|event| matches!(event.kind, EventKind::StdinClosed));
     let mut quiet = true;
+    let mut fuel = PRETTY_FUEL;
     let mut noisy = false;
     let mut index = 0;
     while let Some((frame, bytes)) = lines.get(index) {
@@ -68,7 +71,7 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
             message_line(observer, frame, document, after_close);
             continue;
         }
-        if let Some(spanned) = pretty_printed(&lines[index - 1..]) {
+        if let Some(spanned) = pretty_printed(&lines[index - 1..], &mut fuel) {
             let message = format!(
                 "one message is spread over {spanned} lines; write it on one line, line breaks inside strings as \\n"
             );
@@ -158,12 +161,13 @@ fn foreign_line(observer: &mut Observer<'_>, frame: &Frame, bytes: &[u8], after_
 }
 
 /// How many of the lines, from the first on, make up one message, when it is more than one.
-fn pretty_printed(lines: &[(&Frame, &[u8])]) -> Option<usize> {
+fn pretty_printed(lines: &[(&Frame, &[u8])], fuel: &mut usize) -> Option<usize> {
     if !matches!(lines.first()?.0.reading, Reading::Incomplete) {
         return None;
     }
     let mut joined = Vec::new();
     for (count, (_, bytes)) in lines.iter().take(LONGEST_PRETTY).enumerate() {
+        *fuel = fuel.checked_sub(joined.len() + bytes.len())?;
         joined.extend_from_slice(bytes);
         joined.push(b'\n');
         match jsonrpc::read(&joined, &jsonrpc::Limits::default()) {

@@ -495,6 +495,26 @@ fn methods_of_nobody_and_of_other_revisions_are_told_apart() {
 }
 mod unasked;
 
+/// The id of an object that is no request can be read all the same.
+#[test]
+fn an_error_under_a_readable_id_is_not_invented() {
+    const INCOMPLETE: &str = r#"{"jsonrpc":"2.0","id":"half"}"#;
+    const REFUSED: &str = r#"{"jsonrpc":"2.0","id":"half","error":{"code":-32600,"message":"Invalid request"}}"#;
+    const INVENTED: &str = r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32600,"message":"Invalid request"}}"#;
+    let library = library();
+    let context = Context {
+        revision: Revision::V2025_11_25,
+        schemas: library.for_revision(Revision::V2025_11_25),
+    };
+    for (answer, invents) in [(REFUSED, false), (INVENTED, true)] {
+        let trace = trace([Out(HELLO), In(WELCOME), Out(READY), Bad(INCOMPLETE), In(answer)]);
+        let broken = observe(&Conversation::of(&trace), &context).iter().any(|found| {
+            found.requirement == "base-protocol/undetectable-id" && matches!(found.outcome, Outcome::Broken(_))
+        });
+        assert_eq!(broken, invents, "{answer}");
+    }
+}
+
 /// A server that refuses batches answers no notification, and names no id of its own.
 #[test]
 fn a_refused_batch_is_no_answered_notification() {

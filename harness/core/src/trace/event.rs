@@ -11,6 +11,9 @@ pub const ENDED_BY_HARNESS: &str = "ended by the harness";
 /// Stands in what a server said where it repeated a secret of the tester.
 pub const REPEATED_SECRET: &str = "***a secret of the tester***";
 
+/// Stands in what a server said where it repeated something else that it was given in confidence: a variable of its environment, a header field.
+pub const REPEATED_CONFIDENCE: &str = "***a value given in confidence***";
+
 /// One timestamped thing in a trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {

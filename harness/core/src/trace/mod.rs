@@ -10,7 +10,7 @@ mod file;
 mod payload;
 pub mod snapshot;
 
-pub use event::{Channel, ENDED_BY_HARNESS, Event, EventKind, Intent, REPEATED_SECRET, Survivor};
+pub use event::{Channel, ENDED_BY_HARNESS, Event, EventKind, Intent, REPEATED_CONFIDENCE, REPEATED_SECRET, Survivor};
 pub use file::TraceFileError;
 pub use payload::Payload;
 

@@ -6,6 +6,7 @@
 //!
 //! Ids, times, ports, session ids, cursors, task ids, paths and versions become signs. Messages of the client stand in the order in which they were
 //! sent; answers and progress stand below the request that they belong to, whenever they came; what belongs to no request stands at the end, sorted.
+//! What is chance by its nature is left out: the answer to a cancelled request, how far a task is, which tasks there are.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -157,13 +158,6 @@ impl Turns {
                         turn.gave_up = true;
                     }
                 }
-                EventKind::ProcessExited { code, signal } => {
-                    self.ended = Some(match (code, signal) {
-                        (Some(code), _) => format!("the server exited with code {code}"),
-                        (None, Some(signal)) => format!("the server was ended by signal {signal}"),
-                        (None, None) => "the server exited".to_owned(),
-                    });
-                }
                 EventKind::StdinClosed => self.turns.push(Turn::new(Sent::Other("closes stdin".to_owned()), None)),
                 EventKind::Signalled { signal } => {
                     self.turns.push(Turn::new(Sent::Other(format!("sends {signal}")), None));
@@ -171,6 +165,7 @@ impl Turns {
                 _ => {}
             }
         }
+        self.ended = end(stretch);
         self.leave_out_probe();
     }
 
@@ -247,6 +242,11 @@ impl Turns {
                 });
                 match home {
                     Some(turn) if method == "notifications/progress" => turn.progress.push(params),
+                    // Late progress, and how a task gets on: when it comes is chance.
+                    _ if method == "notifications/tasks/status" => {}
+                    _ if method == "notifications/progress" && !token.is_null() => {}
+                    // Over HTTP the other sessions of a server change its lists as well.
+                    _ if exchange.is_some() && method.ends_with("_changed") => {}
                     _ => self.unprompted.push((method, params)),
                 }
             }
@@ -308,53 +308,70 @@ impl Turns {
             })
             .collect();
         masks.requests = ids;
-        for (at, turn) in self.turns.into_iter().enumerate() {
+        let mut last = String::new();
+        for turn in self.turns {
             let http = turn.exchange.and_then(|exchange| self.http.get(&exchange));
-            let http = http.map(|http| format!(" (HTTP {http})")).unwrap_or_default();
-            let number = at + 1;
+            // Whether the answer of a task comes at once or later decides in which form it comes.
+            let task = matches!(&turn.what, Sent::Request { method, .. } if method.starts_with("tasks/"));
+            let http = http.map(|http| match (task, http.split_once(',')) {
+                (true, Some((status, _))) => format!(" (HTTP {status})"),
+                _ => format!(" (HTTP {http})"),
+            });
+            let http = http.unwrap_or_default();
+            let mut block = String::new();
             match &turn.what {
                 Sent::Request { method, params, .. } => {
-                    let _ = writeln!(text, "{number} -> {method}{http}");
-                    masks.body(text, params);
+                    let _ = writeln!(block, "-> {method}{http}");
+                    masks.body(&mut block, params);
                 }
                 Sent::Notification { method, params } => {
-                    let _ = writeln!(text, "{number} -> {method}, a notification{http}");
-                    masks.body(text, params);
+                    let _ = writeln!(block, "-> {method}, a notification{http}");
+                    masks.body(&mut block, params);
                 }
                 Sent::Other(other) => {
-                    let _ = writeln!(text, "{number} -> {}{http}", masks.text(other));
+                    let _ = writeln!(block, "-> {}{http}", masks.text(other));
                 }
                 Sent::Http(method) => {
-                    let _ = writeln!(text, "{number} -> {method}{http}");
+                    let _ = writeln!(block, "-> {method}{http}");
                 }
             }
             if turn.cancelled {
-                text.push_str("  <- (cancelled: whether an answer comes is chance)\n");
+                block.push_str("  <- (cancelled: whether an answer comes is chance)\n");
+                text.push_str(&block);
                 continue;
             }
-            for progress in &turn.progress {
-                text.push_str("  <- progress\n");
-                masks.body(text, progress);
+            // A task goes on after the answer, so that it is chance how much of its progress comes in time.
+            let is_task = matches!(&turn.what, Sent::Request { params, .. } if !params["task"].is_null());
+            for progress in turn.progress.iter().filter(|_| !is_task) {
+                block.push_str("  <- progress\n");
+                masks.body(&mut block, progress);
             }
             for answer in &turn.answers {
                 match answer {
                     Answer::Result(value) => {
-                        text.push_str("  <- result\n");
-                        masks.body(text, value);
+                        block.push_str("  <- result\n");
+                        masks.body(&mut block, value);
                     }
                     Answer::Error(value) => {
-                        text.push_str("  <- error\n");
-                        masks.body(text, value);
+                        block.push_str("  <- error\n");
+                        masks.body(&mut block, value);
                     }
                     Answer::Text(body) => {
-                        text.push_str("  <- body\n");
-                        masks.body(text, &Value::String(body.clone()));
+                        block.push_str("  <- body\n");
+                        masks.body(&mut block, &Value::String(body.clone()));
                     }
                 }
             }
             if turn.gave_up && turn.answers.is_empty() {
-                text.push_str("  <- (no answer in time)\n");
+                block.push_str("  <- (no answer in time)\n");
             }
+            // How often a task is looked at until it has ended is chance.
+            let polls = matches!(&turn.what, Sent::Request { method, .. } if method == "tasks/get");
+            if polls && block == last {
+                continue;
+            }
+            text.push_str(&block);
+            last = block;
         }
         let mut loose: Vec<String> = Vec::new();
         for (_, method, params, said) in &self.asked {
@@ -372,6 +389,8 @@ impl Turns {
             loose.push(block);
         }
         loose.sort();
+        // How often the server says the same of itself is chance.
+        loose.dedup();
         for block in loose {
             text.push_str(&block);
         }
@@ -392,6 +411,27 @@ impl Turn {
             gave_up: false,
         }
     }
+}
+
+/// How the server ended during the stretch. On a connection of the case's own it may do so a moment after the case, which is the same.
+fn end(stretch: &Stretch<'_>) -> Option<String> {
+    let events = &stretch.trace.events;
+    let cases = events
+        .iter()
+        .filter(|event| matches!(event.kind, EventKind::CaseStarted { .. }));
+    let to = if cases.count() == 1 {
+        events.len() - 1
+    } else {
+        stretch.to
+    };
+    events[stretch.from..=to].iter().find_map(|event| match &event.kind {
+        EventKind::ProcessExited { code, signal } => Some(match (code, signal) {
+            (Some(code), _) => format!("the server exited with code {code}"),
+            (None, Some(signal)) => format!("the server was ended by signal {signal}"),
+            (None, None) => "the server exited".to_owned(),
+        }),
+        _ => None,
+    })
 }
 
 /// Whether a request with this id was sent before the stretch began: then its late answer is chance.
@@ -426,7 +466,8 @@ struct Masks<'r> {
 }
 
 /// Members whose texts are made up by whoever sends them first.
-const MADE_UP: [(&str, &str); 5] = [
+const MADE_UP: [(&str, &str); 6] = [
+    ("requestState", "state"),
     ("nextCursor", "cursor"),
     ("taskId", "task"),
     ("progressToken", "token"),
@@ -484,8 +525,14 @@ impl Masks<'_> {
                         | "io.modelcontextprotocol/serverInfo"
                         | "io.modelcontextprotocol/clientInfo"
                 );
-                let masked = names.into_iter().map(|name| {
+                // How far a task is when somebody looks is chance.
+                let is_task = members.contains_key("taskId") && members.contains_key("status");
+                let names = names.into_iter().filter(|name| !(is_task && *name == "statusMessage"));
+                let masked = names.map(|name| {
                     let value = &members[name];
+                    if is_task && name == "status" {
+                        return (name.clone(), Value::from("<status>"));
+                    }
                     let value = if is_info && name == "version" {
                         Value::from("<version>")
                     } else {
@@ -494,6 +541,10 @@ impl Masks<'_> {
                     (name.clone(), value)
                 });
                 Value::Object(masked.collect::<Map<_, _>>())
+            }
+            // Which tasks there are depends on what else has run.
+            Value::Array(items) if key == "tasks" && items.iter().all(|item| item["taskId"].is_string()) => {
+                Value::from("<tasks>")
             }
             Value::Array(items) => Value::Array(items.iter().map(|item| self.value(item, "", path)).collect()),
             Value::String(text) => Value::from(self.string(text, key)),
@@ -506,11 +557,11 @@ impl Masks<'_> {
         const SECONDS: std::ops::Range<f64> = 1.5e9..2.5e9;
         if key == "requestId" || key == "id" {
             let id = Value::Number(number.clone());
-            if let Some(at) = self.requests.iter().position(|other| *other == id) {
-                return Value::from(format!("<request {}>", at + 1));
+            if self.requests.contains(&id) {
+                return Value::from("<request>");
             }
         }
-        if key == "progressToken" {
+        if key == "progressToken" || key.ends_with("/subscriptionId") {
             return Value::from(self.sign("token", &number.to_string()));
         }
         match number.as_f64() {
@@ -523,10 +574,8 @@ impl Masks<'_> {
         if let Some((_, kind)) = MADE_UP.iter().find(|(name, _)| *name == key) {
             return self.sign(kind, text);
         }
-        if (key == "requestId" || key == "id")
-            && let Some(at) = self.requests.iter().position(|other| other.as_str() == Some(text))
-        {
-            return format!("<request {}>", at + 1);
+        if (key == "requestId" || key == "id") && self.requests.iter().any(|other| other.as_str() == Some(text)) {
+            return "<request>".to_owned();
         }
         self.text(text)
     }

@@ -193,6 +193,7 @@ impl Engine<'_> {
         if let Target::Url(url) = target {
             credentials.valid = url.token().or(credentials.valid);
         }
+        credentials.confidences.extend(target.confidences());
         let options = ConnectorOptions {
             secrets: credentials.secrets(),
             ..self.options.connector.clone()

@@ -150,11 +150,17 @@ pub(super) async fn find(connector: &Connector, selection: Selection) -> Result<
             let unwanted = older.opened.drain(..).map(|opened| opened.session);
             older.left.extend(unwanted);
             older.failure = None;
+            let spoken = reports.iter().flat_map(|report| &report.spoken);
+            let spoken: Vec<&str> = spoken.map(|revision| revision.as_str()).collect();
+            let spoken = spoken.join(", ");
             let refused = |error| match error {
-                StartError::Revision { offered, .. } => StartError::Revision {
-                    wanted: wanted.to_string(),
-                    offered,
-                },
+                // It speaks, but another revision: that says more than how it refused this one.
+                StartError::Connect(ConnectError::Handshake(_)) | StartError::Revision { .. } if !spoken.is_empty() => {
+                    StartError::Revision {
+                        wanted: wanted.to_string(),
+                        offered: spoken,
+                    }
+                }
                 other => other,
             };
             sum_up(vec![modern, older], reports).map_err(refused)

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+/// Longest time for one target unless the user says otherwise.
+pub const TIME_LIMIT: Duration = Duration::from_secs(600);
+
 /// Stops a run. What has been measured is kept, what is missing says why.
 pub(super) struct Halt {
     token: CancellationToken,

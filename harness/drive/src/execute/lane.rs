@@ -11,6 +11,7 @@ use touchstone_core::spec::requirement::Catalog;
 use touchstone_core::trace::Trace;
 
 use super::arguments;
+use super::caught::caught;
 use super::halt::{Halt, Patience};
 use super::inventory::Inventory;
 use super::plan::{Planned, Surroundings, legacy_version};
@@ -44,6 +45,8 @@ pub(super) struct Finished<'a> {
     pub duration_us: u64,
     /// Name of the trace in which the case began.
     pub trace: Option<String>,
+    /// A bug of Touchstone that ended the case.
+    pub own_mistake: Option<String>,
 }
 
 impl<'a> Finished<'a> {
@@ -59,7 +62,15 @@ impl<'a> Finished<'a> {
             report,
             duration_us: 0,
             trace: None,
+            own_mistake: None,
         }
+    }
+
+    /// A case that a bug of Touchstone has ended.
+    pub(super) fn broken_off(planned: Planned<'a>, panic: &str) -> Self {
+        let mut finished = Self::not_run(planned, "not judged: a bug in Touchstone ended the case".to_owned());
+        finished.own_mistake = Some(format!("the case {} ended with a panic: {panic}", planned.id()));
+        finished
     }
 }
 
@@ -115,10 +126,17 @@ impl<'a> Lane<'a> {
             }
         };
         self.current = Some(session.tap().clone());
-        let finished = run_case(self.shared, planned, &mut session).await;
-        self.patience.note(is_responsive(&session));
-        self.session = Some(session);
-        finished
+        match caught(run_case(self.shared, planned, &mut session)).await {
+            Ok(finished) => {
+                self.patience.note(is_responsive(&session));
+                self.session = Some(session);
+                finished
+            }
+            Err(panic) => {
+                self.keep_trace();
+                Finished::broken_off(planned, &panic)
+            }
+        }
     }
 
     /// Puts the trace of the session that is over to the others.
@@ -187,7 +205,9 @@ pub(super) async fn run_alone<'a>(
         }
     };
     let mut finished = tokio::select! {
-        finished = run_case(shared, planned, &mut session) => finished,
+        finished = caught(run_case(shared, planned, &mut session)) => {
+            finished.unwrap_or_else(|panic| Finished::broken_off(planned, &panic))
+        }
         () = shared.halt.cancelled() => Finished::not_run(planned, shared.halt.reason()),
     };
     // Without a handshake a server may keep silent.
@@ -268,6 +288,7 @@ async fn run_case<'a>(shared: &Shared<'_>, planned: Planned<'a>, session: &mut S
         report,
         duration_us,
         trace: Some(trace),
+        own_mistake: None,
     }
 }
 

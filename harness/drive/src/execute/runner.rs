@@ -82,6 +82,8 @@ pub(super) struct Seen {
     pub spoilt: Option<&'static str>,
 }
 
+/// Items that a `for-each` goes through: what five hundred tools have shown, the next does not change.
+const MOST_ITEMS: usize = 500;
 /// The answer has another id than the request, which the pairing monitor reports.
 const OTHER_ID: &str = "blocked: the answer has another id than the request";
 /// The server did not survive the notification, which the pairing monitor reports.
@@ -329,10 +331,12 @@ impl Runner<'_> {
         let outer = self.item.take();
         let mut passed_over = None;
         let mut done = 0;
-        for item in items {
-            if at_most.is_some_and(|most| done >= most) {
+        for item in items.into_iter().take(MOST_ITEMS) {
+            if at_most.is_some_and(|most| done >= most) || (done > 0 && self.session.closed().is_some()) {
                 break;
             }
+            // Where nothing is waited for, whoever wants to stop the run would never have a turn.
+            tokio::task::yield_now().await;
             self.item = ["name", "uri", "uriTemplate"]
                 .iter()
                 .find_map(|key| item.get(*key)?.as_str())

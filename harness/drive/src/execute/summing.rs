@@ -39,6 +39,17 @@ impl Engine<'_> {
         apart: Vec<Trace>,
         opened: bool,
     ) -> (RevisionRun, Vec<String>) {
+        let mut server = server;
+        access.credentials.hide_in_value(&mut server);
+        let mut finished = finished;
+        for case in &mut finished {
+            let texts = case
+                .report
+                .stopped
+                .iter_mut()
+                .chain(case.report.unexercised.values_mut());
+            texts.for_each(|text| access.credentials.hide_in_text(text));
+        }
         let context = Context {
             revision,
             schemas: self.schemas.for_revision(revision),
@@ -50,6 +61,7 @@ impl Engine<'_> {
             observations.extend(monitor::observe(&conversation, &context));
             own_mistakes.extend(monitor::own_mistakes(&conversation, &context));
         }
+        own_mistakes.extend(finished.iter_mut().filter_map(|case| case.own_mistake.take()));
         // What was said in another revision is evidence, and judged by nobody here.
         traces.extend(apart);
         let mut reasons: BTreeMap<String, String> = BTreeMap::new();

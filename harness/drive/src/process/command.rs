@@ -38,6 +38,9 @@ pub enum SpawnError {
         /// What to try, with its own separator; empty when there is no advice.
         hint: String,
     },
+    /// Resources are to be limited, and nobody is there to do it.
+    #[error("the server's resources can be limited on Linux only, and only where a guard process watches over it")]
+    Limits,
     /// The guard process does not work.
     #[error("the guard process could not be used: {0}")]
     Guard(String),

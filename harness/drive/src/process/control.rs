@@ -19,6 +19,8 @@ pub(super) enum Report {
     },
     /// The server ended.
     Exited(Exit),
+    /// The server has started more processes than it may, and all are about to be killed.
+    TooMany(u64),
     /// What outlived the server, about to be killed.
     Survivors(Vec<Survivor>),
 }
@@ -30,6 +32,7 @@ impl Report {
         match self {
             Self::Started { pid } => format!("started {pid}\n"),
             Self::Failed { code } => format!("failed {code}\n"),
+            Self::TooMany(count) => format!("too-many {count}\n"),
             Self::Exited(exit) => format!("exited {} {}\n", shown(exit.code), shown(exit.signal)),
             Self::Survivors(processes) => {
                 let entries: Vec<String> = processes
@@ -51,6 +54,7 @@ impl Report {
             "failed" => Some(Self::Failed {
                 code: rest.parse().ok()?,
             }),
+            "too-many" => Some(Self::TooMany(rest.parse().ok()?)),
             "exited" => {
                 let (code, signal) = rest.split_once(' ')?;
                 Some(Self::Exited(Exit {
@@ -99,6 +103,7 @@ mod tests {
         let reports = [
             Report::Started { pid: 12 },
             Report::Failed { code: 2 },
+            Report::TooMany(300),
             Report::Exited(Exit {
                 code: Some(0),
                 signal: None,

@@ -26,7 +26,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use touchstone_core::trace::Survivor;
 
 use super::control::Report;
-use super::{Exit, LEAVING};
+use super::{Exit, LEAVING, ResourceLimits};
 
 /// The first argument of a program that is to act as the guard.
 pub(super) const ARGUMENT: &str = "__touchstone-guard";
@@ -36,6 +36,8 @@ const DYING: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(20);
 /// How many times new processes are looked for while a tree is being stopped.
 const STOP_ROUNDS: usize = 100;
+/// How often processes are counted where their number is limited.
+const COUNT: Duration = Duration::from_millis(100);
 /// Processes that are told by name.
 const TOLD: usize = 50;
 
@@ -52,7 +54,7 @@ pub(super) fn was_requested() -> bool {
     std::env::args_os().nth(1).is_some_and(|first| first == ARGUMENT)
 }
 
-/// Starts the program (path, name to give it, arguments) and watches over it until the harness is gone or it has ended.
+/// Starts the program (limits, path, name to give it, arguments) and watches over it until the harness is gone or it has ended.
 fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<()> {
     // Without a terminal, Ctrl-C and a hang-up reach the harness only, and the server cannot prompt on it.
     let _ = rustix::process::setsid();
@@ -62,6 +64,12 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<()> {
     let children = wake_on(&[SIGCHLD])?;
     let farewell = wake_on(&[SIGTERM, SIGINT, SIGHUP])?;
 
+    let limits = arguments.next().unwrap_or_default();
+    let limits = limits
+        .to_str()
+        .and_then(ResourceLimits::parse)
+        .ok_or(ErrorKind::InvalidInput)?;
+    limits.apply()?;
     let mut command = Command::new(arguments.next().unwrap_or_default());
     command.arg0(arguments.next().unwrap_or_default()).args(arguments);
     command.stdin(stdin).stdout(stdout).stderr(stderr).process_group(0);
@@ -83,6 +91,7 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<()> {
                 farewell,
                 server: Some(server),
                 childless: false,
+                most_processes: limits.processes,
                 orders: Vec::new(),
             }
             .watch();
@@ -138,6 +147,8 @@ struct Guard {
     server: Option<Pid>,
     /// Whether nothing is left below this process.
     childless: bool,
+    /// Processes that may be below this one at the same time.
+    most_processes: Option<u64>,
     /// The beginning of a line from the harness.
     orders: Vec<u8>,
 }
@@ -153,9 +164,19 @@ impl Guard {
     /// Serves the harness until the server has ended, which is told; false when the harness is gone first.
     fn until_exit(&mut self) -> bool {
         loop {
-            self.sleep(None);
+            self.sleep(self.most_processes.map(|_| Instant::now() + COUNT));
             if let Some(exit) = self.reap() {
                 return self.say(&Report::Exited(exit));
+            }
+            if let Some(most) = self.most_processes {
+                let count = descendants().len() as u64;
+                if count > most {
+                    self.say(&Report::TooMany(count));
+                    return match self.end_everything() {
+                        Some(exit) => self.say(&Report::Exited(exit)),
+                        None => false,
+                    };
+                }
             }
             if !self.obey() {
                 return false;
@@ -186,10 +207,10 @@ impl Guard {
         }
     }
 
-    /// Kills every descendant, until none is left.
-    fn end_everything(&mut self) {
+    /// Kills every descendant, until none is left. Tells how the server ended, if that was not known.
+    fn end_everything(&mut self) -> Option<Exit> {
         let deadline = Instant::now() + DYING;
-        self.reap();
+        let mut exit = self.reap();
         while !self.childless && Instant::now() < deadline {
             // A stopped process starts no others, so that a tree that grows all the time can be killed too.
             let mut stopped = BTreeSet::new();
@@ -211,9 +232,10 @@ impl Guard {
             while !self.childless && Instant::now() < look {
                 let mut awaited = [PollFd::new(&self.children, PollFlags::IN)];
                 let _ = rustix::event::poll(&mut awaited, timeout(Some(look)).as_ref());
-                self.reap();
+                exit = self.reap().or(exit);
             }
         }
+        exit
     }
 
     /// Sleeps until the harness, a child or a signal has something to say.

@@ -20,7 +20,7 @@ use super::command::{SpawnError, environment};
 use super::control::Report;
 use super::group::Group;
 use super::guard::{ARGUMENT, was_requested};
-use super::{Exit, GuardProgram, Streams};
+use super::{Exit, GuardProgram, ResourceLimits, Streams};
 use crate::tap::Tap;
 use crate::target::CommandTarget;
 
@@ -58,6 +58,7 @@ pub(super) async fn start(
     guard: &Path,
     program: &Path,
     target: &CommandTarget,
+    limits: &ResourceLimits,
     tap: &Tap,
 ) -> std::result::Result<(Guarded, Streams), SpawnError> {
     if was_requested() {
@@ -67,7 +68,7 @@ pub(super) async fn start(
         ));
     }
     let trouble = |error: std::io::Error| SpawnError::Guard(error.to_string());
-    let (child, socket, streams) = spawn(guard, program, target).map_err(trouble)?;
+    let (child, socket, streams) = spawn(guard, program, target, limits).map_err(trouble)?;
     let (reader, orders) = socket.into_split();
     let mut lines = BufReader::new(reader).lines();
     let first = tokio::time::timeout(START, lines.next_line())
@@ -103,13 +104,19 @@ pub(super) async fn start(
 }
 
 /// Starts the guard, its control socket as stdin, the server's streams already on their way in it.
-fn spawn(guard: &Path, program: &Path, target: &CommandTarget) -> Result<(Child, tokio::net::UnixStream, Streams)> {
+fn spawn(
+    guard: &Path,
+    program: &Path,
+    target: &CommandTarget,
+    limits: &ResourceLimits,
+) -> Result<(Child, tokio::net::UnixStream, Streams)> {
     let (ours, theirs) = UnixStream::pair()?;
     let streams = hand_over_streams(&ours)?;
     let mut command = Command::new(guard);
     command
         .arg0("touchstone-guard")
         .arg(ARGUMENT)
+        .arg(limits.word())
         .arg(program)
         .arg(&target.program)
         .args(&target.arguments);
@@ -159,6 +166,10 @@ async fn follow(
                     signal: exit.signal,
                 });
                 sender.send_replace(Some(exit));
+            }
+            Some(Report::TooMany(count)) => {
+                let limit = format!("processes of the server: it had {count}, and all were killed");
+                tap.record(EventKind::LimitReached { limit });
             }
             Some(Report::Survivors(processes)) => {
                 tap.record(EventKind::Survivors { processes });

@@ -27,12 +27,14 @@ pub mod guard;
 #[cfg(target_os = "linux")]
 mod guarded;
 mod hint;
+mod limits;
 mod server;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
 
 pub use command::{SpawnError, resolve};
+pub use limits::ResourceLimits;
 pub use server::{Exit, Ladder, ServerProcess, Streams};
 
 use std::path::PathBuf;
@@ -45,6 +47,8 @@ pub struct ProcessOptions {
     pub guard: GuardProgram,
     /// Times of the shutdown ladder.
     pub ladder: Ladder,
+    /// What a server may take of the machine.
+    pub limits: ResourceLimits,
 }
 
 /// The program that acts as the guard: one whose `main` begins with [`guard::run_if_requested`]. Only Linux has guards; elsewhere the server

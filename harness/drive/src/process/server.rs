@@ -104,7 +104,7 @@ impl ServerProcess {
         let program = resolve(target)?;
         #[cfg(target_os = "linux")]
         if let Some(guard) = super::guarded::program(&options.guard) {
-            let (guarded, streams) = super::guarded::start(&guard, &program, target, tap).await?;
+            let (guarded, streams) = super::guarded::start(&guard, &program, target, &options.limits, tap).await?;
             let control = Control::Guard(guarded.orders);
             let process = Self {
                 pid: guarded.pid,
@@ -117,6 +117,9 @@ impl ServerProcess {
         }
         #[cfg(not(target_os = "linux"))]
         let _ = &options.guard;
+        if !options.limits.is_none() {
+            return Err(SpawnError::Limits);
+        }
         let (direct, streams) = direct::start(&program, target, tap)?;
         let control = Control::Direct(direct.handle);
         Ok((

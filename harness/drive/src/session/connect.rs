@@ -316,14 +316,13 @@ impl Connector {
 
     /// The tap of a new connection, which hides what must not be shown.
     fn tap(&self, name: &str) -> Tap {
-        let secrets = self.options.secrets.iter().map(|secret| secret.expose().to_owned());
         let budget = self.budget.clone();
         Tap::hiding(
             name,
             self.transport,
             self.options.trace_bytes,
             budget,
-            secrets.collect(),
+            self.options.secrets.clone(),
         )
     }
 

@@ -12,6 +12,7 @@
 
 mod answer;
 mod connect;
+mod exact;
 mod exchange;
 mod hint;
 mod intake;
@@ -246,7 +247,7 @@ impl Session {
 
     /// Counts ids from this number on, so that they differ from those of other sessions.
     pub fn count_from(&mut self, first: u64) {
-        self.next_id = first;
+        self.next_id = self.next_id.max(first);
     }
 
     /// The era in use.

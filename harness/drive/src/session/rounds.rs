@@ -242,3 +242,104 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::task::LocalSet;
+    use touchstone_core::revision::Revision;
+
+    use super::*;
+    use crate::session::{ClientIdentity, Outcome, SessionLimits, protocol_for};
+    use crate::tap::Tap;
+    use crate::target::CommandTarget;
+    use crate::transport::{Connection, StdioConnection, StdioOptions};
+
+    /// A server that asks for the roots until it is given some, and answers everything else.
+    const ASKS: &str = r#"while IFS= read -r line; do
+        id=$(printf '%s' "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
+        case "$line" in
+            *'"roots":[{'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"resultType":"complete","content":[]}}\n' "$id" ;;
+            *tools/call*) printf '{"jsonrpc":"2.0","id":%s,"result":{"resultType":"input_required","requestState":"s","inputRequests":{"r":{"method":"roots/list"}}}}\n' "$id" ;;
+            *) printf '{"jsonrpc":"2.0","id":%s,"result":{}}\n' "$id" ;;
+        esac
+    done"#;
+
+    fn locally<T>(work: impl AsyncFnOnce(Session) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let tap = Tap::new("test", TransportKind::Stdio, 100_000);
+            let target = CommandTarget::new("sh", ["-c".into(), ASKS.into()]);
+            let connection = StdioConnection::open(&target, &StdioOptions::default(), tap.clone()).await;
+            let revision = Revision::V2026_07_28;
+            let protocol = protocol_for(revision, ClientIdentity::touchstone(revision));
+            let limits = SessionLimits::default();
+            let session = Session::new(Connection::Stdio(connection.unwrap()), tap, revision, protocol, limits);
+            let limit = Duration::from_secs(30);
+            tokio::time::timeout(limit, work(session)).await.expect("it ends")
+        })
+    }
+
+    #[test]
+    fn questions_are_answered_and_the_last_answer_counts() {
+        locally(async |mut session| {
+            let answer = session.request("tools/call", Some(json!({ "name": "t" })), None).await;
+            assert_eq!((answer.outcome, answer.rounds), (Outcome::Result, 1));
+            assert_eq!(answer.result().unwrap()["resultType"], "complete");
+            let sent: Vec<Value> = session.tap().read(|trace| {
+                let texts = trace.events.iter().filter_map(|event| match &event.kind {
+                    touchstone_core::trace::EventKind::Sent { payload, .. } => Some(payload.bytes().to_vec()),
+                    _ => None,
+                });
+                texts.map(|text| serde_json::from_slice(&text).unwrap()).collect()
+            });
+            assert_eq!(sent.len(), 2);
+            assert_ne!(sent[0]["id"], sent[1]["id"]);
+            assert_eq!(
+                (&sent[1]["params"]["name"], &sent[1]["params"]["requestState"]),
+                (&json!("t"), &json!("s"))
+            );
+            let asked = session.wait_for("roots/list", |_| true, Duration::from_millis(1)).await;
+            assert_eq!(asked.unwrap().value["key"], "r");
+        });
+    }
+
+    #[test]
+    fn a_case_may_see_the_questions_and_what_would_be_said() {
+        locally(async |mut session| {
+            let manner = Manner {
+                retry: false,
+                ..Manner::default()
+            };
+            let id = session.fresh_id();
+            let params = Some(json!({ "name": "t" }));
+            let pending = session.start_in(&id, "tools/call", params, &manner).await.unwrap();
+            let answer = session.finish(&pending, None).await;
+            assert_eq!(answer.result().unwrap()["resultType"], "input_required");
+            let questions = answer.result().unwrap()["inputRequests"].clone();
+            assert!(session.responses_to(&questions).unwrap()["r"]["roots"].is_array());
+            // What is answered with an error is not given.
+            session
+                .replies()
+                .set("roots/list", json!({ "error": { "code": -1, "message": "no" } }));
+            let answer = session.request("tools/call", Some(json!({ "name": "t" })), None).await;
+            assert_eq!(answer.result().unwrap()["resultType"], "input_required");
+        });
+    }
+
+    #[test]
+    fn a_server_that_asks_for_ever_is_left() {
+        locally(async |mut session| {
+            session
+                .replies()
+                .set("roots/list", json!({ "result": { "roots": [] } }));
+            let answer = session.request("tools/call", Some(json!({ "name": "t" })), None).await;
+            assert_eq!(answer.rounds, MOST_ROUNDS);
+            assert_eq!(answer.result().unwrap()["resultType"], "input_required");
+        });
+    }
+}

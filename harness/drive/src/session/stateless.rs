@@ -17,6 +17,9 @@ const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
 /// The code of an unknown method.
 const METHOD_NOT_FOUND: i64 = -32601;
+/// The codes with which a server complains of header fields, and of what the client cannot do.
+const HEADER_MISMATCH: i64 = -32020;
+const MISSING_CAPABILITY: i64 = -32021;
 
 /// The era of metadata on every request.
 pub struct Stateless {
@@ -61,8 +64,14 @@ impl Protocol for Stateless {
                 .message
                 .as_ref()
                 .and_then(|message| message.pointer("/error/code"));
-            // An endpoint of this era answers an unknown method with 404 and the id of the request, one of the older era with another status.
-            if code.and_then(Value::as_i64) == Some(METHOD_NOT_FOUND) && answer.status == Some(404) && answer.exact {
+            let of_this_era = match code.and_then(Value::as_i64) {
+                // An endpoint of this era answers an unknown method with 404 and the id of the request, one of the older era with another status.
+                Some(METHOD_NOT_FOUND) => answer.status == Some(404) && answer.exact,
+                // No other era has these.
+                Some(HEADER_MISMATCH | MISSING_CAPABILITY) => true,
+                _ => false,
+            };
+            if of_this_era {
                 problem.versions.push(self.version.clone());
             }
             return Err(problem);

@@ -52,7 +52,7 @@ pub struct TransportLimits {
 impl Default for TransportLimits {
     fn default() -> Self {
         Self {
-            message_bytes: 16 * 1024 * 1024,
+            message_bytes: 8 * 1024 * 1024,
             queue_messages: 1024,
             write: Duration::from_secs(10),
             connect: Duration::from_secs(5),

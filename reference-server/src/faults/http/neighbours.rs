@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use super::super::{Fault, STREAMABLE_HTTP};
 use super::interruptions::without_id;
-use super::{SESSION, asks, asks_ping, http, is_answer, is_post, refused};
+use super::{REVISION, SESSION, asks, asks_ping, http, is_answer, is_post, refused};
 use crate::revision::Revision;
 use crate::transport::deviation::{Asked, HttpDecorator};
 use crate::transport::http_server::{self, Reply};
@@ -76,6 +76,20 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         "stops the requests of all clients that have the id of one that is cancelled",
         &["security/cross-session-ids"],
         || http(Crossed::default()),
+    )
+    .over(STREAMABLE_HTTP),
+    Fault::new(
+        "http-third-session-older",
+        "agrees on an older version than asked for with all clients but the first two",
+        &["lifecycle/version-echo"],
+        || http(Ageing(0)),
+    )
+    .over(STREAMABLE_HTTP),
+    Fault::new(
+        "http-version-forgotten",
+        "does not know the version that was agreed on when the id of a request is above nine million",
+        &["transport-streamable-http/version-header-negotiated"],
+        || http(Forgetting),
     )
     .over(STREAMABLE_HTTP),
     Fault::new(
@@ -293,6 +307,44 @@ fn answered_in(event: &[u8]) -> Option<String> {
     let data = text.lines().find_map(|line| line.strip_prefix("data: "))?;
     let message: Value = serde_json::from_str(data).ok()?;
     is_answer(&message).then(|| message["id"].to_string())
+}
+
+/// How many clients have come.
+#[derive(Clone, Copy, Debug)]
+struct Ageing(u32);
+
+impl HttpDecorator for Ageing {
+    fn reply(&mut self, asked: &Asked, reply: Reply) -> Reply {
+        if !asks(asked, "initialize") || reply.status() != StatusCode::OK {
+            return reply;
+        }
+        self.0 += 1;
+        let old = self.0 > 2;
+        reply.map(|body| {
+            let hear = move |frame: Option<Bytes>| {
+                let Some(bytes) = frame else { return Heard::End };
+                let text = String::from_utf8_lossy(&bytes);
+                Heard::Pass(match old {
+                    true => text.replace("\"2025-06-18\"", "\"2025-03-26\"").into(),
+                    false => bytes,
+                })
+            };
+            tapped(body, hear, None)
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Forgetting;
+
+impl HttpDecorator for Forgetting {
+    fn reply(&mut self, asked: &Asked, reply: Reply) -> Reply {
+        let id = asked.message().and_then(|message| message["id"].as_u64());
+        match id > Some(9_000_000) && asked.head.headers.contains_key(REVISION) && reply.status() == StatusCode::OK {
+            true => refused(StatusCode::BAD_REQUEST),
+            false => reply,
+        }
+    }
 }
 
 /// When each session has posted something lately.

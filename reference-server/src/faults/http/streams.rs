@@ -190,6 +190,13 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     )
     .over(STREAMABLE_HTTP),
     Fault::new(
+        "http-progress-on-get",
+        "sends progress on the stream of a GET instead of that of the request",
+        &["transport-streamable-http/get-unrelated-messages"],
+        || http(Misrouted::new(|routes, act| routes.progress_by_get(act))),
+    )
+    .over(STREAMABLE_HTTP),
+    Fault::new(
         "http-progress-crossed",
         "sends progress on whichever stream was opened last",
         &["transport-streamable-http/sse-related-messages"],
@@ -356,6 +363,13 @@ impl Misrouted {
             (Act::Send { stream: own, .. }, Some(stream)) if answers && self.streams.is_calm(*own) => {
                 vec![elsewhere(act, stream)]
             }
+            _ => vec![act],
+        }
+    }
+
+    fn progress_by_get(&self, act: Act) -> Vec<Act> {
+        match (is_progress(&act), self.listening) {
+            (true, Some(stream)) => vec![elsewhere(act, stream)],
             _ => vec![act],
         }
     }

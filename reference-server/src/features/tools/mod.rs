@@ -18,7 +18,8 @@ use self::jobs::JOBS;
 use super::validation::check;
 use super::{Answer, Object, Session, object, paging, string};
 use super::{
-    apps, asking, changes, content, elicitation, inputs, logging, metadata, reconnection, roots, sampling, tasks,
+    apps, asking, changes, content, elicitation, inputs, logging, metadata, reconnection, roots, sampling,
+    statelessness, tasks,
 };
 use crate::envelope::RpcError;
 use crate::revision::Revision;
@@ -32,7 +33,7 @@ impl Session {
     /// The tools of the revision.
     fn tools(&self) -> impl Iterator<Item = &'static Tool> + use<> {
         let stateless = self.revision.is_stateless();
-        let tables: [(bool, &'static [Tool]); 23] = [
+        let tables: [(bool, &'static [Tool]); 24] = [
             (true, &TOOLS),
             (true, std::slice::from_ref(&show::TOOL)),
             (self.has_tasks(), &JOBS),
@@ -55,6 +56,7 @@ impl Session {
             (stateless, metadata::TOOLS),
             (stateless, task_tools::TOOLS),
             (stateless, apps::TOOLS),
+            (stateless, statelessness::TOOLS),
             (self.changes.extra, changes::EXTRA_TOOLS),
         ];
         let known = tables.into_iter().filter(|(known, _)| *known);

@@ -270,6 +270,9 @@ fn the_first_get_is_a_stream_or_refused_with_405() {
     assert!(served(405, &[("allow", "POST")]).broken().is_empty());
     assert!(served(200, STREAM).broken().is_empty());
     assert_eq!(served(404, &[]).broken(), ["single-endpoint"]);
+    // Where the whole session is gone, the GET says nothing.
+    let lost = served(404, &[]).post(2, PING).head(2, 404, &[]).end(2);
+    assert!(lost.broken().is_empty());
     // Another GET may have come first, and one stream may be all that there is.
     let raced = |status| {
         Http::streamable()
@@ -374,6 +377,15 @@ fn a_stream_that_is_closed_to_be_resumed_says_when() {
         assert!(kept.contains(&name.to_owned()), "{name}: {kept:?}");
     }
     assert_eq!(closed(None).broken_newest(), ["sse-retry-before-close"]);
+    let nothing_to_come_back_with = Http::streamable()
+        .post(0, CALL)
+        .head(0, 200, STREAM)
+        .event(0, None, "", None, Some(100))
+        .end(0);
+    let broken = nothing_to_come_back_with.broken_newest();
+    for name in ["sse-early-close-resumable", "sse-delivers-response"] {
+        assert!(broken.contains(&name.to_owned()), "{name}: {broken:?}");
+    }
 }
 
 #[test]
@@ -545,6 +557,7 @@ fn over_http_and_sse_the_endpoint_comes_first_and_answers_come_on_the_stream() {
                 .event(0, Some("endpoint"), "/m", None, None),
             "endpoint-event-first",
         ),
+        (endpoint("/m").post(1, HELLO).head(1, 404, &[]).end(1), "post-endpoint"),
         (endpoint("not a uri"), "endpoint-uri-resolvable"),
         (endpoint("http://elsewhere/m"), "endpoint-uri-resolvable"),
         (

@@ -22,7 +22,7 @@ const LINE: usize = 64 * 1024;
 /// Bytes recorded in the trace, a line counting as at least [`LINE_COST`].
 const RECORDED: usize = 256 * 1024;
 /// What a line costs beyond its bytes.
-const LINE_COST: usize = 64;
+const LINE_COST: usize = 256;
 
 /// The beginning and the end of what was written. Clones share it.
 #[derive(Clone, Default)]
