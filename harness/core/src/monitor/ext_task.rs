@@ -20,6 +20,7 @@ pub(super) const MONITOR: Monitor = Monitor {
     summary: "tasks of the extension can be asked about at once, do not change after their end, and repeat what they ask",
     requirements: &[
         "ext-tasks/durable-before-response",
+        "ext-tasks/mrtr-before-task",
         "ext-tasks/terminal-is-final",
         "ext-tasks/get-idempotent",
         "ext-tasks/failed-status-message",
@@ -63,6 +64,9 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         match exchange.method {
             "tools/call" => {
                 let handle = result.filter(|result| result_type(result) == Some("task"));
+                if let Some(handle) = handle {
+                    asked_first(observer, exchange, handle, answer.event);
+                }
                 if let Some(id) = handle.and_then(|handle| handle.get("taskId")?.as_str()) {
                     begun.entry(id).or_insert(answer.event);
                 }
@@ -100,6 +104,18 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         keys(observer, &exchanges, id, sightings);
     }
     guessed(conversation, observer, &begun);
+}
+
+/// Input that is needed to begin is asked for before there is a task. What a task that waits from its beginning needs it for cannot be seen.
+fn asked_first(observer: &mut Observer<'_>, exchange: &Exchange<'_>, handle: &Value, event: usize) {
+    const REQUIREMENT: &str = "ext-tasks/mrtr-before-task";
+    let answered = exchange.request.value.pointer("/params/inputResponses").is_some();
+    if answered {
+        observer.kept(REQUIREMENT, event);
+    } else if handle.get("status").and_then(Value::as_str) == Some("input_required") {
+        let text = "a task waits for input from its beginning; what is needed to begin is asked for by the call itself";
+        observer.broken(BreachAt::new(REQUIREMENT, event, text).at_most(Severity::Info));
+    }
 }
 
 /// The first question about a task after its handle has arrived.
