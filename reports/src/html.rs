@@ -99,8 +99,12 @@ fn title(records: &[RunRecord], headlines: &[Headline]) -> String {
 /// The data as JSON that no HTML parser can take for markup.
 fn data(records: &[RunRecord], headlines: &[Headline], comparison: Option<&Comparison>) -> String {
     let gaps: Vec<Value> = records.iter().map(|record| json!(advice::gaps(record))).collect();
+    // A number of 64 bits has more digits than the browser's.
+    let seed = |record: &RunRecord| record.campaign.as_ref().map(|campaign| campaign.seed.to_string());
+    let seeds: Vec<Option<String>> = records.iter().map(seed).collect();
     let value = json!({
         "records": records,
+        "seeds": seeds,
         "headlines": headlines,
         "gaps": gaps,
         "comparison": comparison,

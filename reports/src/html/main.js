@@ -44,7 +44,7 @@ function build() {
   const loosely = loose(record);
   if (loosely) state.lists.cases.section.append(h("div", {}, loosely));
   document.getElementById("bar").replaceChildren(header(record));
-  document.getElementById("main").replaceChildren(...[DATA.comparison ? state.comparison || (state.comparison = comparison()) : null, summary, matrix(record), findings(record), gaps(record, DATA.gaps[state.at]),
+  document.getElementById("main").replaceChildren(...[DATA.comparison ? state.comparison || (state.comparison = comparison()) : null, summary, campaign(record), matrix(record), findings(record), gaps(record, DATA.gaps[state.at]),
     state.lists.requirements && state.lists.requirements.section, state.lists.cases && state.lists.cases.section, legend(), foot(record)].filter(Boolean));
   theme(store.get());
   watch();
@@ -53,7 +53,7 @@ function build() {
 function foot(record) {
   return h("footer", {}, h("span", {}, "Made by Touchstone " + record.tool.version + " from its run record. This page asks nobody for anything."),
     h("button", { type: "button", class: "plain", onclick: () => {
-      const file = URL.createObjectURL(new Blob([JSON.stringify(record, null, 2) + "\n"], { type: "application/json" }));
+      const file = URL.createObjectURL(new Blob([JSON.stringify(record, null, 2).replace(/"seed": [\d.e+]+/, '"seed": ' + DATA.seeds[state.at]) + "\n"], { type: "application/json" }));
       const save = h("a", { href: file, download: "touchstone-record.json" });
       save.click();
       setTimeout(() => URL.revokeObjectURL(file), 10000);

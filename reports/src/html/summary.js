@@ -81,6 +81,38 @@ function matrix(record) {
       h("tbody", {}, rows))));
 }
 
+/** Numbers of a fuzzing campaign. */
+function campaign(record) {
+  const told = record.campaign;
+  if (!told) return null;
+  const facts = [
+    ["Seed", h("code", {}, DATA.seeds[state.at])],
+    ["Calls", told.calls.toLocaleString("en") + ", " + Math.round(told.calls_per_second).toLocaleString("en") + " a second"],
+    ["Phases", Object.entries(told.phases || {}).map(([phase, cases]) => phase + " " + cases.toLocaleString("en")).join(", ") || "none"],
+    ["Schemas", told.covered.toLocaleString("en") + " of " + many(told.constraints, "constraint") + " touched"],
+    ["Answers", many(told.shapes, "different shape")],
+    ["Restarts", many(told.restarts, "time") + "; " + many(told.spawns, "server") + " started to make findings small"],
+    told.uncalled ? ["Never called", many(told.uncalled, "tool") + ", because that was not allowed"] : null,
+    ...Object.entries(told.parked || {}).map(([what, cases]) => ["Left out", what + " kept killing the server: " + many(cases, "case")]),
+    ...Object.entries(told.regressions || {}).map(([file, verdict]) => ["Seen before", [h("code", {}, file), ": " + verdict]]),
+    told.ended ? ["Ended early", told.ended] : null,
+    ["Digest", h("code", {}, told.digest)],
+  ];
+  return h("section", { id: "campaign", "aria-labelledby": "campaign-name" }, h("h2", { id: "campaign-name" }, "Fuzzing campaign"),
+    h("div", { class: "panel score" }, h("dl", { class: "facts" }, facts.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))));
+}
+
+/** The smallest conversation that shows a finding of a campaign. */
+function smallest(finding) {
+  const found = finding.reproduction;
+  if (!found) return null;
+  return h("div", { class: "smallest" }, h("h4", {}, "The smallest conversation that shows it: " + found.description),
+    found.messages.slice(0, 40).map((message) => bytes(message.length > 8000 ? message.slice(0, 8000) : message)),
+    found.messages.length > 40 ? h("p", { class: "more" }, "and " + (found.messages.length - 40) + " more messages") : null,
+    found.shell ? h("div", { class: "again" }, h("pre", { tabindex: "0", "aria-label": "Line for a shell" }, found.shell), copyButton(found.shell, "the line for a shell")) : null,
+    found.case_yaml ? h("details", {}, h("summary", {}, "As a case for touchstone check --cases"), h("pre", { tabindex: "0" }, found.case_yaml), copyButton(found.case_yaml, "the case")) : null);
+}
+
 const SEVERITY = { fail: "failed", warn: "warned", info: "info" };
 
 function findings(record) {
@@ -123,6 +155,7 @@ function findingCard(record, finding) {
       finding.hint ? h("p", { class: "aside" }, h("b", {}, "What usually helps: "), finding.hint) : null,
       finding.ambiguity ? h("p", { class: "aside" }, h("b", {}, "Where the text is unclear: "), finding.ambiguity) : null,
       finding.evidence.length ? h("div", { class: "wire" }, column("Request", asked, "Nothing was asked: the server said this by itself, or outside of a request."), column("Answer", came, "No answer came.")) : null,
+      smallest(finding),
       finding.about.length ? h("div", { class: "chips" }, h("span", { class: "muted" }, finding.about.length === 1 ? "about" : "in " + finding.about.length + " places:"), finding.about.slice(0, 40).map((about) => h("span", { class: "chip mono" }, about)), finding.about.length > 40 ? h("span", { class: "muted" }, "and " + (finding.about.length - 40) + " more") : null) : null,
       (finding.cases || []).length > 1 ? h("details", {}, h("summary", {}, "Shown by " + many(finding.cases.length, "case")), h("ul", {}, finding.cases.slice(0, 100).map((name) => h("li", {}, link(anchor("case", name), name))))) : null,
       finding.reproduce ? h("div", { class: "again" }, h("pre", { tabindex: "0", "aria-label": "Command that shows it again" }, finding.reproduce), copyButton(finding.reproduce, "the command")) : null));
