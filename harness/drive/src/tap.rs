@@ -15,7 +15,7 @@ pub const DEFAULT_TRACE_BYTES: usize = 24 * 1024 * 1024;
 pub const DEFAULT_RUN_BYTES: usize = 96 * 1024 * 1024;
 
 /// What an event costs beyond its payload: a flood of tiny messages fills the memory as well.
-const EVENT_COST: usize = 192;
+const EVENT_COST: usize = 768;
 
 /// Bytes that the traces of a run may still keep together. Clones share it.
 #[derive(Debug, Clone)]

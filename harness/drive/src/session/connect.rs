@@ -201,7 +201,8 @@ impl Connector {
 
     /// Ends a session properly, and remembers servers that do not end by themselves.
     pub async fn end(&self, session: &mut Session) {
-        if self.slow_exit.get() {
+        // One that floods us is in no state to end in good order.
+        if self.slow_exit.get() || session.tap().is_full() {
             session.connection().shorten_grace(SHORT_GRACE);
         }
         session.close().await;
