@@ -3,11 +3,22 @@
 //! Each asserts real properties. `fuzz_targets/` feeds them from libFuzzer under `cfg(fuzzing)`, and from files otherwise, so that a finding
 //! replays on the stable toolchain; the smoke test feeds them some thousand inputs with every `cargo test`.
 
-use serde_json::Value;
+mod schema_source;
+
+use std::sync::OnceLock;
+
+use arbitrary::Unstructured;
+use serde_json::{Value, json};
+use touchstone_core::case::Suite;
 use touchstone_core::jsonrpc::{self, Limits, Line, LineReader, Reading};
-use touchstone_core::spec::judge::{DialectPolicy, SchemaJudge};
+use touchstone_core::revision::Revision;
+use touchstone_core::spec::judge::{DialectPolicy, Judgement, SchemaJudge};
+use touchstone_core::spec::requirement::Catalog;
+use touchstone_core::spec::schema::SchemaLibrary;
 use touchstone_core::sse::{SseItem, SseReader};
 use touchstone_core::trace::Trace;
+use touchstone_drive::fuzz::StoredCase;
+use touchstone_generate::{Dice, Generator};
 use touchstone_reference_server::{Conversation, Options, Output};
 
 /// The reader of JSON-RPC frames, the splitter of lines and the reader of trace files.
@@ -110,6 +121,111 @@ pub fn reference_server(bytes: &[u8]) {
     }
 }
 
+/// The generator, over schemas made from the bytes: what it calls valid is, what it calls broken is, and the same schema gives the same values.
+pub fn generator(bytes: &[u8]) {
+    let mut source = Unstructured::new(bytes);
+    let schema = schema_source::schema(&mut source, 0);
+    let Ok(generator) = Generator::new(&schema) else { return };
+    let Ok(judge) = SchemaJudge::compile(&schema, DialectPolicy::AnyCommon) else {
+        panic!("the generator takes a schema that the judge refuses: {schema}");
+    };
+    if let Ok(value) = generator.simplest() {
+        assert_eq!(judge.judge(&value), Judgement::Valid, "{schema}: {value}");
+        assert_eq!(generator.simplest().as_ref(), Ok(&value), "{schema}");
+    }
+    for edge in generator.edges().into_iter().take(40) {
+        assert_eq!(judge.judge(&edge.value), Judgement::Valid, "{schema}: {edge:?}");
+    }
+    for flaw in generator.flaws().into_iter().take(40) {
+        let Judgement::Invalid(violations) = judge.judge(&flaw.value) else {
+            panic!("{schema}: {flaw:?} is not invalid");
+        };
+        assert!(
+            violations.iter().all(|violation| violation.keyword == flaw.keyword),
+            "{schema}: {flaw:?}"
+        );
+    }
+    let mut dice = Dice::new(1, bytes.len() as u64);
+    if let Some(value) = generator.sample(&mut dice) {
+        assert_eq!(judge.judge(&value), Judgement::Valid, "{schema}: {value}");
+    }
+}
+
+/// The layering of message schemas: whatever a document says, deriving the schemas of the revisions ends.
+pub fn layering(bytes: &[u8]) {
+    if bytes.len() > 16 * 1024 {
+        return;
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(library) = SchemaLibrary::load([("fuzz", text)], catalog()) {
+        for revision in Revision::ALL {
+            let schemas = library.for_revision(revision);
+            let _ = schemas.plain();
+            for definition in schemas.definitions().map(str::to_owned).collect::<Vec<_>>() {
+                let _ = schemas.check(&definition, &json!({ "a": [1, "x", null] }));
+            }
+        }
+    }
+}
+
+/// The loader of case files: an error or cases, never a panic.
+pub fn case_loader(bytes: &[u8]) {
+    if bytes.len() > 64 * 1024 {
+        return;
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut suite = Suite::default();
+    if let Err(error) = suite.add_yaml("own", "own.yaml", text, catalog()) {
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+/// Files of `touchstone replay`: what is read is written and read again as the same.
+pub fn replay_file(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(stored) = StoredCase::from_lines(text) {
+        let again = StoredCase::from_lines(&stored.to_lines()).expect("what was written can be read");
+        assert_eq!(again, stored);
+    }
+}
+
+/// The tools of the reference server, end to end: whatever the arguments, every call has one answer, and that is a result with content or an
+/// error.
+pub fn reference_tools(bytes: &[u8]) {
+    const TOOLS: [&str; 6] = ["add", "search_docs", "create_issue", "get_user", "echo", "counter"];
+    let arguments =
+        serde_json::from_slice::<Value>(bytes).unwrap_or_else(|_| json!({ "text": String::from_utf8_lossy(bytes) }));
+    let mut conversation = Conversation::new(&Options::default());
+    let client = json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "fuzz", "version": "1" } });
+    let open = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": client });
+    conversation.receive(open.to_string().as_bytes());
+    for (name, id) in TOOLS.into_iter().zip(1_u64..) {
+        let call = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": name, "arguments": arguments } });
+        let outputs = conversation.receive(call.to_string().as_bytes());
+        let messages = outputs.iter().filter_map(|output| match output {
+            Output::Message { message, .. } => serde_json::from_slice::<Value>(&message.to_bytes()).ok(),
+            _ => None,
+        });
+        let answers: Vec<Value> = messages.filter(|message| message["id"] == json!(id)).collect();
+        let [answer] = answers.as_slice() else {
+            panic!("{name} {arguments}: {answers:?}");
+        };
+        let well = answer["error"]["code"].is_i64() || answer["result"]["content"].is_array();
+        assert!(well, "{name} {arguments}: {answer}");
+    }
+}
+
+/// The requirements, read once.
+fn catalog() -> &'static Catalog {
+    static CATALOG: OnceLock<Catalog> = OnceLock::new();
+    CATALOG.get_or_init(|| {
+        let files = touchstone_cases::requirements()
+            .iter()
+            .map(|file| (file.area, file.json));
+        Catalog::from_json(files).expect("the embedded requirements are a catalog")
+    })
+}
+
 /// Runs a target over the files that the command line names: how a finding is replayed without libFuzzer.
 ///
 /// # Panics
@@ -124,7 +240,7 @@ pub fn replay(target: fn(&[u8])) {
 mod tests {
     use super::*;
 
-    const SEEDS: [&[u8]; 9] = [
+    const SEEDS: [&[u8]; 13] = [
         br#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"a","version":"1"}}}"#,
         br#"{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"add","arguments":{"a":1,"b":-2.5e3}}}"#,
         br#"[{"jsonrpc":"2.0","method":"x"},[],{},null,true,"\ud83d\ude00"]"#,
@@ -134,6 +250,10 @@ mod tests {
         br#"{"a":{"a":[[[[1]]]]},"a":1e999}"#,
         b"\xef\xbb\xbf {} \r",
         b"\n\n{\"id\":",
+        b"- case: a-b\n  title: T.\n  steps:\n    - request: ping\n      expect:\n        - requirement: ping/answered\n          that: { result: {} }\n",
+        br##"{"$defs":{"A":{"type":"object","x-since":"2025-03-26","properties":{"b":{"x-until":"2025-06-18","$ref":"#/$defs/A"}}}}}"##,
+        b"{\"touchstone_replay\":1,\"revision\":\"2025-06-18\",\"requirement\":\"r\",\"signature\":\"s\"}\n{\"t\":\"case\",\"legal\":false,\"expect\":\"arguments explicit\"}\n{\"t\":\"send\",\"base64\":\"//4=\"}\n",
+        br#"{"a":1,"b":1e3,"issue":{"title":"long enough","labels":["x"],"priority":"high"},"user_id":"usr_1","query":"x","limit":100,"text":"\u0000"}"#,
     ];
 
     /// Deterministic noise (xorshift).
@@ -168,10 +288,20 @@ mod tests {
 
     #[test]
     fn smoke() {
-        for (target, seed) in [(json_rpc as fn(&[u8]), 1), (sse, 2), (schema, 3), (reference_server, 4)] {
+        for (target, seed, times) in [
+            (json_rpc as fn(&[u8]), 1, 2000),
+            (sse, 2, 2000),
+            (schema, 3, 2000),
+            (reference_server, 4, 2000),
+            (generator, 5, 150),
+            (layering, 6, 500),
+            (case_loader, 7, 1000),
+            (replay_file, 8, 2000),
+            (reference_tools, 9, 1000),
+        ] {
             let mut noise = Noise(0x9e37_79b9_7f4a_7c15 ^ seed);
             SEEDS.iter().for_each(|seed| target(seed));
-            for _ in 0..2000 {
+            for _ in 0..times {
                 target(&noise.input());
             }
         }

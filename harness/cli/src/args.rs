@@ -9,12 +9,17 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::TransportKind;
-use touchstone_drive::execute::{CallPolicy, CaseFilter, EngineOptions, Selection};
+use touchstone_drive::execute::{CallPolicy, CaseFilter, EngineOptions, Partition, Selection};
 use touchstone_drive::process::{GuardProgram, ProcessOptions, ResourceLimits};
 use touchstone_drive::session::{ConnectorOptions, SessionLimits};
 use touchstone_drive::target::{CommandTarget, Target, UrlTarget};
 
 use crate::config_file;
+use crate::expectations::ExpectationArguments;
+use crate::fuzz_args::{FuzzArguments, ReplayArguments};
+use crate::outputs::OutputArguments;
+use crate::record::RecordArguments;
+use crate::report::ReportArguments;
 use crate::scratch::Scratch;
 use crate::settings::Settings;
 
@@ -35,6 +40,14 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Judge a server; without a target, the bundled reference server
     Check(Box<CheckArguments>),
+    /// Find the message that breaks a server, make it small, and keep it; without a target, of the bundled reference server
+    Fuzz(Box<FuzzArguments>),
+    /// Send a finding of `fuzz` again: fixed, failed or flaky
+    Replay(Box<ReplayArguments>),
+    /// Render records again: as pages, merged, side by side
+    Report(ReportArguments),
+    /// Stand between a client and a server over stdio, and record the session as a trace
+    Record(RecordArguments),
     /// List cases, requirements, monitors or faults
     List(ListArguments),
     /// Run the bundled reference server
@@ -46,7 +59,7 @@ pub(crate) struct CheckArguments {
     #[command(flatten)]
     target: TargetArguments,
 
-    /// Which revisions to judge: a date, `newest` or `all`
+    /// Which revisions to judge: a date, `newest` (of each era that the server speaks) or `all`
     #[arg(long, default_value = "newest", value_name = "R|newest|all")]
     revision: String,
 
@@ -82,9 +95,23 @@ pub(crate) struct CheckArguments {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    #[command(flatten)]
+    outputs: OutputArguments,
+
+    #[command(flatten)]
+    expected: ExpectationArguments,
+
     /// Write every trace into this folder, as JSON Lines
     #[arg(long, value_name = "DIR")]
     traces: Option<PathBuf>,
+
+    /// Judge recorded traces instead of a server
+    #[arg(long = "trace", value_name = "FILE", conflicts_with_all = ["url", "config", "server_command"])]
+    recordings: Vec<PathBuf>,
+
+    /// Run only a part of the cases; `touchstone report` merges the records of all parts
+    #[arg(long, value_name = "I/N")]
+    partition: Option<Partition>,
 
     /// Cases that run at the same time; 0 for as many as there are processors, and at least four
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -112,7 +139,7 @@ pub(crate) struct CheckArguments {
 }
 
 #[derive(Debug, Args)]
-struct TargetArguments {
+pub(crate) struct TargetArguments {
     /// The server's URL
     #[arg(long, conflicts_with_all = ["config", "server_command"])]
     url: Option<String>,
@@ -171,13 +198,23 @@ struct TargetArguments {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Call {
+pub(crate) enum Call {
     /// Those annotated readOnlyHint: true
     ReadOnly,
     /// All
     All,
     /// None
     None,
+}
+
+impl From<Call> for CallPolicy {
+    fn from(call: Call) -> Self {
+        match call {
+            Call::ReadOnly => Self::ReadOnly,
+            Call::All => Self::All,
+            Call::None => Self::None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -295,8 +332,16 @@ pub(crate) struct CheckPlan {
     pub gate: Gate,
     /// Where the record goes.
     pub json: Option<PathBuf>,
+    /// Where reports go.
+    pub outputs: OutputArguments,
+    /// What the run is held against.
+    pub expected: ExpectationArguments,
     /// Where traces go.
     pub traces: Option<PathBuf>,
+    /// Traces to judge instead of a server.
+    pub recordings: Vec<PathBuf>,
+    /// Which part of the cases runs.
+    pub partition: Option<Partition>,
     /// How much is printed.
     pub quiet: bool,
     /// How much is printed.
@@ -314,9 +359,6 @@ impl TryFrom<CheckArguments> for CheckPlan {
                 let revision: Revision = date
                     .parse()
                     .map_err(|error| anyhow!("--revision: {error}, and the words newest and all"))?;
-                if !Revision::STATEFUL.contains(&revision) {
-                    bail!("--revision {revision}: the stateless era cannot be judged yet");
-                }
                 Selection::Only(revision)
             }
         };
@@ -337,12 +379,8 @@ impl TryFrom<CheckArguments> for CheckPlan {
         let allowed = arguments.allow_tool.into_iter().chain(settings.allowed_tools);
         let options = EngineOptions {
             selection,
-            filter: CaseFilter::new(arguments.cases),
-            call: match arguments.call {
-                Call::ReadOnly => CallPolicy::ReadOnly,
-                Call::All => CallPolicy::All,
-                Call::None => CallPolicy::None,
-            },
+            filter: CaseFilter::new(arguments.cases).part(arguments.partition),
+            call: arguments.call.into(),
             allowed_tools: allowed.collect::<BTreeSet<_>>(),
             fixtures: settings.fixtures,
             jobs: arguments.jobs,
@@ -363,7 +401,11 @@ impl TryFrom<CheckArguments> for CheckPlan {
             strict: arguments.strict,
             gate: arguments.gate,
             json: arguments.json,
+            outputs: arguments.outputs,
+            expected: arguments.expected,
             traces: arguments.traces,
+            recordings: arguments.recordings,
+            partition: arguments.partition,
             quiet: arguments.quiet,
             verbose: arguments.verbose,
         })
@@ -395,7 +437,10 @@ impl TargetArguments {
     }
 }
 
-fn targets(arguments: TargetArguments, scratch: Option<&Scratch>) -> anyhow::Result<Vec<(Option<String>, Target)>> {
+pub(crate) fn targets(
+    arguments: TargetArguments,
+    scratch: Option<&Scratch>,
+) -> anyhow::Result<Vec<(Option<String>, Target)>> {
     let environment = arguments
         .environment
         .iter()
@@ -465,7 +510,7 @@ fn targets(arguments: TargetArguments, scratch: Option<&Scratch>) -> anyhow::Res
 }
 
 /// Reads a number of seconds, or a time with its unit; never zero, which would wait for nothing.
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let parsed = match text.parse() {
         Ok(seconds) => Ok(Duration::from_secs(seconds)),
         Err(_) => humantime::parse_duration(text),

@@ -6,7 +6,16 @@
 mod args;
 mod check;
 mod config_file;
+mod expectations;
+mod fuzz;
+mod fuzz_args;
+mod invocation;
 mod list;
+mod outputs;
+mod progress;
+mod record;
+mod replay;
+mod report;
 mod scratch;
 mod serve;
 mod settings;
@@ -71,6 +80,10 @@ fn main() -> ExitCode {
 fn run(command: args::Command) -> Exit {
     let done = match command {
         args::Command::Check(arguments) => args::CheckPlan::try_from(*arguments).and_then(|plan| check::run(&plan)),
+        args::Command::Report(arguments) => report::run(arguments),
+        args::Command::Record(arguments) => record::run(&arguments),
+        args::Command::Fuzz(arguments) => fuzz_args::FuzzPlan::try_from(*arguments).and_then(|plan| fuzz::run(&plan)),
+        args::Command::Replay(arguments) => replay::run(*arguments),
         args::Command::List(arguments) => list::run(&arguments),
         args::Command::Serve(arguments) => serve::run(&arguments),
     };

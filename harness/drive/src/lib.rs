@@ -1,7 +1,7 @@
 //! Makes conversations with MCP servers happen: processes, transports, sessions, and the execution of cases.
 //!
 //! ```text
-//! target -> process, transport -> session -> execute -> trace, observations
+//! target -> process, transport -> session -> execute, fuzz -> trace, observations
 //!                 |                                       ^
 //!                 '---------------- tap ------------------'
 //! ```
@@ -10,7 +10,9 @@
 
 pub mod credentials;
 pub mod execute;
+pub mod fuzz;
 pub mod process;
+pub mod relay;
 pub mod session;
 pub mod tap;
 pub mod target;

@@ -146,6 +146,24 @@ impl Tap {
         self.read(Trace::clone)
     }
 
+    /// Takes what was recorded since `from` out of the trace, and gives back a trace of its own: what came before `from`, and that. Indexes
+    /// of events stay what they were.
+    #[must_use]
+    pub fn cut(&self, from: usize, name: &str) -> Trace {
+        let mut state = self.shared.state.borrow_mut();
+        let from = from.min(state.trace.events.len());
+        let mut part = Trace::new(name, state.trace.transport);
+        let rest = state.trace.events.split_off(from);
+        let mut freed = 0;
+        part.events = state.trace.events.clone();
+        part.events.extend(rest.into_iter().map(|mut event| {
+            freed += payload_of(&mut event.kind).map_or(0, |payload| payload.bytes().len());
+            event
+        }));
+        state.bytes_left += freed;
+        part
+    }
+
     /// The number of events so far, which is the index of the next one.
     #[must_use]
     pub fn position(&self) -> usize {

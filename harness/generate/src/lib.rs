@@ -9,16 +9,26 @@
 
 mod boundary;
 mod build;
+mod coverage;
+mod dice;
+mod envelope;
 mod generator;
 mod minimise;
+mod mutate;
 mod shape;
 mod source;
+mod spelling;
 mod strategy;
 mod string;
 mod violation;
 
 pub use boundary::Labelled;
+pub use coverage::{Edge, Flaw};
+pub use dice::Dice;
+pub use envelope::{Malformed, malformed};
 pub use generator::{Generator, Unsupported};
-pub use minimise::minimise;
+pub use minimise::{minimise, simpler};
+pub use mutate::{HOSTILE_TEXTS, mutate};
+pub use spelling::{Spelling, spell};
 pub use strategy::ValueStrategy;
 pub use violation::SingleFault;

@@ -8,7 +8,7 @@ pub fn minimise(value: Value, mut still: impl FnMut(&Value) -> bool, calls: usiz
     let mut left = calls;
     loop {
         let mut smaller = None;
-        for candidate in candidates(&best) {
+        for candidate in simpler(&best) {
             if left == 0 {
                 return best;
             }
@@ -26,7 +26,8 @@ pub fn minimise(value: Value, mut still: impl FnMut(&Value) -> bool, calls: usiz
 }
 
 /// Values that are simpler by one step, the biggest steps first. Every one of them is strictly simpler, so that the search ends.
-fn candidates(value: &Value) -> Vec<Value> {
+#[must_use]
+pub fn simpler(value: &Value) -> Vec<Value> {
     let mut found = Vec::new();
     match value {
         Value::Object(members) => {
@@ -36,7 +37,7 @@ fn candidates(value: &Value) -> Vec<Value> {
                 found.push(Value::Object(fewer));
             }
             for (name, member) in members {
-                for simpler in candidates(member) {
+                for simpler in simpler(member) {
                     let mut changed = members.clone();
                     changed.insert(name.clone(), simpler);
                     found.push(Value::Object(changed));
@@ -54,7 +55,7 @@ fn candidates(value: &Value) -> Vec<Value> {
                 found.push(Value::Array(fewer));
             }
             for (index, item) in items.iter().enumerate() {
-                for simpler in candidates(item) {
+                for simpler in simpler(item) {
                     let mut changed = items.clone();
                     changed[index] = simpler;
                     found.push(Value::Array(changed));

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -120,7 +121,24 @@ pub(super) const FAULTS: &[Fault] = &[
         denial: |denial| Denial { challenge: None, ..denial },
         path: |path| if path == "/mcp" { path } else { "/nothing" }
     ),
+    fault!("auth-scheme-case", "knows the scheme in one spelling only", None,
+    &["authorization/scheme-case"],
+    admit: |visit, admission| match visit.headers.get(AUTHORIZATION) {
+        Some(field) if field.as_bytes().starts_with(b"bearer ") => Err(Denial::missing(visit.issuer)),
+        _ => admission,
+    }),
+    fault!("auth-token-repeated", "repeats tokens that it refuses", None,
+    &["authorization/token-not-echoed"],
+    admit: |visit, admission| admission.map_err(|denial| match token(visit) {
+        Some(token) => Denial { body: format!("{} is no good token", token), ..denial },
+        None => denial,
+    })),
     // Metadata of the resource.
+    fault!("auth-all-scopes", "names a scope for everything", NEW,
+    &["authorization/prm-scopes"],
+    document: |document, content| edited(document, Document::Resource, content, |content| {
+        content["scopes_supported"] = json!(["*"]);
+    })),
     fault!("auth-no-metadata", "serves no metadata of the resource", None,
         &["authorization/prm-implemented"],
         path: without_resource_metadata),

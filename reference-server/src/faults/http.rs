@@ -1,6 +1,10 @@
-//! Faults of the HTTP transports, by what they change: requests, replies, sessions, streams; those of HTTP+SSE apart.
+//! Faults of the HTTP transports, by what they change: requests, replies, sessions, streams, what is between clients, and mere manners;
+//! those of HTTP+SSE apart.
 
+pub(super) mod interruptions;
 pub(super) mod legacy;
+pub(super) mod manners;
+pub(super) mod neighbours;
 pub(super) mod replies;
 pub(super) mod requests;
 pub(super) mod sessions;
@@ -73,25 +77,25 @@ fn instead_of_stream(asked: &Asked, reply: Reply, other: impl FnOnce() -> Reply)
     }
 }
 
-fn http<T: HttpDecorator + Clone + 'static>(decorator: T) -> Box<dyn Decorator> {
+pub(super) fn http<T: HttpDecorator + Clone + 'static>(decorator: T) -> Box<dyn Decorator> {
     Box::new(Http(decorator))
 }
 
 /// What is sent to a client that comes back with the id of an event, if that is known.
-type Missed = Option<Vec<Bytes>>;
+pub(super) type Missed = Option<Vec<Bytes>>;
 
 /// What a fault does that remembers nothing; [`PLAIN`] does nothing.
 #[derive(Clone, Copy)]
-struct Plain {
-    received: fn(&mut [u8]),
-    request: fn(&mut Parts) -> Option<Reply>,
-    reply: fn(&Asked, Reply) -> Reply,
-    act: fn(Act) -> Vec<Act>,
-    event: fn(Bytes) -> Bytes,
-    missed: fn(Missed, &[Bytes]) -> Missed,
+pub(super) struct Plain {
+    pub(super) received: fn(&mut [u8]),
+    pub(super) request: fn(&mut Parts) -> Option<Reply>,
+    pub(super) reply: fn(&Asked, Reply) -> Reply,
+    pub(super) act: fn(Act) -> Vec<Act>,
+    pub(super) event: fn(Bytes) -> Bytes,
+    pub(super) missed: fn(Missed, &[Bytes]) -> Missed,
 }
 
-const PLAIN: Plain = Plain {
+pub(super) const PLAIN: Plain = Plain {
     received: |_| {},
     request: |_| None,
     reply: |_, reply| reply,

@@ -7,16 +7,22 @@ mod answers;
 mod authorization;
 mod completion;
 mod content;
+mod courtesy;
 mod declarations;
+mod deep;
 mod features;
 mod http;
 mod identity;
+mod leniency;
 mod messages;
 mod process;
 mod prompts;
 mod resources;
 mod server_requests;
+mod shapes;
+mod shared;
 mod spoil;
+mod stateless;
 mod tasks;
 mod tools;
 mod traffic;
@@ -30,8 +36,9 @@ use thiserror::Error;
 
 use crate::authorization::Deviation;
 use crate::conversation::Output;
-use crate::envelope::{Frame, Incoming, Request, Response};
+use crate::envelope::{Frame, Incoming, Request, Response, RpcError};
 use crate::revision::Revision;
+use crate::stateless::Rule;
 use crate::transport::Transport;
 use crate::transport::deviation::HttpDecorator;
 
@@ -100,7 +107,7 @@ impl fmt::Debug for Fault {
 }
 
 /// The faults, one table for each theme.
-const TABLES: [&[Fault]; 23] = [
+const TABLES: &[&[Fault]] = &[
     process::FAULTS,
     traffic::FAULTS,
     answers::FAULTS,
@@ -118,29 +125,54 @@ const TABLES: [&[Fault]; 23] = [
     unprompted::FAULTS,
     tasks::FAULTS,
     tasks::flow::FAULTS,
+    shapes::FAULTS,
+    leniency::FAULTS,
+    courtesy::FAULTS,
+    shared::FAULTS,
     http::requests::FAULTS,
     http::replies::FAULTS,
     http::sessions::FAULTS,
     http::streams::FAULTS,
+    http::interruptions::FAULTS,
+    http::neighbours::FAULTS,
+    http::manners::FAULTS,
     http::legacy::FAULTS,
     authorization::FAULTS,
+    stateless::discovery::FAULTS,
+    stateless::versions::FAULTS,
+    stateless::metadata::FAULTS,
+    stateless::caching::FAULTS,
+    stateless::rounds::FAULTS,
+    stateless::listening::FAULTS,
+    stateless::tasks::FAULTS,
+    stateless::apps::FAULTS,
+    stateless::messages::FAULTS,
+    stateless::headers::FAULTS,
+    stateless::endpoint::FAULTS,
+    stateless::variants::VARIANTS,
 ];
 
 /// All faults.
 pub fn faults() -> impl Iterator<Item = &'static Fault> {
-    TABLES.into_iter().flatten()
+    TABLES.iter().copied().flatten()
+}
+
+/// Faults that cases need not catch: only campaigns come to them.
+pub fn deep_faults() -> impl Iterator<Item = &'static Fault> {
+    deep::FAULTS.iter()
 }
 
 /// The fault of that id.
 pub(crate) fn find(id: &str) -> Result<&'static Fault, UnknownFault> {
     faults()
+        .chain(deep_faults())
         .find(|fault| fault.id == id)
         .ok_or_else(|| UnknownFault { id: id.to_owned() })
 }
 
 /// A fault that does not exist.
 #[derive(Debug, Error)]
-#[error("unknown fault {id:?}; known are {}", faults().map(|fault| fault.id).collect::<Vec<_>>().join(", "))]
+#[error("unknown fault {id:?}; known are {}", faults().chain(deep_faults()).map(|fault| fault.id).collect::<Vec<_>>().join(", "))]
 pub struct UnknownFault {
     /// What was asked for.
     pub id: String,
@@ -220,6 +252,11 @@ pub(crate) trait Decorator: fmt::Debug + Send {
         response
     }
 
+    /// What to refuse a request of the stateless era with instead, by the rule that it breaks; `None` lets it pass.
+    fn refusal(&mut self, _rule: Rule, _method: &str, error: RpcError) -> Option<RpcError> {
+        Some(error)
+    }
+
     /// The outputs of one frame to send instead.
     fn outputs(&mut self, _received: Received, outputs: Vec<Output>) -> Vec<Output> {
         outputs
@@ -230,3 +267,5 @@ const EVERYWHERE: &[Transport] = &[Transport::Stdio, Transport::StreamableHttp, 
 const STREAMABLE_HTTP: &[Transport] = &[Transport::StreamableHttp];
 const HTTP_SSE: &[Transport] = &[Transport::HttpSse];
 const STDIO: &[Transport] = &[Transport::Stdio];
+/// Where everything that the server says takes one way.
+const ONE_STREAM: &[Transport] = &[Transport::Stdio, Transport::HttpSse];

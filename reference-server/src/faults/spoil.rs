@@ -64,7 +64,7 @@ pub(super) fn rewritten(outputs: Vec<Output>, change: impl Fn(Vec<u8>) -> Vec<u8
 /// Applies a change to the params of every message of a method that the server sends.
 pub(super) fn reword(outputs: &mut [Output], method: &str, mut change: impl FnMut(&mut Value)) {
     for output in outputs {
-        let (Output::Message { message, .. } | Output::Aside(message)) = output else {
+        let (Output::Message { message, .. } | Output::Aside(message) | Output::News { message, .. }) = output else {
             continue;
         };
         match message {

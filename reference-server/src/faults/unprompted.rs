@@ -9,7 +9,7 @@ use super::spoil::{Wording, take};
 use super::unasked::{
     CancelAnswered, DieOnCancel, Forgetful, Late, Leveller, NewsForAll, PingFlood, Pushy, Swallow, Waiting,
 };
-use super::{Fault, STDIO};
+use super::{Fault, ONE_STREAM, STDIO};
 
 const PROGRESS: &str = "notifications/progress";
 const LOG: &str = "notifications/message";
@@ -147,7 +147,9 @@ pub(super) const FAULTS: &[Fault] = &[
         "answers a cancellation of a running call with an error",
         &["cancellation/no-response-after-cancel"],
         || Box::new(CancelAnswered::times(1)),
-    ),
+    )
+    // Over Streamable HTTP such an answer has no stream of its own any more, which is another mistake.
+    .over(ONE_STREAM),
     Fault::new(
         "cancel-answered-twice",
         "answers a cancellation of a running call with two errors",
@@ -156,7 +158,8 @@ pub(super) const FAULTS: &[Fault] = &[
             "base-protocol/request-answered-once",
         ],
         || Box::new(CancelAnswered::times(2)),
-    ),
+    )
+    .over(ONE_STREAM),
     Fault::new(
         "die-on-cancel",
         "exits when a request is cancelled that is not running",

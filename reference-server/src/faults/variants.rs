@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::spoil::{Bytes, Results, error, take};
-use super::{Decorator, Fault, Received, STDIO};
+use super::{Decorator, Fault, ONE_STREAM, Received, STDIO};
 use crate::conversation::Output;
 use crate::envelope::{Incoming, Message, Request, Response, RpcError};
 
@@ -30,7 +30,9 @@ pub(super) const VARIANTS: &[Fault] = &[
         "is correct, and answers nothing that it cannot read",
         &[],
         || Box::new(Silent),
-    ),
+    )
+    // Over Streamable HTTP every POST is answered, and one that cannot be read is refused.
+    .over(ONE_STREAM),
     Fault::new(
         "variant-invalid-params",
         "is correct, and tells wrong arguments in a protocol error, as older revisions do",

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use anyhow::bail;
 use serde_json::{Value, json};
 use touchstone_core::coverage::{Coverage, Judge, JudgeKind};
-use touchstone_core::revision::{Era, Revision};
+use touchstone_core::revision::Revision;
 use touchstone_core::spec::requirement::{Requirement, Severity, Tier};
 use touchstone_core::spelling::nearest;
 use touchstone_core::trace::TransportKind;
@@ -89,15 +89,11 @@ pub(super) fn rows<'a>(
     Ok(rows)
 }
 
-/// The revisions to look at: the one asked for; else those of the handshake era, or where the rule has none there, the others.
+/// The revisions to look at: the one asked for, or all that have the rule.
 fn asked(requirement: &Requirement, revision: Option<Revision>) -> Vec<Revision> {
-    let all: Vec<Revision> = requirement.levels.keys().map(|key| key.0).collect();
-    if let Some(revision) = revision {
-        return all.into_iter().filter(|other| *other == revision).collect();
-    }
-    let (stateful, stateless): (Vec<Revision>, Vec<Revision>) =
-        all.into_iter().partition(|revision| revision.era() == Era::Stateful);
-    if stateful.is_empty() { stateless } else { stateful }
+    let all = requirement.levels.keys().map(|key| key.0);
+    all.filter(|other| revision.is_none_or(|revision| revision == *other))
+        .collect()
 }
 
 /// Everything about a requirement.
@@ -358,6 +354,24 @@ fn figures(rows: &[Row<'_>]) -> String {
     });
     let line = format!("judged by revision: {}", revisions.collect::<Vec<_>>().join(", "));
     wrap(&mut text, "", &line);
+    let transports = TransportKind::ALL.map(|transport| {
+        let carried = |row: &Row<'_>| row.revisions.iter().any(|revision| transport.is_of(*revision));
+        let applies = |row: &Row<'_>| carried(row) && row.requirement.applies_to(transport);
+        let judged = |row: &Row<'_>| {
+            applies(row)
+                && row.judges.iter().any(|judge| {
+                    let mut revisions = judge.revisions.iter();
+                    judge.transports.contains(&transport)
+                        && revisions.any(|revision| row.revisions.contains(revision) && transport.is_of(*revision))
+                })
+        };
+        format!("{transport} {} of {}", count(&judged), count(&applies))
+    });
+    wrap(
+        &mut text,
+        "",
+        &format!("judged by transport: {}", transports.join(", ")),
+    );
     let varying = count(&|row| {
         let level = row.newest().and_then(|newest| row.requirement.level(newest));
         row.revisions

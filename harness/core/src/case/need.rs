@@ -148,6 +148,9 @@ impl Need {
             Self::Capability(path) => {
                 (!declares(capabilities, path)).then(|| format!("capability `{path}` not declared"))
             }
+            Self::Undeclared(_) if !capabilities.is_object() && !capabilities.is_null() => {
+                Some("what the server declares is no object".to_owned())
+            }
             Self::Undeclared(path) => declares(capabilities, path).then(|| format!("capability `{path}` is declared")),
             _ => None,
         }

@@ -7,13 +7,15 @@ use serde_json::Value;
 use super::conversation::{Conversation, Direction};
 use super::http_exchange::HttpExchange;
 use super::sse_stream::speaks_of_data;
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::jsonrpc::{Reading, Shape};
 use crate::spec::requirement::Severity;
-use crate::trace::{Channel, TransportKind};
+use crate::trace::{Channel, EventKind, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "envelope",
+    scope: Scope::Wire,
+    over: EVERYWHERE,
     summary: "every message is a well-formed JSON-RPC 2.0 request, notification, result or error",
     requirements: &[
         "base-protocol/message-is-object",
@@ -30,6 +32,7 @@ pub(super) const MONITOR: Monitor = Monitor {
         "base-protocol/server-request-id-type",
         "base-protocol/server-request-id-unique",
         "base-protocol/batch-not-emitted",
+        "base-protocol/utf8-output",
     ],
     judge: observe,
 };
@@ -62,10 +65,14 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             let streamable = conversation.transport() == TransportKind::StreamableHttp;
             let on_stream = matches!(frame.channel, Some(Channel::PostStream | Channel::GetStream));
             if frame.channel != Some(Channel::Stdout) && !(on_stream && speaks_of_data(context, streamable)) {
-                unreadable(observer, frame.event, &frame.reading);
+                unreadable(conversation, observer, frame.event, &frame.reading);
             }
             continue;
         };
+        // What is on stdout is judged there.
+        if frame.channel != Some(Channel::Stdout) {
+            observer.kept("base-protocol/utf8-output", frame.event);
+        }
         let Some(value) = &document.value else { continue };
         if frame.channel == Some(Channel::JsonBody)
             && !attempts_a_message(Some(value))
@@ -131,7 +138,14 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
 }
 
 /// A body or stream event that stands in the place of a message and is no JSON.
-fn unreadable(observer: &mut Observer<'_>, event: usize, reading: &Reading) {
+fn unreadable(conversation: &Conversation<'_>, observer: &mut Observer<'_>, event: usize, reading: &Reading) {
+    if let EventKind::Received { payload, .. } = &conversation.trace().events[event].kind
+        && std::str::from_utf8(payload.bytes()).is_err()
+    {
+        let message = format!("a message is not valid UTF-8: {}", quoted(&payload.text()));
+        observer.broken(BreachAt::new("base-protocol/utf8-output", event, message));
+        return;
+    }
     let what = match reading {
         Reading::Invalid(fault) => fault.description.clone(),
         _ => "it ends too early".to_owned(),

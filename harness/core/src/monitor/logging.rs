@@ -4,12 +4,15 @@ use serde_json::Value;
 
 use super::conversation::{Conversation, Direction, Exchange};
 use super::declared::{RACE_US, at, busiest_second, notified};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::http_exchange::HttpExchange;
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::spec::requirement::Severity;
 use crate::trace::{REPEATED_CONFIDENCE, REPEATED_SECRET, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "logging",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "log messages keep to the level that was set, are not too many, and hold no secrets",
     requirements: &[
         "logging/level-filter",
@@ -23,7 +26,7 @@ pub(super) const MONITOR: Monitor = Monitor {
 };
 
 /// The levels, from the least severe.
-const LEVELS: [&str; 8] = [
+pub(super) const LEVELS: [&str; 8] = [
     "debug",
     "info",
     "notice",
@@ -38,7 +41,8 @@ const MOST_IN_A_SECOND: usize = 100;
 /// From how many messages on it says something that no two have the same logger.
 const MANY: usize = 10;
 
-fn severity(level: &str) -> Option<usize> {
+/// The position of a level among the levels.
+pub(super) fn severity(level: &str) -> Option<usize> {
     LEVELS.iter().position(|known| *known == level)
 }
 
@@ -105,6 +109,12 @@ fn filtered(
 ) {
     let levels = levels(exchanges);
     let in_force = |event: usize| levels.iter().rfind(|(set, _)| *set < event);
+    let over_http = conversation.transport() == TransportKind::StreamableHttp;
+    let posts = if over_http {
+        HttpExchange::all(conversation)
+    } else {
+        Vec::new()
+    };
     for (event, params) in logs {
         let found = params.get("level").and_then(Value::as_str);
         let (Some((set, Some(wanted))), Some(found)) = (in_force(*event), found.and_then(severity)) else {
@@ -115,8 +125,8 @@ fn filtered(
             continue;
         }
         let age = at(conversation, *event).saturating_sub(at(conversation, *set));
-        // Between two streams there is no order: it may have been on its way.
-        if conversation.transport() == TransportKind::StreamableHttp && age < RACE_US {
+        // Between two streams there is no order: it may have been on its way, unless it came on that of a request which was made later.
+        if over_http && age < RACE_US && !posted_after(conversation, &posts, *set, *event) {
             continue;
         }
         let text = format!(
@@ -133,6 +143,15 @@ fn filtered(
             observer.kept("logging/level-filter", answer.message.event);
         }
     }
+}
+
+/// Whether the message came on the stream of a POST that was sent after the event `set`.
+fn posted_after(conversation: &Conversation<'_>, posts: &[HttpExchange<'_>], set: usize, event: usize) -> bool {
+    let frame = conversation.frames().iter().find(|frame| frame.event == event);
+    let exchange = frame.and_then(|frame| frame.exchange);
+    posts
+        .iter()
+        .any(|post| Some(post.number) == exchange && post.method == "POST" && post.request > set)
 }
 
 /// Beginnings of credentials that are told by their form, each with the least length of what follows.

@@ -2,14 +2,16 @@
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Direction, Exchange, Message};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
-use crate::jsonrpc::{IdKind, Shape};
+use super::conversation::{Conversation, Direction, Exchange, Frame, Message};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
+use crate::jsonrpc::{Document, IdKind, Reading, Shape};
 use crate::spec::requirement::Severity;
 use crate::trace::{EventKind, Intent, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "pairing",
+    scope: Scope::Wire,
+    over: EVERYWHERE,
     summary: "every request gets exactly one answer with its own id, notifications get none, and the server stays alive",
     requirements: &[
         "base-protocol/response-id-echo",
@@ -38,6 +40,8 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             continue; // No client may send such an id, and the specification does not say what becomes of it.
         }
         match exchange.answers.as_slice() {
+            // A subscription is answered when it ends.
+            [] if exchange.method == "subscriptions/listen" => {}
             [] => unanswered(conversation, observer, exchange, &mut deaths),
             [answer] => answered(observer, exchange, answer.message, answer.exact),
             [first, second, ..] => {
@@ -243,8 +247,10 @@ fn answered_notifications(
 /// refused is judged by the cases that send one.
 fn refuses_batch(messages: &[Message<'_>], stray: &Message<'_>) -> bool {
     let without_id = stray.value.get("id").is_none_or(Value::is_null);
-    let is_probe =
-        |message: &Message<'_>| !message.batched && message.value.get("method").and_then(Value::as_str) == Some("ping");
+    let is_probe = |message: &Message<'_>| {
+        let method = message.value.get("method").and_then(Value::as_str);
+        !message.batched && matches!(method, Some("ping" | "server/discover"))
+    };
     let before = messages
         .iter()
         .rev()
@@ -261,6 +267,7 @@ fn stray_response(conversation: &Conversation<'_>, observer: &mut Observer<'_>, 
     let refused = conversation.refused(conversation.frames()[stray.frame].exchange);
     if conversation.illegal_at(stray.event) || conversation.broken_sent_before(stray.event) || refused {
         match id {
+            Some(id) if was_sent(conversation, stray.event, id) => {}
             None | Some(Value::Null) if is_error => observer.kept("base-protocol/undetectable-id", stray.event),
             _ => {
                 let message = format!(
@@ -275,6 +282,24 @@ fn stray_response(conversation: &Conversation<'_>, observer: &mut Observer<'_>, 
         let message = format!("a response with {shown} answers no request");
         observer.broken(BreachAt::new("base-protocol/response-id-echo", stray.event, message));
     }
+}
+
+/// Whether something with that id was sent before, though it was no request: then the id could be read.
+fn was_sent(conversation: &Conversation<'_>, before: usize, id: &Value) -> bool {
+    let sent = conversation
+        .frames()
+        .iter()
+        .filter(|frame| frame.direction == Direction::ToServer && frame.event < before);
+    let readable = |frame: &Frame| match &frame.reading {
+        // The id of a request, which has its own answer, would be an older one.
+        Reading::Complete(Document {
+            value: Some(value),
+            shape,
+            ..
+        }) => !matches!(shape, Shape::Request { .. }) && value.get("id") == Some(id),
+        _ => false,
+    };
+    !id.is_null() && sent.into_iter().any(readable)
 }
 
 /// Which rule speaks of an answer to this notification.

@@ -9,6 +9,8 @@ use crate::trace::{Channel, EventKind, Intent, Survivor, Trace, TransportKind};
 
 mod features;
 mod http;
+mod stateless;
+mod stateless_http;
 
 /// One line of a trace, in short.
 pub(super) enum Line {
@@ -50,10 +52,10 @@ fn trace(lines: impl IntoIterator<Item = Line>) -> Trace {
     trace
 }
 
-fn library() -> SchemaLibrary {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases/schemas");
+fn catalog() -> Catalog {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases/requirements");
     let mut catalog = Catalog::default();
-    for entry in std::fs::read_dir(folder.join("../requirements")).unwrap() {
+    for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
             let area = path.file_stem().unwrap().to_str().unwrap();
@@ -65,6 +67,12 @@ fn library() -> SchemaLibrary {
                 .unwrap();
         }
     }
+    catalog
+}
+
+fn library() -> SchemaLibrary {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cases/schemas");
+    let catalog = catalog();
     let documents: Vec<(String, String)> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -486,6 +494,26 @@ fn methods_of_nobody_and_of_other_revisions_are_told_apart() {
     );
 }
 mod unasked;
+
+/// The id of an object that is no request can be read all the same.
+#[test]
+fn an_error_under_a_readable_id_is_not_invented() {
+    const INCOMPLETE: &str = r#"{"jsonrpc":"2.0","id":"half"}"#;
+    const REFUSED: &str = r#"{"jsonrpc":"2.0","id":"half","error":{"code":-32600,"message":"Invalid request"}}"#;
+    const INVENTED: &str = r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32600,"message":"Invalid request"}}"#;
+    let library = library();
+    let context = Context {
+        revision: Revision::V2025_11_25,
+        schemas: library.for_revision(Revision::V2025_11_25),
+    };
+    for (answer, invents) in [(REFUSED, false), (INVENTED, true)] {
+        let trace = trace([Out(HELLO), In(WELCOME), Out(READY), Bad(INCOMPLETE), In(answer)]);
+        let broken = observe(&Conversation::of(&trace), &context).iter().any(|found| {
+            found.requirement == "base-protocol/undetectable-id" && matches!(found.outcome, Outcome::Broken(_))
+        });
+        assert_eq!(broken, invents, "{answer}");
+    }
+}
 
 /// A server that refuses batches answers no notification, and names no id of its own.
 #[test]

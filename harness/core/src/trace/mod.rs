@@ -8,12 +8,15 @@
 mod event;
 mod file;
 mod payload;
+pub mod snapshot;
 
 pub use event::{Channel, ENDED_BY_HARNESS, Event, EventKind, Intent, REPEATED_CONFIDENCE, REPEATED_SECRET, Survivor};
 pub use file::TraceFileError;
 pub use payload::Payload;
 
 use serde::{Deserialize, Serialize};
+
+use crate::revision::Revision;
 
 /// How bytes travel between client and server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,6 +41,16 @@ impl TransportKind {
             Self::Stdio => "stdio",
             Self::StreamableHttp => "streamable-http",
             Self::HttpSse => "http-sse",
+        }
+    }
+
+    /// Whether the revision defines the transport. Nothing ties the two together, so that others may be met.
+    #[must_use]
+    pub const fn is_of(self, revision: Revision) -> bool {
+        match self {
+            Self::Stdio => true,
+            Self::StreamableHttp => !matches!(revision, Revision::V2024_11_05),
+            Self::HttpSse => matches!(revision, Revision::V2024_11_05),
         }
     }
 

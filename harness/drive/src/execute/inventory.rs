@@ -82,7 +82,7 @@ pub(super) struct Walk {
 
 impl Inventory {
     /// Lists what the server declares.
-    pub(super) async fn take(session: &mut Session, policy: &CallPolicy, allowed: &BTreeSet<String>) -> Self {
+    pub(crate) async fn take(session: &mut Session, policy: &CallPolicy, allowed: &BTreeSet<String>) -> Self {
         let mut inventory = Self {
             policy: policy.clone(),
             allowed: allowed.clone(),

@@ -14,7 +14,7 @@ use super::arguments;
 use super::caught::caught;
 use super::halt::{Halt, Patience};
 use super::inventory::Inventory;
-use super::plan::{Planned, Surroundings};
+use super::plan::{Planned, Surroundings, legacy_version};
 use super::protection;
 use super::runner::{CaseReport, Runner};
 use crate::credentials::Credentials;
@@ -274,6 +274,9 @@ async fn run_case<'a>(shared: &Shared<'_>, planned: Planned<'a>, session: &mut S
         report: CaseReport::default(),
     };
     let report = runner.run().await;
+    if session.closed().is_none() && !session.ending() {
+        session.stop_listening().await;
+    }
     // Liveness after every case; the monitors judge what comes of it.
     if session.closed().is_none() && !session.ending() && session.opening().is_some() {
         session.probe().await;
@@ -310,10 +313,17 @@ fn bindings(shared: &Shared<'_>, session: &Session) -> Map<String, Value> {
         "client".to_owned(),
         json!({ "info": client.info, "capabilities": client.capabilities }),
     );
-    bindings.insert(
-        "server".to_owned(),
-        json!({ "info": opening.server, "capabilities": opening.capabilities }),
-    );
+    let mut server =
+        json!({ "info": opening.server, "capabilities": opening.capabilities, "versions": opening.versions });
+    if let Some(version) = legacy_version(&opening.versions) {
+        server["legacy-version"] = json!(version.as_str());
+    }
+    if let Some(revision) = shared.surroundings.known.handshake_revision {
+        server["handshake-revision"] = json!(revision.as_str());
+    }
+    bindings.insert("server".to_owned(), server);
+    bindings.insert("probe".to_owned(), json!({ "method": session.probe_method() }));
+    bindings.insert("meta".to_owned(), Value::Object(session.meta()));
     let fresh =
         json!({ "name": "touchstone-no-such-name", "uri": "touchstone://no/such/resource", "text": "touchstone" });
     bindings.insert("fresh".to_owned(), fresh);

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::TransportKind;
 
-use super::engine::{Engine, RunEvent, Selection, Stage, StartError, TargetRun};
+use super::engine::{Engine, Known, RunEvent, Selection, Stage, StartError, TargetRun};
 use super::halt::Halt;
 use super::protection::Protection;
 use crate::credentials::Credentials;
@@ -120,8 +120,11 @@ impl Engine<'_> {
             let stage = Stage {
                 revision: *revision,
                 session: None,
+                attempt: None,
                 capabilities: Value::Null,
                 server: Value::Null,
+                versions: Vec::new(),
+                known: Known::default(),
                 inventory: Rc::default(),
             };
             let (run, mut mistakes) = self
@@ -138,6 +141,7 @@ impl Engine<'_> {
             out_of_time: cancel.out_of_time(),
             own_mistakes,
             sessions: connector.sessions(),
+            eras: Vec::new(),
             locked: Some(locked),
         })
     }

@@ -190,6 +190,13 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     )
     .over(STREAMABLE_HTTP),
     Fault::new(
+        "http-progress-on-get",
+        "sends progress on the stream of a GET instead of that of the request",
+        &["transport-streamable-http/get-unrelated-messages"],
+        || http(Misrouted::new(|routes, act| routes.progress_by_get(act))),
+    )
+    .over(STREAMABLE_HTTP),
+    Fault::new(
         "http-progress-crossed",
         "sends progress on whichever stream was opened last",
         &["transport-streamable-http/sse-related-messages"],
@@ -296,13 +303,12 @@ struct Streams {
 
 impl Streams {
     fn note(&mut self, act: &Act) {
-        let (Act::Open { stream, .. } | Act::Send { stream, .. } | Act::End { stream }) = act;
         if is_progress(act) {
-            self.progressing.insert(*stream);
+            self.progressing.insert(act.stream());
         }
         let asks = |message: Value| message.get("method").is_some() && message.get("id").is_some();
         if act.message().is_some_and(asks) {
-            self.asking.insert(*stream);
+            self.asking.insert(act.stream());
         }
     }
 
@@ -314,8 +320,7 @@ impl Streams {
 impl HttpDecorator for Calm {
     fn act(&mut self, act: Act) -> Vec<Act> {
         self.streams.note(&act);
-        let (Act::Open { stream, .. } | Act::Send { stream, .. } | Act::End { stream }) = act;
-        match self.streams.is_calm(stream) {
+        match self.streams.is_calm(act.stream()) {
             true => (self.act)(act),
             false => vec![act],
         }
@@ -362,6 +367,13 @@ impl Misrouted {
         }
     }
 
+    fn progress_by_get(&self, act: Act) -> Vec<Act> {
+        match (is_progress(&act), self.listening) {
+            (true, Some(stream)) => vec![elsewhere(act, stream)],
+            _ => vec![act],
+        }
+    }
+
     fn broadcast(&self, act: Act) -> Vec<Act> {
         match (is_progress(&act), self.listening) {
             (true, Some(stream)) => vec![elsewhere(act.clone(), stream), act],
@@ -392,7 +404,7 @@ impl HttpDecorator for Misrouted {
             Act::End { stream } => {
                 self.answering.remove(stream);
             }
-            Act::Send { .. } => {}
+            Act::Send { .. } | Act::Interrupt { .. } => {}
         }
         (self.route)(self, act)
     }

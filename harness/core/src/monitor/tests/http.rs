@@ -12,18 +12,18 @@ const CALL: &str =
 const CALLED: &str = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[]}}"#;
 const PROGRESS: &str =
     r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":1}}"#;
-const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
-const STREAM: &[(&str, &str)] = &[("content-type", "text/event-stream")];
+pub(super) const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
+pub(super) const STREAM: &[(&str, &str)] = &[("content-type", "text/event-stream")];
 const SESSION: &[(&str, &str)] = &[("Mcp-Session-Id", "s"), ("MCP-Protocol-Version", "2025-11-25")];
 
 /// A trace over HTTP in the making. A millisecond passes between its events.
-struct Http {
-    trace: Trace,
+pub(super) struct Http {
+    pub(super) trace: Trace,
     at_us: u64,
 }
 
 impl Http {
-    fn streamable() -> Self {
+    pub(super) fn streamable() -> Self {
         Self::over(TransportKind::StreamableHttp)
     }
 
@@ -34,19 +34,19 @@ impl Http {
         }
     }
 
-    fn push(mut self, kind: EventKind) -> Self {
+    pub(super) fn push(mut self, kind: EventKind) -> Self {
         self.at_us += 1_000;
         self.trace.push(self.at_us, kind);
         self
     }
 
     /// Lets time pass.
-    fn wait(mut self, milliseconds: u64) -> Self {
+    pub(super) fn wait(mut self, milliseconds: u64) -> Self {
         self.at_us += milliseconds * 1_000;
         self
     }
 
-    fn request(self, exchange: u32, method: &str, headers: &[(&str, &str)]) -> Self {
+    pub(super) fn request(self, exchange: u32, method: &str, headers: &[(&str, &str)]) -> Self {
         self.push(EventKind::HttpRequest {
             exchange,
             method: method.to_owned(),
@@ -60,7 +60,7 @@ impl Http {
         self.request(exchange, "POST", SESSION).sent(exchange, text)
     }
 
-    fn sent(self, exchange: u32, text: &str) -> Self {
+    pub(super) fn sent(self, exchange: u32, text: &str) -> Self {
         let intent = Intent::Proper;
         self.push(EventKind::Sent {
             payload: text.into(),
@@ -69,7 +69,7 @@ impl Http {
         })
     }
 
-    fn head(self, exchange: u32, status: u16, headers: &[(&str, &str)]) -> Self {
+    pub(super) fn head(self, exchange: u32, status: u16, headers: &[(&str, &str)]) -> Self {
         self.push(EventKind::HttpResponse {
             exchange,
             status,
@@ -84,7 +84,7 @@ impl Http {
         self.request(exchange, "GET", &headers).head(exchange, 200, STREAM)
     }
 
-    fn message(self, exchange: u32, text: &str) -> Self {
+    pub(super) fn message(self, exchange: u32, text: &str) -> Self {
         self.push(EventKind::Received {
             payload: text.into(),
             channel: Channel::PostStream,
@@ -94,7 +94,7 @@ impl Http {
     }
 
     /// The other fields of the event before.
-    fn fields(self, exchange: u32, name: Option<&str>, id: Option<&str>) -> Self {
+    pub(super) fn fields(self, exchange: u32, name: Option<&str>, id: Option<&str>) -> Self {
         self.push(EventKind::StreamEventFields {
             exchange,
             name: name.map(str::to_owned),
@@ -121,14 +121,14 @@ impl Http {
         })
     }
 
-    fn end(self, exchange: u32) -> Self {
+    pub(super) fn end(self, exchange: u32) -> Self {
         self.push(EventKind::HttpEnded {
             exchange,
             failure: None,
         })
     }
 
-    fn broken_off(self, exchange: u32) -> Self {
+    pub(super) fn broken_off(self, exchange: u32) -> Self {
         self.push(EventKind::HttpEnded {
             exchange,
             failure: Some(ENDED_BY_HARNESS.to_owned()),
@@ -270,6 +270,9 @@ fn the_first_get_is_a_stream_or_refused_with_405() {
     assert!(served(405, &[("allow", "POST")]).broken().is_empty());
     assert!(served(200, STREAM).broken().is_empty());
     assert_eq!(served(404, &[]).broken(), ["single-endpoint"]);
+    // Where the whole session is gone, the GET says nothing.
+    let lost = served(404, &[]).post(2, PING).head(2, 404, &[]).end(2);
+    assert!(lost.broken().is_empty());
     // Another GET may have come first, and one stream may be all that there is.
     let raced = |status| {
         Http::streamable()
@@ -374,6 +377,15 @@ fn a_stream_that_is_closed_to_be_resumed_says_when() {
         assert!(kept.contains(&name.to_owned()), "{name}: {kept:?}");
     }
     assert_eq!(closed(None).broken_newest(), ["sse-retry-before-close"]);
+    let nothing_to_come_back_with = Http::streamable()
+        .post(0, CALL)
+        .head(0, 200, STREAM)
+        .event(0, None, "", None, Some(100))
+        .end(0);
+    let broken = nothing_to_come_back_with.broken_newest();
+    for name in ["sse-early-close-resumable", "sse-delivers-response"] {
+        assert!(broken.contains(&name.to_owned()), "{name}: {broken:?}");
+    }
 }
 
 #[test]
@@ -545,6 +557,7 @@ fn over_http_and_sse_the_endpoint_comes_first_and_answers_come_on_the_stream() {
                 .event(0, Some("endpoint"), "/m", None, None),
             "endpoint-event-first",
         ),
+        (endpoint("/m").post(1, HELLO).head(1, 404, &[]).end(1), "post-endpoint"),
         (endpoint("not a uri"), "endpoint-uri-resolvable"),
         (endpoint("http://elsewhere/m"), "endpoint-uri-resolvable"),
         (

@@ -197,6 +197,29 @@ fn a_server_cancels_only_open_requests_of_its_own() {
     }
 }
 
+/// Between two streams there is no order, but on the stream of a request nothing is older than the request.
+#[test]
+fn logs_on_the_stream_of_a_later_request_keep_to_the_level() {
+    use super::http::{Http, JSON, STREAM};
+    const SET: &str = r#"{"jsonrpc":"2.0","id":2,"method":"logging/setLevel","params":{"level":"error"}}"#;
+    const CALL: &str = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"a"}}"#;
+    const LOG: &str = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}"#;
+    let begin = || {
+        let set = Http::streamable().request(0, "POST", &[]).sent(0, SET);
+        set.head(0, 200, JSON)
+            .message(0, r#"{"jsonrpc":"2.0","id":2,"result":{}}"#)
+            .end(0)
+    };
+    let filtered = |http: Http| {
+        let (broken, _) = judged(&library(), Revision::V2025_06_18, &http.trace);
+        broken.contains("logging/level-filter")
+    };
+    let call = begin().request(1, "POST", &[]).sent(1, CALL).head(1, 200, STREAM);
+    assert!(filtered(call.message(1, LOG)));
+    let listen = begin().request(1, "GET", &[]).head(1, 200, STREAM);
+    assert!(!filtered(listen.message(1, LOG)));
+}
+
 #[test]
 fn logs_keep_to_the_level_and_hold_no_secrets() {
     const SET: &str = r#"{"jsonrpc":"2.0","id":2,"method":"logging/setLevel","params":{"level":"error"}}"#;

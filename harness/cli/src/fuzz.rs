@@ -1,0 +1,529 @@
+//! `touchstone fuzz`: runs campaigns and reports.
+
+use std::cell::Cell;
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+use touchstone_drive::fuzz::{
+    Campaign, CampaignEvent, CampaignRun, Reproduced, Reproduction, StoredCase, What, case_yaml, shell,
+};
+use touchstone_drive::target::Target;
+use touchstone_libtest::Bundle;
+use touchstone_reports::campaign::{CampaignEntry, ReproductionEntry};
+use touchstone_reports::escape::{cut, terminal};
+use touchstone_reports::record::{FindingEntry, RunRecord};
+use touchstone_reports::{Hints, RecordInput, Start};
+
+use crate::args::Gate;
+use crate::check::{failure, interrupts};
+use crate::fuzz_args::FuzzPlan;
+use crate::invocation;
+use crate::{Exit, complain, print};
+
+/// Messages of a reproduction that are shown.
+const MOST_SHOWN: usize = 12;
+/// Longest message that is shown, in characters.
+const LONGEST_SHOWN: usize = 400;
+
+/// Runs a campaign against every target of the plan; the worst exit wins.
+pub(crate) fn run(plan: &FuzzPlan) -> anyhow::Result<Exit> {
+    let bundle = Bundle::load()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    let cancel = CancellationToken::new();
+    let mut records = Vec::new();
+    let mut exit = Exit::Clean;
+    for (name, target) in &plan.targets {
+        if cancel.is_cancelled() {
+            break;
+        }
+        let scratch = plan.scratch.then(Scratch::new).transpose()?;
+        let target = match &scratch {
+            Some(scratch) => scratch.around(target),
+            None => target.clone(),
+        };
+        let (record, verdict) = local.block_on(&runtime, campaign(plan, &bundle, &target, &cancel))?;
+        if plan.json.as_deref() != Some(Path::new("-")) {
+            if let Some(name) = name {
+                print(&format!("== {} ==\n", terminal(name)));
+            }
+            print(&render(plan, &record));
+        }
+        exit = exit.max(verdict);
+        records.push(record);
+    }
+    write_records(plan, &records)?;
+    Ok(if cancel.is_cancelled() { Exit::Interrupted } else { exit })
+}
+
+async fn campaign(
+    plan: &FuzzPlan,
+    bundle: &Bundle,
+    target: &Target,
+    cancel: &CancellationToken,
+) -> anyhow::Result<(RunRecord, Exit)> {
+    let interrupt = tokio::task::spawn_local(interrupts(cancel.clone()));
+    let campaign = Campaign {
+        catalog: &bundle.catalog,
+        schemas: &bundle.schemas,
+        options: plan.options.clone(),
+    };
+    let hints = Hints::from_json(touchstone_cases::hints())?;
+    let (at, began) = (SystemTime::now(), Instant::now());
+    let display = Display::new(plan);
+    let result = campaign.run(target, &|event| display.show(&event), cancel).await;
+    display.clear();
+    interrupt.abort();
+    let start = Start {
+        target: target.to_string(),
+        invocation: invocation::of(target, &plan.options.call, &plan.options.allowed_tools),
+        at,
+        duration: began.elapsed(),
+    };
+    let run = match result {
+        Ok(run) => run,
+        Err(error) => {
+            let input = RecordInput {
+                start,
+                transport: None,
+                sessions: 0,
+                interrupted: false,
+                partition: None,
+                failure: Some(failure(&error)),
+                runs: &[],
+                baseline: None,
+                hints: &hints,
+            };
+            return Ok((RunRecord::build(&bundle.catalog, input), Exit::CouldNotRun));
+        }
+    };
+    let runs = std::slice::from_ref(&run.run);
+    let input = RecordInput {
+        start,
+        transport: Some(run.transport),
+        sessions: run.sessions,
+        interrupted: run.interrupted,
+        partition: None,
+        failure: None,
+        runs,
+        baseline: None,
+        hints: &hints,
+    };
+    let mut record = RunRecord::build(&bundle.catalog, input);
+    record.campaign = Some(numbers(&run));
+    for finding in &mut record.findings {
+        let found = run
+            .reproductions
+            .iter()
+            .find(|found| found.signature == finding.signature);
+        finding.reproduce = format!("touchstone fuzz --seed {} {}", plan.options.seed, record.invocation);
+        finding.reproduction = found.map(|found| reproduction(found, target, &run));
+    }
+    if let Some(folder) = &plan.export {
+        export(folder, &record.findings)?;
+    }
+    let exit = verdict(plan, &record, &run);
+    Ok((record, exit))
+}
+
+fn verdict(plan: &FuzzPlan, record: &RunRecord, run: &CampaignRun) -> Exit {
+    if let Some(mistake) = run.own_mistakes.first() {
+        complain(&format!(
+            "Touchstone sent something that it should not have sent: {mistake}"
+        ));
+        return Exit::OwnMistake;
+    }
+    let weight = |severities: touchstone_reports::record::Severities| {
+        severities.fail + if plan.strict { severities.warn } else { 0 }
+    };
+    let robust = if plan.gate == Gate::All {
+        weight(record.summary.robustness)
+    } else {
+        0
+    };
+    if weight(record.summary.conformance) + robust > 0 {
+        Exit::Failed
+    } else if run.sums.calls == 0 {
+        Exit::CouldNotRun
+    } else {
+        Exit::Clean
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+fn numbers(run: &CampaignRun) -> CampaignEntry {
+    let sums = &run.sums;
+    let seconds = sums.calling.as_secs_f64().max(1e-9);
+    CampaignEntry {
+        seed: sums.seed,
+        calls: sums.calls,
+        calls_per_second: (sums.calls as f64 / seconds * 10.0).round() / 10.0,
+        phases: sums
+            .phases
+            .iter()
+            .map(|(phase, cases)| ((*phase).to_owned(), *cases))
+            .collect(),
+        restarts: sums.restarts,
+        spawns: sums.spawns,
+        covered: sums.covered,
+        constraints: sums.constraints,
+        shapes: sums.shapes,
+        uncalled: sums.uncalled,
+        parked: sums.parked.clone(),
+        regressions: sums
+            .regressions
+            .iter()
+            .map(|(file, verdict)| (file.clone(), (*verdict).to_owned()))
+            .collect(),
+        digest: format!("{:016x}", sums.digest),
+        ended: run.ended.clone(),
+    }
+}
+
+fn reproduction(found: &Reproduction, target: &Target, run: &CampaignRun) -> ReproductionEntry {
+    let revision = run.run.revision;
+    let steps = found.cases.iter().flat_map(|case| &case.steps);
+    let messages = steps.map(|step| match &step.what {
+        What::Request { method, params, .. } => format!("{method} {}", params.as_deref().unwrap_or_default()),
+        What::Notify { method, params } => format!("{method} {}", params.as_deref().unwrap_or_default()),
+        What::Raw(bytes) => String::from_utf8_lossy(&bytes[..bytes.len().min(4_000)]).into_owned(),
+    });
+    let server = match target {
+        Target::Command(_) => Some(target.to_string()),
+        Target::Url(_) => None,
+    };
+    ReproductionEntry {
+        first_call: found.first_call,
+        calls_before: found.calls_before,
+        reproduced: match &found.reproduced {
+            Reproduced::Always(_) => "always",
+            Reproduced::Sometimes(..) => "flaky",
+            Reproduced::Never(_) => "not-reproduced",
+            Reproduced::NotTried(_) => "not-tried",
+        }
+        .to_owned(),
+        description: found.reproduced.describe(),
+        spawns: found.spawns,
+        messages: messages.map(|message| cut(message.trim_end(), 4_000)).collect(),
+        shell: server.and_then(|server| shell(found, &server, revision)),
+        case_yaml: case_yaml(found),
+        replay: StoredCase::of(found, revision).to_lines(),
+    }
+}
+
+/// One case file for each finding that can be put as a case, named by its signature.
+fn export(folder: &Path, findings: &[FindingEntry]) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+    for finding in findings {
+        let Some(yaml) = finding
+            .reproduction
+            .as_ref()
+            .and_then(|reproduction| reproduction.case_yaml.as_ref())
+        else {
+            continue;
+        };
+        let plain = |character: char| {
+            if character.is_ascii_alphanumeric() {
+                character
+            } else {
+                '-'
+            }
+        };
+        let stem: String = finding.signature.chars().map(plain).collect();
+        let path = folder.join(format!("{stem}.yaml"));
+        std::fs::write(&path, yaml).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    Ok(())
+}
+
+fn write_records(plan: &FuzzPlan, records: &[RunRecord]) -> anyhow::Result<()> {
+    let Some(path) = &plan.json else { return Ok(()) };
+    let mut text = match records {
+        [record] => serde_json::to_string_pretty(record)?,
+        several => serde_json::to_string_pretty(several)?,
+    };
+    text.push('\n');
+    if path == Path::new("-") {
+        print(&text);
+        return Ok(());
+    }
+    std::fs::write(path, text).with_context(|| format!("the record cannot be written to {}", path.display()))
+}
+
+/// The report of a campaign, for a terminal.
+fn render(plan: &FuzzPlan, record: &RunRecord) -> String {
+    let mut out = String::new();
+    let Some(campaign) = &record.campaign else {
+        return touchstone_reports::terminal::render(record, &touchstone_reports::terminal::Style::default());
+    };
+    if !plan.quiet {
+        heading(&mut out, record);
+        for finding in record
+            .findings
+            .iter()
+            .filter(|finding| plan.verbose || finding.severity != "info")
+        {
+            finding_block(&mut out, finding);
+        }
+        body(&mut out, campaign);
+    }
+    let (conformance, robustness) = (record.summary.conformance, record.summary.robustness);
+    let word = if conformance.fail + robustness.fail > 0 {
+        "FAILED"
+    } else {
+        "OK"
+    };
+    let _ = writeln!(
+        out,
+        "{word}: {} failed, {} warned (robustness: {} failed, {} warned), {} informed; seed {}",
+        conformance.fail,
+        conformance.warn,
+        robustness.fail,
+        robustness.warn,
+        conformance.info + robustness.info,
+        campaign.seed,
+    );
+    out
+}
+
+fn heading(out: &mut String, record: &RunRecord) {
+    let word = |name: &str| {
+        record
+            .server
+            .get(name)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+    };
+    let revision = record.runs.first().map(|run| run.revision.as_str()).unwrap_or_default();
+    let _ = writeln!(out, "{}", terminal(&record.target));
+    let _ = writeln!(
+        out,
+        "  {} {} over {}, revision {revision}\n",
+        terminal(word("name")),
+        terminal(word("version")),
+        record.transport.as_deref().unwrap_or_default(),
+    );
+}
+
+fn finding_block(out: &mut String, finding: &FindingEntry) {
+    let word = match finding.severity.as_str() {
+        "fail" => "FAILED",
+        "warn" => "WARNED",
+        _ => "INFO  ",
+    };
+    let score = if finding.score == "robustness" {
+        ", robustness"
+    } else {
+        ""
+    };
+    let _ = writeln!(
+        out,
+        "{word} {} ({}{score}), seen {} times",
+        terminal(&finding.requirement),
+        finding.level,
+        finding.occurrences
+    );
+    let _ = writeln!(out, "  {}", terminal(&cut(&finding.message, 600)));
+    if finding.about.len() > 1 {
+        let about: Vec<String> = finding
+            .about
+            .iter()
+            .take(10)
+            .map(|about| terminal(&cut(about, 60)))
+            .collect();
+        let _ = writeln!(out, "  about: {}", about.join(", "));
+    }
+    let _ = writeln!(out, "  rule: {}", terminal(&finding.statement));
+    if let Some(reproduction) = &finding.reproduction {
+        let _ = writeln!(
+            out,
+            "  {}; {} messages out of {}, first seen at call {}",
+            terminal(&reproduction.description),
+            reproduction.messages.len(),
+            reproduction.calls_before,
+            reproduction.first_call
+        );
+        for message in reproduction.messages.iter().take(MOST_SHOWN) {
+            let _ = writeln!(out, "    > {}", terminal(&cut(message, LONGEST_SHOWN)));
+        }
+        if reproduction.messages.len() > MOST_SHOWN {
+            let _ = writeln!(out, "    > and {} more", reproduction.messages.len() - MOST_SHOWN);
+        }
+        if let Some(shell) = reproduction.shell.as_ref().filter(|shell| shell.len() < 2_000) {
+            let _ = writeln!(out, "  {}", terminal(shell));
+        }
+    } else {
+        for excerpt in finding.evidence.iter().take(4) {
+            let _ = writeln!(
+                out,
+                "    {} {}",
+                excerpt.what,
+                terminal(&cut(&excerpt.text, LONGEST_SHOWN))
+            );
+        }
+    }
+    out.push('\n');
+}
+
+fn body(out: &mut String, campaign: &CampaignEntry) {
+    let phases: Vec<String> = campaign
+        .phases
+        .iter()
+        .map(|(phase, cases)| format!("{phase} {cases}"))
+        .collect();
+    let _ = writeln!(
+        out,
+        "{} calls, {:.0} calls/s; {} of {} constraints covered; {} shapes of answers; cases: {}",
+        campaign.calls,
+        campaign.calls_per_second,
+        campaign.covered,
+        campaign.constraints,
+        campaign.shapes,
+        phases.join(", ")
+    );
+    if campaign.restarts > 0 || campaign.spawns > 0 {
+        let _ = writeln!(
+            out,
+            "the server was started again {} times, and {} times to make findings small",
+            campaign.restarts, campaign.spawns
+        );
+    }
+    for (subject, cases) in &campaign.parked {
+        let _ = writeln!(
+            out,
+            "{} keeps ending the server: {cases} cases were left out",
+            terminal(subject)
+        );
+    }
+    for (file, verdict) in &campaign.regressions {
+        let _ = writeln!(out, "{verdict}: {}", terminal(file));
+    }
+    if campaign.uncalled > 0 {
+        let _ = writeln!(
+            out,
+            "{} tools were not called: they do not say readOnlyHint (see --call and --allow-tool)",
+            campaign.uncalled
+        );
+    }
+    if let Some(ended) = &campaign.ended {
+        let _ = writeln!(out, "ended early: {}", terminal(ended));
+    }
+    out.push('\n');
+}
+
+/// A line that tells how far a campaign is: rewritten on a terminal, now and then a new one where output is piped.
+struct Display {
+    quiet: bool,
+    live: bool,
+    last: Cell<Option<Instant>>,
+}
+
+impl Display {
+    fn new(plan: &FuzzPlan) -> Self {
+        Self {
+            quiet: plan.quiet,
+            live: std::io::stderr().is_terminal(),
+            last: Cell::new(None),
+        }
+    }
+
+    #[expect(
+        clippy::print_stderr,
+        clippy::cast_precision_loss,
+        reason = "progress belongs on stderr, and is for people"
+    )]
+    fn show(&self, event: &CampaignEvent<'_>) {
+        if self.quiet {
+            return;
+        }
+        match event {
+            CampaignEvent::Progress(progress) => {
+                let pause = if self.live {
+                    Duration::from_millis(100)
+                } else {
+                    Duration::from_secs(5)
+                };
+                if self.last.get().is_some_and(|last| last.elapsed() < pause) {
+                    return;
+                }
+                self.last.set(Some(Instant::now()));
+                let rate = progress.calls as f64 / progress.elapsed.as_secs_f64().max(1e-3);
+                let line = format!(
+                    "{:>4}s {:<11} {:>8} calls {:>7.0}/s  coverage {}/{}  findings {}",
+                    progress.elapsed.as_secs(),
+                    progress.phase.as_str(),
+                    progress.calls,
+                    rate,
+                    progress.covered,
+                    progress.constraints,
+                    progress.findings
+                );
+                if self.live {
+                    eprint!("\r{line:<100}");
+                } else {
+                    eprintln!("{line}");
+                }
+            }
+            CampaignEvent::Found { message, .. } => {
+                self.clear();
+                eprintln!("found: {}", terminal(&cut(message, 200)));
+            }
+            CampaignEvent::Regression { file, verdict } => {
+                self.clear();
+                eprintln!("{}: {}", verdict.as_str(), terminal(file));
+            }
+        }
+    }
+
+    #[expect(clippy::print_stderr, reason = "progress belongs on stderr")]
+    fn clear(&self) {
+        if self.live && !self.quiet {
+            eprint!("\r{:100}\r", "");
+        }
+    }
+}
+
+/// An empty folder for a server, removed with the value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> anyhow::Result<Self> {
+        let base = std::env::temp_dir();
+        for number in 0..100 {
+            let folder = base.join(format!("touchstone-scratch-{}-{number}", std::process::id()));
+            if std::fs::create_dir(&folder).is_ok() {
+                return Ok(Self(folder));
+            }
+        }
+        anyhow::bail!("no empty folder can be made in {}", base.display())
+    }
+
+    fn around(&self, target: &Target) -> Target {
+        let mut target = target.clone();
+        if let Target::Command(command) = &mut target {
+            let home = self.0.display().to_string();
+            for name in [
+                "HOME",
+                "USERPROFILE",
+                "TMPDIR",
+                "XDG_CONFIG_HOME",
+                "XDG_DATA_HOME",
+                "XDG_CACHE_HOME",
+            ] {
+                command.environment.push((name.to_owned(), home.clone()));
+            }
+            command.directory = Some(self.0.clone());
+        }
+        target
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

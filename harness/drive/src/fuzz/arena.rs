@@ -1,0 +1,419 @@
+//! Where cases run: one live session after the other, each with the trace of what went on since the last look at it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+use touchstone_core::jsonrpc::IdToken;
+use touchstone_core::revision::Revision;
+use touchstone_core::trace::{EventKind, Intent, Trace};
+
+use super::case::{Bind, FuzzCase, Step, What};
+use crate::execute::inventory::{CallPolicy, Inventory};
+use crate::session::{Answer, ClientIdentity, ConnectError, Connector, Outcome, Pending, Session};
+use crate::transport::Connection;
+
+/// What became of a case.
+pub(super) struct Record {
+    pub case: FuzzCase,
+    /// For each step, the event that shows what was sent.
+    pub sent: Vec<Option<usize>>,
+    /// For each step that is a request, its answer.
+    pub answers: Vec<Option<Answer>>,
+    /// Events from the first to behind the last.
+    pub events: std::ops::Range<usize>,
+    /// How long the answers took together.
+    pub took: Duration,
+}
+
+impl Record {
+    /// How long the slowest of its answers took, by the times in the trace.
+    pub(super) fn slowest(&self, trace: &Trace) -> Duration {
+        let at = |event: Option<usize>| trace.events.get(event?).map(|event| event.at_us);
+        let answered = self.answers.iter().zip(&self.sent).filter_map(|(answer, sent)| {
+            let came = at(answer.as_ref()?.event)?;
+            Some(came.saturating_sub(at(*sent)?))
+        });
+        Duration::from_micros(answered.max().unwrap_or(0))
+    }
+
+    /// Whether a request got no answer.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.answers
+            .iter()
+            .flatten()
+            .any(|answer| matches!(answer.outcome, Outcome::Silence | Outcome::Closed))
+    }
+}
+
+/// The events of a while, and the cases that ran in it.
+pub(super) struct Window {
+    pub trace: Trace,
+    pub records: Vec<Record>,
+    /// Where its cases begin in the history of the session.
+    pub start: usize,
+    /// Whether the server went away, or no longer answered.
+    pub lost: bool,
+}
+
+/// A session with what is needed to open another one like it.
+pub(super) struct Arena<'a> {
+    connector: &'a Connector,
+    revision: Revision,
+    policy: (CallPolicy, BTreeSet<String>),
+    session: Option<Session>,
+    /// Events before the first window.
+    prefix: usize,
+    windows: usize,
+    name: &'static str,
+    silent: bool,
+    /// Cases since the session was opened, newest last.
+    pub history: Vec<FuzzCase>,
+}
+
+/// Cases of a session that are remembered, to find out which of them led to its end.
+const MOST_HISTORY: usize = 4_000;
+
+impl<'a> Arena<'a> {
+    pub(super) fn new(
+        connector: &'a Connector,
+        revision: Revision,
+        policy: (CallPolicy, BTreeSet<String>),
+        name: &'static str,
+    ) -> Self {
+        Self {
+            connector,
+            revision,
+            policy,
+            session: None,
+            prefix: 0,
+            windows: 0,
+            name,
+            silent: false,
+            history: Vec::new(),
+        }
+    }
+
+    /// Opens a session, with the lists of what it offers in its trace. Gives back those and the capabilities.
+    pub(super) async fn open(&mut self) -> Result<(Inventory, Value, Value), ConnectError> {
+        self.end().await;
+        let name = format!("{}/{}", self.revision, self.name);
+        let client = ClientIdentity::touchstone(self.revision);
+        let mut session = self.connector.session(&name, self.revision, client).await?;
+        let opening = match session.open().await {
+            Ok(opening) => opening,
+            Err(problem) => return Err(self.connector.failed_handshake(session, problem).await),
+        };
+        let inventory = Inventory::take(&mut session, &self.policy.0, &self.policy.1).await;
+        session.forget();
+        self.prefix = session.tap().position();
+        self.session = Some(session);
+        self.history.clear();
+        self.silent = false;
+        Ok((inventory, opening.capabilities, opening.server))
+    }
+
+    /// The revision that was agreed on.
+    pub(super) fn revision(&self) -> Option<Revision> {
+        let opening = self.session.as_ref()?.opening()?;
+        opening
+            .revision
+            .or_else(|| opening.version.is_empty().then_some(self.revision))
+    }
+
+    /// The id of the server's process, when it is ours.
+    pub(super) fn pid(&mut self) -> Option<u32> {
+        match self.session.as_mut()?.connection() {
+            Connection::Stdio(connection) => Some(connection.pid()),
+            _ => None,
+        }
+    }
+
+    /// Whether there is a session that can go on.
+    pub(super) fn is_open(&self) -> bool {
+        !self.silent && self.session.as_ref().is_some_and(|session| session.closed().is_none())
+    }
+
+    /// Ends the session. Gives back the rest of its trace when something happened that no window shows.
+    pub(super) async fn end(&mut self) -> Option<Trace> {
+        let mut session = self.session.take()?;
+        self.connector.end(&mut session).await;
+        Some(self.cut(&session))
+    }
+
+    /// Ends the session at once: nobody wants to know how it ends.
+    pub(super) async fn discard(&mut self) {
+        if let Some(mut session) = self.session.take() {
+            session.connection().shorten_grace(Duration::from_millis(300));
+            self.connector.end(&mut session).await;
+        }
+    }
+
+    fn cut(&mut self, session: &Session) -> Trace {
+        self.windows += 1;
+        session.tap().cut(
+            self.prefix,
+            &format!("{}/{}-{}", self.revision, self.name, self.windows),
+        )
+    }
+
+    /// Runs cases, those that may be together, and gives back what was recorded meanwhile. Stops early when the server is lost.
+    pub(super) async fn run(&mut self, cases: Vec<FuzzCase>, within: Option<Duration>) -> Option<Window> {
+        let mut session = self.session.take()?;
+        let planned = cases.len();
+        self.remember(&cases);
+        let mut records: Vec<Record> = Vec::new();
+        let mut lost = false;
+        let mut queue = cases.into_iter().peekable();
+        while let Some(case) = queue.next() {
+            if lost {
+                break;
+            }
+            let mut group = vec![case];
+            while group[0].independent
+                && group.len() < AT_ONCE
+                && let Some(next) = queue.next_if(|next| next.independent && next.legal == group[0].legal)
+            {
+                group.push(next);
+            }
+            let first = records.len();
+            if group.len() > 1 || group[0].independent {
+                together(&mut session, group, within, &mut records).await;
+            } else {
+                for case in group {
+                    records.push(alone(&mut session, case, within).await);
+                }
+            }
+            lost = session.closed().is_some() || records[first..].iter().any(Record::is_unanswered);
+        }
+        if !lost {
+            // Alive after all of it, or the last ones did something.
+            let probe = session.probe().await;
+            lost = matches!(probe.outcome, Outcome::Silence | Outcome::Closed);
+        }
+        if lost && session.closed().is_none() {
+            self.silent = true;
+        }
+        if lost {
+            // How it ended is part of what there is to see.
+            session.listen(Duration::from_millis(30)).await;
+        }
+        let trace = self.cut(&session);
+        session.forget_answers();
+        self.session = Some(session);
+        let start = self.history.len().saturating_sub(planned);
+        Some(Window {
+            trace,
+            records,
+            start,
+            lost,
+        })
+    }
+
+    fn remember(&mut self, cases: &[FuzzCase]) {
+        self.history.extend(cases.iter().cloned());
+        let excess = self.history.len().saturating_sub(MOST_HISTORY);
+        self.history.drain(..excess);
+    }
+}
+
+/// Requests that are on their way at the same time.
+const AT_ONCE: usize = 64;
+
+/// Sends the requests of several cases before it waits for any answer.
+async fn together(session: &mut Session, cases: Vec<FuzzCase>, within: Option<Duration>, records: &mut Vec<Record>) {
+    let began = Instant::now();
+    let illegal = cases.first().is_some_and(|case| !case.legal);
+    let name = cases
+        .first()
+        .map(|case| format!("fuzz/{}", case.phase))
+        .unwrap_or_default();
+    session.begin_case(&name, illegal);
+    let mut waiting: Vec<(Record, Option<Pending>)> = Vec::with_capacity(cases.len());
+    for case in cases {
+        let start = session.tap().position();
+        let (sent, pending, failed) = match case.steps.first() {
+            Some(step) => send(session, step, &[], illegal).await,
+            None => (None, None, None),
+        };
+        let record = Record {
+            case,
+            sent: vec![sent],
+            answers: vec![failed],
+            events: start..start,
+            took: Duration::ZERO,
+        };
+        waiting.push((record, pending));
+    }
+    for (mut record, pending) in waiting {
+        if let Some(mut pending) = pending {
+            // A server may take one after the other: what counts is that it goes on.
+            pending.since = Instant::now();
+            record.answers[0] = Some(session.finish(&pending, within).await);
+        }
+        record.events.end = session.tap().position();
+        record.took = began.elapsed();
+        records.push(record);
+    }
+    session.end_case(&name);
+}
+
+/// Runs one case, step by step.
+async fn alone(session: &mut Session, case: FuzzCase, within: Option<Duration>) -> Record {
+    let began = Instant::now();
+    let start = session.tap().position();
+    let illegal = !case.legal;
+    let name = format!("fuzz/{}", case.phase);
+    session.begin_case(&name, illegal);
+    let count = case.steps.len();
+    let mut sent = vec![None; count];
+    let mut answers: Vec<Option<Answer>> = vec![None; count];
+    let mut pending: Vec<(usize, Pending)> = Vec::new();
+    let mut raw = false;
+    let mut cancelled = false;
+    for (index, step) in case.steps.iter().enumerate() {
+        let (event, waits, failed) = send(session, step, &answers, illegal).await;
+        sent[index] = event;
+        answers[index] = failed;
+        pending.extend(waits.map(|pending| (index, pending)));
+        raw |= matches!(step.what, What::Raw(_));
+        cancelled |= matches!(&step.what, What::Notify { method, .. } if method == "notifications/cancelled");
+        if step.held && index + 1 < count {
+            continue;
+        }
+        for (index, mut pending) in pending.drain(..) {
+            pending.since = pending.since.max(Instant::now());
+            // What was cancelled need not be answered.
+            let answer = if cancelled {
+                patient(session, &pending).await
+            } else {
+                Some(session.finish(&pending, within).await)
+            };
+            answers[index] = answer;
+        }
+        if session.closed().is_some() {
+            break;
+        }
+    }
+    // What is no request has no answer to wait for: that the server still answers tells what it did.
+    let silent = answers
+        .iter()
+        .flatten()
+        .any(|answer| answer.outcome == Outcome::Silence);
+    let quiet = answers.iter().all(Option::is_none);
+    if (raw || quiet || illegal) && session.closed().is_none() && !silent {
+        let probe = session.probe().await;
+        if matches!(probe.outcome, Outcome::Silence | Outcome::Closed) {
+            let last = count.saturating_sub(1);
+            if let Some(answer) = answers.get_mut(last) {
+                *answer = Some(probe);
+            }
+        }
+        session.stray_answers();
+    }
+    session.end_case(&name);
+    Record {
+        case,
+        sent,
+        answers,
+        events: start..session.tap().position(),
+        took: began.elapsed(),
+    }
+}
+
+/// The answer to a request that was cancelled, when there is one before the next probe is answered.
+async fn patient(session: &mut Session, _pending: &Pending) -> Option<Answer> {
+    let probe = session.probe().await;
+    session.stray_answers();
+    matches!(probe.outcome, Outcome::Silence | Outcome::Closed).then_some(probe)
+}
+
+/// Sends a step. Gives back the event, what to wait for, and, when it could not be sent, that as an answer.
+async fn send(
+    session: &mut Session,
+    step: &Step,
+    answers: &[Option<Answer>],
+    illegal: bool,
+) -> (Option<usize>, Option<Pending>, Option<Answer>) {
+    let intent = |deliberate: bool| match (illegal, deliberate) {
+        (true, _) => Intent::Broken,
+        (false, true) => Intent::Deliberate,
+        (false, false) => Intent::Proper,
+    };
+    let result = match &step.what {
+        What::Request {
+            method,
+            params,
+            id,
+            deliberate,
+        } => {
+            let params = bound(params.clone(), &step.binds, answers);
+            let id = id
+                .as_deref()
+                .and_then(IdToken::from_raw)
+                .unwrap_or_else(|| session.fresh_id());
+            let sent = session
+                .start_exact(&id, method, params.as_deref(), intent(*deliberate))
+                .await;
+            sent.map(|pending| (pending.sent.event, Some(pending)))
+        }
+        What::Notify { method, params } => {
+            let params = params
+                .as_deref()
+                .map(|params| format!(r#","params":{params}"#))
+                .unwrap_or_default();
+            let line = format!(
+                r#"{{"jsonrpc":"2.0","method":{}{params}}}"#,
+                Value::from(method.as_str())
+            );
+            let sent = session.send_bytes(line.as_bytes(), intent(true)).await;
+            sent.map(|sent| (sent.event, None))
+        }
+        What::Raw(bytes) => {
+            let sent = session.send_bytes(bytes, intent(false)).await;
+            sent.map(|sent| (sent.event, None))
+        }
+    };
+    match result {
+        Ok((event, pending)) => (Some(event), pending, None),
+        Err(error) => {
+            let last = session.tap().read(|trace| {
+                let sent = |kind: &EventKind| matches!(kind, EventKind::Sent { .. });
+                trace.events.iter().rposition(|event| sent(&event.kind))
+            });
+            (last, None, Some(Answer::closed(&error.to_string(), None)))
+        }
+    }
+}
+
+/// The params with what earlier answers gave.
+fn bound(params: Option<String>, binds: &[Bind], answers: &[Option<Answer>]) -> Option<String> {
+    let text = params?;
+    if binds.is_empty() {
+        return Some(text);
+    }
+    let Ok(mut value) = serde_json::from_str::<Value>(&text) else {
+        return Some(text);
+    };
+    for bind in binds {
+        let answer = answers
+            .get(bind.step)
+            .and_then(Option::as_ref)
+            .and_then(|answer| answer.message.as_ref());
+        let (Some(message), Some(place)) = (answer, value.pointer_mut(&bind.into)) else {
+            continue;
+        };
+        let found = match bind.from.as_str() {
+            "" => super::feedback::harvest(message)
+                .into_iter()
+                .map(|(_, value)| value)
+                .find(|found| found.is_string() == place.is_string() && found.is_number() == place.is_number()),
+            pointer => message.pointer(pointer).cloned(),
+        };
+        if let Some(found) = found {
+            *place = found;
+        }
+    }
+    Some(value.to_string())
+}

@@ -1,0 +1,257 @@
+//! What answers look like, without their values: how a campaign notices that it has come to something new.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::arena::Record;
+use super::case::{FuzzCase, Phase};
+
+/// Cases that are kept to go on from.
+const MOST_KEPT: usize = 400;
+/// Shapes that are told apart.
+const MOST_SHAPES: usize = 20_000;
+/// Values that are kept to be used again.
+const MOST_VALUES: usize = 256;
+
+/// Different texts of one tool that count as news; what gives back every text it gets would be news for ever.
+const MOST_TEXTS: u32 = 24;
+
+/// What was seen, and what is worth going on from. Grows only with what answers look like, never with how long they took.
+#[derive(Default)]
+pub(super) struct Feedback {
+    shapes: BTreeMap<String, u64>,
+    /// How many different texts each tool has given.
+    texts: BTreeMap<String, u32>,
+    /// What led to something new, with the shape that was new.
+    kept: Vec<(FuzzCase, String)>,
+    pool: Vec<Value>,
+    known: BTreeSet<String>,
+}
+
+impl Feedback {
+    /// Looks at what came of a case; keeps it when something about it is new. True when something is.
+    pub(super) fn learn(&mut self, record: &Record, keep: bool) -> bool {
+        let mut novel = None;
+        let mut before = String::new();
+        for (index, answer) in record.answers.iter().enumerate() {
+            let Some(answer) = answer else { continue };
+            let step = record.case.steps.get(index);
+            let subject = step.map(super::case::Step::subject).unwrap_or_default();
+            let message = answer.message.as_ref();
+            let result = message.and_then(|message| message.get("result"));
+            let code = message
+                .and_then(|message| message.pointer("/error/code"))
+                .map(Value::to_string)
+                .unwrap_or_default();
+            let error = message
+                .and_then(|message| message.pointer("/error/message"))
+                .and_then(Value::as_str);
+            let outcome = answer.outcome.as_str();
+            let form = format!(
+                "{subject} {outcome} {code} {}",
+                result.map(|result| shape(result, 0)).unwrap_or_default()
+            );
+            let mut news = self.is_new(&form).then(|| form.clone());
+            let words = error
+                .map(masked)
+                .or_else(|| Some(masked(result?.pointer("/content/0/text")?.as_str()?)));
+            if let Some(words) = words
+                && self.texts.get(&subject).is_none_or(|texts| *texts < MOST_TEXTS)
+                && self.is_new(&format!("{form} {words}"))
+            {
+                *self.texts.entry(subject.clone()).or_default() += 1;
+                news.get_or_insert_with(|| form.clone());
+            }
+            let passage = format!("{before} > {subject} {outcome} {code}");
+            if self.is_new(&passage) {
+                news.get_or_insert(passage);
+            }
+            before = format!("{subject} {outcome} {code}");
+            novel = news.or(novel);
+            if let Some(message) = message {
+                for (_, value) in harvest(message) {
+                    if self.pool.len() < MOST_VALUES && self.known.insert(value.to_string()) {
+                        self.pool.push(value);
+                    }
+                }
+            }
+        }
+        let sequence = matches!(record.case.phase, Phase::Random | Phase::Stateful);
+        let is_new = novel.is_some();
+        if let Some(shape) = novel.filter(|_| keep && sequence && record.case.legal && record.case.relation.is_none())
+            && self.kept.len() < MOST_KEPT
+        {
+            self.kept.push((record.case.clone(), shape));
+        }
+        is_new
+    }
+
+    /// Counts a shape; true when it is the first of its kind.
+    fn is_new(&mut self, shape: &str) -> bool {
+        if let Some(times) = self.shapes.get_mut(shape) {
+            *times += 1;
+            return false;
+        }
+        let room = self.shapes.len() < MOST_SHAPES;
+        if room {
+            self.shapes.insert(shape.to_owned(), 1);
+        }
+        room
+    }
+
+    /// Something to go on from; what led to rare shapes comes more often.
+    pub(super) fn parent(&self, dice: &mut touchstone_generate::Dice) -> Option<&FuzzCase> {
+        // Of three candidates the one whose shape was seen least.
+        let candidates = (0..3).filter_map(|_| dice.pick(&self.kept));
+        let rarest = candidates.min_by_key(|(_, shape)| self.shapes.get(shape).copied().unwrap_or(0));
+        rarest.map(|(case, _)| case)
+    }
+
+    /// Values that the server has given.
+    pub(super) fn pool(&self) -> &[Value] {
+        &self.pool
+    }
+
+    /// How many different shapes were seen.
+    pub(super) fn shapes(&self) -> usize {
+        self.shapes.len()
+    }
+}
+
+/// Names and types, lengths of lists in steps of two, no values.
+fn shape(value: &Value, depth: usize) -> String {
+    match value {
+        Value::Null => "0".to_owned(),
+        Value::Bool(flag) => if *flag { "t" } else { "f" }.to_owned(),
+        Value::Number(_) => "n".to_owned(),
+        Value::String(text) => match serde_json::from_str::<Value>(text) {
+            Ok(inner @ (Value::Object(_) | Value::Array(_))) if depth < 8 => format!("j{}", shape(&inner, depth + 1)),
+            _ => "s".to_owned(),
+        },
+        Value::Array(items) => {
+            let bucket = usize::BITS - items.len().leading_zeros();
+            let exact = if items.len() <= 8 {
+                items.len()
+            } else {
+                8 + bucket as usize
+            };
+            let inner: BTreeSet<String> = items.iter().take(8).map(|item| shape(item, depth + 1)).collect();
+            format!("[{exact}{}]", inner.into_iter().collect::<Vec<_>>().join(","))
+        }
+        Value::Object(members) if depth < 8 => {
+            let inner: Vec<String> = members
+                .iter()
+                .take(32)
+                .map(|(name, member)| format!("{name}:{}", shape(member, depth + 1)))
+                .collect();
+            format!("{{{}}}", inner.join(","))
+        }
+        Value::Object(_) => "{}".to_owned(),
+    }
+}
+
+/// A text without what changes from call to call: quoted parts, numbers, paths, and everything beyond its first words.
+pub(super) fn masked(text: &str) -> String {
+    let mut masked = String::new();
+    let mut quote = None;
+    for word in text.split_whitespace().take(10) {
+        for character in word.chars() {
+            match (quote, character) {
+                (Some(open), close) if open == close => quote = None,
+                (Some(_), _) => {}
+                (None, '"' | '`' | '\'') => quote = Some(character),
+                (None, character) if character.is_ascii_digit() => {
+                    if !masked.ends_with('#') {
+                        masked.push('#');
+                    }
+                }
+                (None, character) if character.is_ascii_alphabetic() || ".:/_-".contains(character) => {
+                    masked.push(character)
+                }
+                (None, _) => masked.push('?'),
+            }
+        }
+        masked.push(' ');
+    }
+    masked.truncate(masked.char_indices().nth(120).map_or(masked.len(), |(at, _)| at));
+    masked
+}
+
+/// Short values in an answer that could name something, with the names of their members: identifiers first.
+pub(super) fn harvest(message: &Value) -> Vec<(String, Value)> {
+    fn collect(value: &Value, name: &str, found: &mut Vec<(String, Value)>, depth: usize) {
+        if depth > 8 || found.len() > 64 {
+            return;
+        }
+        match value {
+            Value::Object(members) => {
+                for (name, member) in members
+                    .iter()
+                    .filter(|(name, _)| !["_meta", "type"].contains(&name.as_str()))
+                {
+                    collect(member, name, found, depth + 1);
+                }
+            }
+            Value::Array(items) => items
+                .iter()
+                .take(16)
+                .for_each(|item| collect(item, name, found, depth + 1)),
+            Value::String(text) => {
+                if let Ok(inner @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str::<Value>(text) {
+                    collect(&inner, name, found, depth + 1);
+                } else if text.len() <= 64 && !text.is_empty() && !text.contains(' ') {
+                    found.push((name.to_owned(), value.clone()));
+                } else {
+                    // "Created issue #7": a word with a number in it is worth a try.
+                    let words =
+                        text.split(|character: char| !(character.is_ascii_alphanumeric() || "-_".contains(character)));
+                    let words = words.filter(|word| word.len() <= 40 && word.bytes().any(|byte| byte.is_ascii_digit()));
+                    for word in words.take(4) {
+                        found.push((
+                            name.to_owned(),
+                            word.parse::<i64>().map_or_else(|_| Value::from(word), Value::from),
+                        ));
+                    }
+                }
+            }
+            Value::Number(_) => found.push((name.to_owned(), value.clone())),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    if let Some(result) = message.get("result") {
+        collect(result, "", &mut found, 0);
+    }
+    let is_id = |name: &str| name.eq_ignore_ascii_case("id") || name.ends_with("_id") || name.ends_with("Id");
+    found.sort_by_key(|(name, _)| !is_id(name));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn shapes_tell_forms_apart_and_not_values() {
+        let same = |left: Value, right: Value| shape(&left, 0) == shape(&right, 0);
+        assert!(same(
+            json!({"n": 1, "text": "Created issue #7"}),
+            json!({"n": 2, "text": "Created issue #88"})
+        ));
+        assert!(!same(json!({"n": 1}), json!({"m": 1})));
+        assert!(!same(json!([1, 2]), json!([1, 2, 3])));
+    }
+
+    #[test]
+    fn identifiers_are_harvested_first_also_from_texts() {
+        let message = json!({"result": {"content": [{"type": "text", "text": "{\"name\":\"x\",\"id\":\"u7\"}"}]}});
+        assert_eq!(
+            harvest(&message).first().map(|(_, value)| value.clone()),
+            Some(json!("u7"))
+        );
+        let message = json!({"result": {"content": [{"type": "text", "text": "Created issue #12 now"}]}});
+        assert_eq!(harvest(&message), [("text".to_owned(), json!(12))]);
+    }
+}

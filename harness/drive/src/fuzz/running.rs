@@ -1,0 +1,635 @@
+//! A campaign that is going on: rounds of cases, what is seen of them, what becomes of a server that dies, and the sum at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use touchstone_core::monitor::{self, Context, Conversation};
+use touchstone_core::revision::Revision;
+use touchstone_core::spec::requirement::Severity;
+use touchstone_core::trace::TransportKind;
+use touchstone_core::verdict::{self, CaseResult, Circumstances, Observation, Outcome as Seen, RevisionRun, Verdict};
+
+use super::arena::{Arena, Record, Window};
+use super::campaign::{Campaign, CampaignEvent, CampaignOptions, CampaignRun, Progress, Sums};
+use super::case::{FuzzCase, Phase, Step};
+use super::chance::Random;
+use super::corpus::StoredCase;
+use super::feedback::Feedback;
+use super::ledger::{self, Ledger, Reproduced, Reproduction, is_death};
+use super::oracle;
+use super::replay::{ReplayVerdict, verdict as replay_verdict};
+use super::schedule::Schedule;
+use super::shrink::{self, Allowance, Lab, Sign};
+use super::toolbox::Toolbox;
+use super::{phases, relations};
+use crate::session::Connector;
+
+/// Deaths after which the tool, or kind of message, that brings them about is left alone.
+const MOST_DEATHS: u32 = 3;
+/// Starts in a row that may fail.
+const MOST_STARTS: usize = 3;
+/// Cases of a window: as much as monitors look at together.
+const WINDOW: usize = 96;
+/// No tool.
+static NONE: BTreeSet<String> = BTreeSet::new();
+/// An answer that takes so long makes a tool a slow one.
+const SLOW: Duration = Duration::from_millis(60);
+/// Longest time for one finding.
+const LONGEST_SHRINK: Duration = Duration::from_secs(20);
+
+/// A campaign that is going on.
+pub(super) struct Running<'a> {
+    pub(super) campaign: &'a Campaign<'a>,
+    pub(super) connector: &'a Connector,
+    pub(super) revision: Revision,
+    pub(super) arena: Arena<'a>,
+    pub(super) toolbox: &'a Toolbox,
+    pub(super) ledger: Ledger,
+    pub(super) feedback: Feedback,
+    pub(super) sums: Sums,
+    pub(super) covered: BTreeSet<String>,
+    pub(super) deaths: BTreeMap<String, u32>,
+    /// Tools that take their time: of a crowd that is lost they are the last to suspect.
+    pub(super) slow: BTreeSet<String>,
+    pub(super) own_mistakes: Vec<String>,
+    /// Signatures that wait to be made small.
+    pub(super) waiting: Vec<String>,
+    /// Suspects of deaths, by signature.
+    pub(super) suspects: BTreeMap<String, Vec<FuzzCase>>,
+    pub(super) began: Instant,
+    pub(super) cancel: &'a CancellationToken,
+    pub(super) on_event: &'a dyn Fn(CampaignEvent<'_>),
+    pub(super) ended: Option<String>,
+}
+
+impl<'a> Running<'a> {
+    pub(super) fn options(&self) -> &'a CampaignOptions {
+        &self.campaign.options
+    }
+
+    fn lab(&self) -> Lab<'a> {
+        Lab {
+            connector: self.connector,
+            revision: self.revision,
+            policy: (self.options().call.clone(), self.options().allowed_tools.clone()),
+            catalog: self.campaign.catalog,
+            schemas: self.campaign.schemas,
+            toolbox: self.toolbox,
+            within: self.options().within,
+            cancel: self.cancel,
+        }
+    }
+
+    /// Whether the budget is used up.
+    pub(super) fn is_over(&self) -> bool {
+        let budget = self.options().budget;
+        self.cancel.is_cancelled()
+            || self.ended.is_some()
+            || budget.time.is_some_and(|time| self.began.elapsed() >= time)
+            || budget.count.is_some_and(|count| self.sums.calls >= count)
+    }
+
+    pub(super) async fn go(&mut self) {
+        self.regressions().await;
+        let mut wanted = self.options().phases.clone();
+        let budget = self.options().budget;
+        if budget.time.is_none() && budget.count.is_none() {
+            // Without a limit, chance would never end.
+            wanted.remove(&Phase::Random);
+            wanted.remove(&Phase::Stateful);
+        }
+        let lists = vec![
+            (Phase::Examples, phases::examples(self.toolbox, self.revision)),
+            (Phase::Coverage, phases::coverage(self.toolbox)),
+            (Phase::Protocol, phases::protocol(self.toolbox, self.revision)),
+            (Phase::Bytes, phases::bytes(self.revision)),
+            (Phase::Metamorphic, relations::metamorphic(self.toolbox)),
+        ];
+        let mut growth_due = wanted.contains(&Phase::Growth);
+        let mut schedule = Schedule::new(lists, wanted);
+        // Decided once, when every tool was called a few times: what is sent must not depend on every moment's load.
+        let mut slow: Option<BTreeSet<String>> = None;
+        let mut fruitless = 0;
+        while !self.is_over() {
+            if growth_due && schedule.is_systematic_done() {
+                growth_due = false;
+                self.growth().await;
+                continue;
+            }
+            if slow.is_none() && schedule.is_systematic_done() {
+                slow = Some(self.slow.clone());
+            }
+            let phase = schedule.phase();
+            let random = Random {
+                toolbox: self.toolbox,
+                feedback: &self.feedback,
+                seed: self.options().seed,
+                guided: self.options().guided,
+                slow: slow.as_ref().unwrap_or(&NONE),
+                revision: self.revision,
+            };
+            let cases = schedule.next(&random);
+            // A server without tools gives chance little to work with.
+            fruitless = if cases.is_empty() { fruitless + 1 } else { 0 };
+            if fruitless > 3 {
+                break;
+            }
+            self.round(cases, phase).await;
+        }
+    }
+
+    /// Runs the cases of a round, window by window.
+    async fn round(&mut self, cases: Vec<FuzzCase>, phase: Phase) {
+        let mut window: Vec<FuzzCase> = Vec::new();
+        let mut cases = cases.into_iter().peekable();
+        while let Some(case) = cases.next() {
+            if self.is_parked(&case) {
+                continue;
+            }
+            let budget = self.options().budget.count.unwrap_or(u64::MAX);
+            let planned: u64 = window.iter().map(FuzzCase::calls).sum();
+            if self.sums.calls + planned + case.calls() > budget {
+                if self.sums.calls + planned == 0 || window.is_empty() {
+                    // What does not fit is left out; the next may be shorter.
+                    if cases.peek().is_none() {
+                        self.sums.calls = budget;
+                    }
+                    continue;
+                }
+                cases = vec![case]
+                    .into_iter()
+                    .chain(cases)
+                    .collect::<Vec<_>>()
+                    .into_iter()
+                    .peekable();
+                self.run(std::mem::take(&mut window), phase).await;
+                if self.is_over() {
+                    return;
+                }
+                continue;
+            }
+            window.push(case);
+            if window.len() >= WINDOW {
+                self.run(std::mem::take(&mut window), phase).await;
+                if self.is_over() {
+                    return;
+                }
+            }
+        }
+        if !window.is_empty() {
+            self.run(window, phase).await;
+        }
+    }
+
+    fn is_parked(&mut self, case: &FuzzCase) -> bool {
+        let parked = self
+            .deaths
+            .get(&case.subject)
+            .is_some_and(|deaths| *deaths >= MOST_DEATHS);
+        if parked {
+            *self.sums.parked.entry(case.subject.clone()).or_default() += 1;
+        }
+        parked
+    }
+
+    /// Runs cases until all are done, the server started again as often as needed.
+    pub(super) async fn run(&mut self, cases: Vec<FuzzCase>, phase: Phase) {
+        let mut rest = cases;
+        while !rest.is_empty() && !self.cancel.is_cancelled() && self.ended.is_none() {
+            if !self.arena.is_open() && !self.restart().await {
+                return;
+            }
+            let began = Instant::now();
+            let batch = rest.clone();
+            let within = Some(self.options().within);
+            let window = tokio::select! {
+                biased;
+                window = self.arena.run(batch, within) => window,
+                () = self.cancel.cancelled() => return,
+            };
+            self.sums.calling += began.elapsed();
+            let Some(window) = window else { return };
+            let done = window.records.len().max(1).min(rest.len());
+            rest.drain(..done);
+            let lost = window.lost;
+            self.take_in(window);
+            (self.on_event)(CampaignEvent::Progress(self.progress(phase)));
+            self.work_off().await;
+            if lost {
+                self.sums.restarts += 1;
+                let parked: BTreeSet<String> = self
+                    .deaths
+                    .iter()
+                    .filter(|(_, deaths)| **deaths >= MOST_DEATHS)
+                    .map(|(subject, _)| subject.clone())
+                    .collect();
+                let before = rest.len();
+                let mut left_out: Vec<String> = Vec::new();
+                rest.retain(|case| {
+                    let keep = !parked.contains(&case.subject);
+                    if !keep {
+                        left_out.push(case.subject.clone());
+                    }
+                    keep
+                });
+                if rest.len() < before {
+                    for subject in left_out {
+                        *self.sums.parked.entry(subject).or_default() += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends what is left of the session and opens another one.
+    pub(super) async fn restart(&mut self) -> bool {
+        if let Some(trace) = self.arena.end().await {
+            self.take_in(Window {
+                trace,
+                records: Vec::new(),
+                start: 0,
+                lost: false,
+            });
+        }
+        for attempt in 1..=MOST_STARTS {
+            match self.arena.open().await {
+                Ok(_) => return true,
+                Err(error) if attempt == MOST_STARTS => {
+                    self.ended = Some(format!("the server could not be started again: {error}"));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        }
+        false
+    }
+
+    fn progress(&self, phase: Phase) -> Progress {
+        Progress {
+            phase,
+            calls: self.sums.calls,
+            elapsed: self.began.elapsed(),
+            findings: self.ledger.weighty(),
+            covered: self.covered.len(),
+            constraints: self.sums.constraints,
+        }
+    }
+
+    /// Judges a window and remembers what matters.
+    pub(super) fn take_in(&mut self, mut window: Window) {
+        let context = Context {
+            revision: self.revision,
+            schemas: self.campaign.schemas.for_revision(self.revision),
+        };
+        let conversation = Conversation::of(&window.trace);
+        let mut found: Vec<(Observation, Option<usize>)> = Vec::new();
+        for mut observation in monitor::observe(&conversation, &context) {
+            let broken = matches!(observation.outcome, Seen::Broken(_));
+            let record = if is_death(&observation) {
+                shrink::blame(&mut observation, &window, &self.slow)
+            } else {
+                broken.then(|| shrink::culprit(&observation, &window)).flatten()
+            };
+            found.push((observation, record));
+        }
+        if self.own_mistakes.len() < 10 {
+            self.own_mistakes.extend(monitor::own_mistakes(&conversation, &context));
+        }
+        drop(conversation);
+        found.extend(
+            oracle::judge(&window, self.toolbox)
+                .into_iter()
+                .map(|verdict| (verdict.observation, Some(verdict.record))),
+        );
+
+        let mut keep_trace = false;
+        for (observation, record) in found {
+            let case = record
+                .and_then(|record| window.records.get(record))
+                .map(|record| record.case.clone());
+            let death = is_death(&observation);
+            if death {
+                self.note_death(&observation, case.as_ref());
+                // Chance comes to one crash on many ways: it is known already.
+                if let Some(case) = case
+                    .as_ref()
+                    .filter(|case| matches!(case.phase, Phase::Random | Phase::Stateful))
+                    && let Some(entry) = self.ledger.death_of(&case.subject)
+                {
+                    entry.count += 1;
+                    continue;
+                }
+            }
+            let end = record.map_or(self.arena.history.len(), |record| window.start + record);
+            let end = end.min(self.arena.history.len());
+            let seen = ledger::Seen {
+                case: case.as_ref(),
+                before: &self.arena.history[..end],
+                calls: self.sums.calls + record.map_or(0, |record| record as u64 + 1),
+            };
+            if let Some(signature) = self.ledger.add(self.campaign.catalog, self.revision, observation, seen) {
+                keep_trace = true;
+                self.new_entry(&signature, death, &window.records);
+            }
+        }
+        for record in &window.records {
+            if record.slowest(&window.trace) >= SLOW {
+                self.slow.insert(record.case.subject.clone());
+            }
+            self.sums.calls += record.case.calls();
+            *self.sums.phases.entry(record.case.phase.as_str()).or_default() += 1;
+            if let Some(covers) = record.case.covers.as_ref().filter(|_| !record.is_unanswered()) {
+                self.covered.insert(covers.clone());
+            }
+            for step in &record.case.steps {
+                self.sums.digest = digest(self.sums.digest, step);
+            }
+            self.feedback.learn(record, self.campaign.options.guided);
+        }
+        if keep_trace {
+            self.ledger.keep(std::mem::replace(
+                &mut window.trace,
+                touchstone_core::trace::Trace::new("", TransportKind::Stdio),
+            ));
+        }
+    }
+
+    fn note_death(&mut self, observation: &Observation, case: Option<&FuzzCase>) {
+        let about = match &observation.outcome {
+            Seen::Broken(breach) => breach.about.clone(),
+            Seen::Kept(_) => None,
+        };
+        if let Some(subject) = case.map(|case| case.subject.clone()).or(about) {
+            *self.deaths.entry(subject).or_default() += 1;
+        }
+    }
+
+    /// Decides what becomes of something that was not known before.
+    fn new_entry(&mut self, signature: &str, death: bool, records: &[Record]) {
+        let Some(entry) = self.ledger.entries.get(signature) else {
+            return;
+        };
+        if entry.severity == Severity::Info {
+            return;
+        }
+        let message = match &entry.observation.outcome {
+            Seen::Broken(breach) => breach.message.clone(),
+            Seen::Kept(_) => String::new(),
+        };
+        (self.on_event)(CampaignEvent::Found {
+            signature,
+            message: &message,
+        });
+        let mut suspects: Vec<FuzzCase> = entry.case.clone().into_iter().collect();
+        if death {
+            let others = records
+                .iter()
+                .filter(|record| record.is_unanswered())
+                .map(|record| record.case.clone());
+            suspects.extend(others.filter(|case| Some(case) != entry.case.as_ref()).take(5));
+        }
+        self.suspects.insert(signature.to_owned(), suspects);
+        self.waiting.push(signature.to_owned());
+    }
+
+    /// Makes small what was found last.
+    pub(super) async fn work_off(&mut self) {
+        while let Some(signature) = self.waiting.pop() {
+            let Some(entry) = self.ledger.entries.get(&signature) else {
+                continue;
+            };
+            let suspects = self.suspects.remove(&signature).unwrap_or_default();
+            let sign = Sign {
+                signature: signature.clone(),
+                death: entry.death,
+            };
+            let first_call = entry.first_call;
+            let mut before: Vec<FuzzCase> = entry.before.clone();
+            let calls_before =
+                before.iter().map(FuzzCase::calls).sum::<u64>() + suspects.first().map_or(0, FuzzCase::calls);
+            // What takes its time would use up the time for attempts.
+            before.retain(|case| !self.slow.contains(&case.subject));
+            let left = self
+                .options()
+                .budget
+                .time
+                .map(|time| time.saturating_sub(self.began.elapsed()) / 2);
+            let time = left
+                .map_or(LONGEST_SHRINK, |left| left.min(LONGEST_SHRINK))
+                .max(Duration::from_secs(2));
+            let small =
+                if self.options().spawns == 0 || self.cancel.is_cancelled() || suspects.is_empty() && before.is_empty()
+                {
+                    let reason = if suspects.is_empty() {
+                        "no message of the campaign brings it about"
+                    } else {
+                        "no attempts were allowed"
+                    };
+                    shrink::Smallest {
+                        cases: suspects.into_iter().take(1).collect(),
+                        reproduced: Reproduced::NotTried(reason.to_owned()),
+                        spawns: 0,
+                    }
+                } else {
+                    let allowance = Allowance {
+                        spawns: self.options().spawns,
+                        time,
+                    };
+                    self.lab().shrink(&sign, &suspects, &before, allowance).await
+                };
+            self.sums.spawns += small.spawns;
+            let Some(entry) = self.ledger.entries.get_mut(&signature) else {
+                continue;
+            };
+            entry.before = Vec::new();
+            entry.reproduction = Some(Reproduction {
+                signature,
+                requirement: entry.observation.requirement.clone(),
+                message: match &entry.observation.outcome {
+                    Seen::Broken(breach) => breach.message.clone(),
+                    Seen::Kept(_) => String::new(),
+                },
+                severity: entry.severity,
+                death: entry.death,
+                seed: self.campaign.options.seed,
+                first_call,
+                calls_before,
+                cases: small.cases,
+                reproduced: small.reproduced,
+                spawns: small.spawns,
+            });
+        }
+    }
+
+    /// Sends what was found before.
+    async fn regressions(&mut self) {
+        let Some(folder) = self
+            .options()
+            .corpus
+            .clone()
+            .filter(|_| self.options().phases.contains(&Phase::Regressions))
+        else {
+            return;
+        };
+        let stored = match StoredCase::read_folder(&folder) {
+            Ok(stored) => stored,
+            Err(error) => {
+                self.ended = Some(error.to_string());
+                return;
+            }
+        };
+        let lab = self.lab();
+        let revision = self.revision;
+        for (path, stored) in stored.into_iter().filter(|(_, stored)| stored.revision == revision) {
+            if self.is_over() {
+                return;
+            }
+            let sign = Sign {
+                signature: stored.signature.clone(),
+                death: stored.death,
+            };
+            let mut seen = 0;
+            let mut attempts = 0;
+            while attempts < 3 {
+                attempts += 1;
+                match lab.shows(&stored.cases, &sign).await {
+                    Some(true) => seen += 1,
+                    Some(false) if attempts == 1 => {}
+                    Some(false) => {}
+                    None => break,
+                }
+                // Once seen and once more is enough to call it there.
+                if seen == 2 {
+                    break;
+                }
+            }
+            self.sums.spawns += attempts as usize;
+            let verdict = replay_verdict(seen, if seen == 2 && attempts == 2 { 2 } else { attempts });
+            let file = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            (self.on_event)(CampaignEvent::Regression { file: &file, verdict });
+            self.sums.regressions.insert(file, verdict.as_str());
+            if verdict != ReplayVerdict::Fixed {
+                // What is still there is a finding of this campaign too.
+                self.run(stored.cases, Phase::Regressions).await;
+            }
+        }
+    }
+
+    /// Ends the session, and sums up.
+    pub(super) async fn finish(mut self, capabilities: &Value, server: Value) -> CampaignRun {
+        if let Some(trace) = self.arena.end().await {
+            self.take_in(Window {
+                trace,
+                records: Vec::new(),
+                start: 0,
+                lost: false,
+            });
+        }
+        self.work_off().await;
+        self.sums.elapsed = self.began.elapsed();
+        self.sums.covered = self.covered.len();
+        self.sums.shapes = self.feedback.shapes();
+        let reproductions: Vec<Reproduction> = self
+            .ledger
+            .entries
+            .values()
+            .filter_map(|entry| entry.reproduction.clone())
+            .collect();
+        if let Some(folder) = &self.options().corpus {
+            for reproduction in &reproductions {
+                let seen = matches!(
+                    reproduction.reproduced,
+                    Reproduced::Always(_) | Reproduced::Sometimes(..)
+                );
+                let sent = !reproduction.cases.is_empty()
+                    && !reproduction.requirement.starts_with("fuzzing/memory")
+                    && !reproduction.requirement.ends_with("-bounded");
+                if seen
+                    && sent
+                    && let Err(error) = StoredCase::of(reproduction, self.revision).write(folder)
+                {
+                    self.ended.get_or_insert(error.to_string());
+                }
+            }
+        }
+        let circumstances = Circumstances {
+            revision: self.revision,
+            transport: self.connector.transport(),
+            capabilities: capabilities.clone(),
+            reasons: BTreeMap::new(),
+            covered: self
+                .campaign
+                .catalog
+                .iter()
+                .map(|requirement| requirement.id.clone())
+                .collect(),
+            protected: false,
+            blocked: None,
+        };
+        let judged = verdict::judge(self.campaign.catalog, &circumstances, &self.ledger.observations());
+        let mut findings = judged.findings;
+        for finding in &mut findings {
+            if let Some(entry) = self.ledger.entries.get(&finding.signature) {
+                finding.occurrences = entry.count;
+            }
+        }
+        let cases = self.phase_results(&findings);
+        CampaignRun {
+            transport: self.connector.transport(),
+            run: RevisionRun {
+                revision: self.revision,
+                transport: self.connector.transport(),
+                server,
+                requirements: judged.requirements,
+                cases,
+                findings,
+                traces: self.ledger.traces,
+                tools: verdict::ToolCoverage::default(),
+            },
+            reproductions,
+            sums: self.sums,
+            interrupted: self.cancel.is_cancelled(),
+            ended: self.ended,
+            own_mistakes: self.own_mistakes,
+            sessions: self.connector.sessions(),
+        }
+    }
+
+    /// Each phase as a case of the record.
+    fn phase_results(&self, findings: &[verdict::Finding]) -> Vec<CaseResult> {
+        let of = |phase: &str| {
+            let id = format!("fuzz/{phase}");
+            let mine = findings.iter().filter(|finding| finding.case.as_deref() == Some(&id));
+            let worst = mine.clone().map(|finding| Verdict::from(finding.severity)).max();
+            CaseResult {
+                title: format!(
+                    "{} cases of the phase {phase}",
+                    self.sums.phases.get(phase).copied().unwrap_or(0)
+                ),
+                verdict: worst.unwrap_or(Verdict::Passed),
+                reason: None,
+                findings: mine.clone().map(|finding| finding.signature.clone()).collect(),
+                messages: mine
+                    .map(|finding| format!("{}: {}", finding.requirement, finding.message))
+                    .collect(),
+                duration_us: 0,
+                trace: None,
+                id,
+            }
+        };
+        self.sums.phases.keys().map(|phase| of(phase)).collect()
+    }
+}
+
+/// What was sent so far, as one number.
+fn digest(before: u64, step: &Step) -> u64 {
+    let text = format!("{:?}", step.what);
+    text.bytes().fold(before ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

@@ -1,0 +1,100 @@
+//! Which cases come next: the systematic phases side by side, each at its own pace, and then chance.
+//!
+//! The order depends on the lists and the budget alone. A short budget so still touches every phase.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::case::{FuzzCase, Phase};
+use super::chance::Random;
+
+/// Cases of each phase in one round. What finds most for its calls comes first and most.
+const PACE: [(Phase, usize); 5] = [
+    (Phase::Coverage, 48),
+    (Phase::Protocol, 12),
+    (Phase::Bytes, 10),
+    (Phase::Metamorphic, 8),
+    (Phase::Stateful, 4),
+];
+
+/// Cases of chance in one round.
+const RANDOM: usize = 128;
+
+/// The cases that are still to come.
+pub(super) struct Schedule {
+    lists: Vec<(Phase, VecDeque<FuzzCase>)>,
+    wanted: BTreeSet<Phase>,
+    stateful: u64,
+    random: u64,
+    /// Sequences that come while there are lists.
+    sequences_due: bool,
+}
+
+impl Schedule {
+    /// A schedule of lists; phases that are not wanted are left out.
+    pub(super) fn new(lists: Vec<(Phase, Vec<FuzzCase>)>, wanted: BTreeSet<Phase>) -> Self {
+        let lists = lists.into_iter().filter(|(phase, _)| wanted.contains(phase));
+        Self {
+            lists: lists.map(|(phase, cases)| (phase, cases.into())).collect(),
+            sequences_due: wanted.contains(&Phase::Stateful),
+            wanted,
+            stateful: 0,
+            random: 0,
+        }
+    }
+
+    /// The cases of the next round; none when the lists are used up and nothing random is wanted.
+    pub(super) fn next(&mut self, random: &Random<'_>) -> Vec<FuzzCase> {
+        // First of all what must come first.
+        for first in [Phase::Regressions, Phase::Examples] {
+            if let Some((_, list)) = self
+                .lists
+                .iter_mut()
+                .find(|(phase, list)| *phase == first && !list.is_empty())
+            {
+                let count = list.len().min(48);
+                return list.drain(..count).collect();
+            }
+        }
+        let mut round = Vec::new();
+        for (phase, pace) in PACE {
+            if let Some((_, list)) = self.lists.iter_mut().find(|(found, _)| *found == phase) {
+                let count = list.len().min(pace);
+                round.extend(list.drain(..count));
+            }
+        }
+        let systematic = !round.is_empty();
+        if self.sequences_due {
+            let count = if systematic { PACE[4].1 } else { PACE[4].1 * 4 };
+            round.extend(self.sequences(random, count));
+        }
+        if !systematic && self.wanted.contains(&Phase::Random) {
+            for _ in 0..RANDOM {
+                round.extend(random.any(self.random));
+                self.random += 1;
+            }
+        } else if !systematic && !self.wanted.contains(&Phase::Stateful) {
+            return Vec::new();
+        }
+        round
+    }
+
+    fn sequences(&mut self, random: &Random<'_>, count: usize) -> Vec<FuzzCase> {
+        let mut cases = Vec::new();
+        for _ in 0..count {
+            cases.extend(random.stateful(self.stateful));
+            self.stateful += 1;
+        }
+        cases
+    }
+
+    /// The phase that the next round is mostly of.
+    pub(super) fn phase(&self) -> Phase {
+        let open = self.lists.iter().find(|(_, list)| !list.is_empty());
+        open.map_or(Phase::Random, |(phase, _)| *phase)
+    }
+
+    /// Whether all lists are used up.
+    pub(super) fn is_systematic_done(&self) -> bool {
+        self.lists.iter().all(|(_, list)| list.is_empty())
+    }
+}
