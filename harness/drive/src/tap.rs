@@ -41,6 +41,13 @@ impl TraceBudget {
     }
 }
 
+impl TraceBudget {
+    /// What was taken is not kept any longer.
+    fn give_back(&self, bytes: usize) {
+        self.left.set(self.left.get().saturating_add(bytes));
+    }
+}
+
 /// A handle on the growing trace of one connection. Clones share the trace.
 #[derive(Clone)]
 pub struct Tap {
@@ -157,10 +164,11 @@ impl Tap {
         let mut freed = 0;
         part.events = state.trace.events.clone();
         part.events.extend(rest.into_iter().map(|mut event| {
-            freed += payload_of(&mut event.kind).map_or(0, |payload| payload.bytes().len());
+            freed += payload_of(&mut event.kind).map_or(0, |payload| payload.bytes().len() + EVENT_COST);
             event
         }));
         state.bytes_left += freed;
+        self.shared.run.give_back(freed);
         part
     }
 
@@ -274,6 +282,17 @@ mod tests {
                 EventKind::StdinClosed,
             ]
         );
+    }
+
+    #[test]
+    fn what_is_cut_off_makes_room() {
+        let tap = Tap::new("t", TransportKind::Stdio, 3 * EVENT_COST);
+        for _ in 0..100 {
+            tap.record(EventKind::Stderr { payload: "a".into() });
+            tap.record(EventKind::Stderr { payload: "b".into() });
+            assert_eq!(tap.cut(0, "part").events.len(), 2);
+        }
+        assert!(!tap.is_full());
     }
 
     #[test]

@@ -146,6 +146,12 @@ impl Connector {
                 }
             },
         };
+        let mut options = options;
+        // Whoever judges may have more to hide; what the target itself holds is hidden in any case.
+        options.secrets.extend(target.secrets());
+        options
+            .secrets
+            .sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         Ok(Self {
             target,
             transport,
