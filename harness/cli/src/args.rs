@@ -422,7 +422,7 @@ impl TryFrom<CheckArguments> for CheckPlan {
 
 impl TargetArguments {
     /// What the server may take of the machine.
-    fn limits(&self) -> anyhow::Result<ResourceLimits> {
+    pub(crate) fn limits(&self) -> anyhow::Result<ResourceLimits> {
         let limits = ResourceLimits {
             memory: self.limit_memory,
             file_size: self.limit_file_size,
@@ -437,7 +437,7 @@ impl TargetArguments {
     }
 
     /// Folders of its own for the server, when it is to have some.
-    fn scratch(&self) -> anyhow::Result<Option<Scratch>> {
+    pub(crate) fn scratch(&self) -> anyhow::Result<Option<Scratch>> {
         if self.isolate && self.url.is_some() {
             bail!("--isolate is for a server that Touchstone starts, not for a URL");
         }

@@ -11,6 +11,7 @@ use touchstone_core::coverage::Coverage;
 use touchstone_core::recording;
 use touchstone_core::revision::Era;
 use touchstone_core::trace::Trace;
+use touchstone_drive::credentials::Credentials;
 use touchstone_drive::execute::{Engine, EraReport, Locked, Selection, StartError, TargetRun};
 use touchstone_drive::session::ConnectError;
 use touchstone_drive::target::Target;
@@ -140,16 +141,8 @@ async fn judge(
             )
         }
         Err(error) => {
-            let mut failure = failure(&error);
-            let mut credentials = plan.options.credentials.clone();
-            credentials.confidences.extend(target.confidences());
-            if let Target::Url(url) = target {
-                credentials.valid = url.token().or(credentials.valid);
-            }
-            let texts = [&mut failure.reason, &mut failure.stderr].into_iter();
-            for text in texts.chain(&mut failure.stdout).chain(&mut failure.hint) {
-                credentials.hide_in_text(text);
-            }
+            let failure = hidden(failure(&error), &plan.options.credentials);
+            let failure = hidden(failure, &target.credentials());
             let input = RecordInput {
                 start,
                 transport: None,
@@ -290,6 +283,15 @@ pub(crate) fn failure(error: &StartError) -> Failure {
             ..Failure::default()
         },
     }
+}
+
+/// The failure without secrets that the server has repeated.
+pub(crate) fn hidden(mut failure: Failure, credentials: &Credentials) -> Failure {
+    let texts = [&mut failure.reason, &mut failure.stderr].into_iter();
+    for text in texts.chain(&mut failure.stdout).chain(&mut failure.hint) {
+        credentials.hide_in_text(text);
+    }
+    failure
 }
 
 /// Why most of the server was not judged, for the record.

@@ -19,7 +19,7 @@ use touchstone_reports::record::{FindingEntry, RunRecord};
 use touchstone_reports::{Hints, RecordInput, Start};
 
 use crate::args::Gate;
-use crate::check::{failure, interrupts};
+use crate::check::{failure, hidden, interrupts};
 use crate::fuzz_args::FuzzPlan;
 use crate::invocation;
 use crate::{Exit, complain, print};
@@ -93,7 +93,7 @@ async fn campaign(
                 sessions: 0,
                 interrupted: false,
                 partition: None,
-                failure: Some(failure(&error)),
+                failure: Some(hidden(failure(&error), &target.credentials())),
                 runs: &[],
                 baseline: None,
                 hints: &hints,

@@ -12,6 +12,7 @@ use touchstone_drive::session::{ConnectorOptions, SessionLimits};
 use touchstone_drive::target::Target;
 
 use crate::args::{Call, Gate, TargetArguments, targets, time};
+use crate::scratch::Scratch;
 use crate::settings::Settings;
 
 #[derive(Debug, Args)]
@@ -124,6 +125,8 @@ pub(crate) struct ReplayArguments {
 
 /// A validated `fuzz`.
 pub(crate) struct FuzzPlan {
+    /// Folders of isolated servers, which end with the plan.
+    _folders: Option<Scratch>,
     /// The servers, with the name that a configuration gives them.
     pub targets: Vec<(Option<String>, Target)>,
     /// What the campaign is to do.
@@ -159,6 +162,8 @@ pub(crate) fn connector(start: Duration, request: Duration) -> ConnectorOptions 
             guard: GuardProgram::CurrentExecutable,
             ..ProcessOptions::default()
         },
+        // Traces of campaigns are judged window by window, and not kept.
+        run_bytes: usize::MAX,
         ..ConnectorOptions::default()
     }
 }
@@ -168,7 +173,9 @@ impl TryFrom<FuzzArguments> for FuzzPlan {
 
     fn try_from(arguments: FuzzArguments) -> anyhow::Result<Self> {
         let mut settings = Settings::find(arguments.settings.as_deref())?;
-        let mut targets = targets(arguments.target, None)?;
+        let limits = arguments.target.limits()?;
+        let folders = arguments.target.scratch()?;
+        let mut targets = targets(arguments.target, folders.as_ref())?;
         settings.authorize(&mut targets)?;
         let time = match (arguments.time, arguments.count) {
             (None, None) => Some(USUAL),
@@ -188,6 +195,7 @@ impl TryFrom<FuzzArguments> for FuzzPlan {
         let allowed = arguments.allow_tool.into_iter().chain(settings.allowed_tools);
         let mut connector = connector(arguments.start_timeout, arguments.timeout);
         connector.secrets = settings.credentials.secrets();
+        connector.process.limits = limits;
         let options = CampaignOptions {
             budget: Budget {
                 time,
@@ -207,6 +215,7 @@ impl TryFrom<FuzzArguments> for FuzzPlan {
             spawns: arguments.shrink,
         };
         Ok(Self {
+            _folders: folders,
             targets,
             options,
             export: arguments.export,

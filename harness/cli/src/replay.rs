@@ -12,14 +12,17 @@ use crate::{Exit, print};
 /// Sends a stored finding to a server again. Exits with 0 when it is fixed, with 1 when it is there, always or now and then.
 pub(crate) fn run(arguments: ReplayArguments) -> anyhow::Result<Exit> {
     let stored = StoredCase::read(&arguments.file).with_context(|| format!("{}", arguments.file.display()))?;
-    let mut targets = targets(arguments.target, None)?;
+    let limits = arguments.target.limits()?;
+    let folders = arguments.target.scratch()?;
+    let mut targets = targets(arguments.target, folders.as_ref())?;
     let Some((_, target)) = targets.pop().filter(|_| targets.is_empty()) else {
         bail!("a finding is sent to one server; name it with --server");
     };
     let bundle = Bundle::load()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
-    let options = connector(arguments.start_timeout, arguments.timeout);
+    let mut options = connector(arguments.start_timeout, arguments.timeout);
+    options.process.limits = limits;
     let again = replay(
         &stored,
         &target,

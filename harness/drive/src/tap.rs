@@ -15,7 +15,7 @@ pub const DEFAULT_TRACE_BYTES: usize = 24 * 1024 * 1024;
 pub const DEFAULT_RUN_BYTES: usize = 96 * 1024 * 1024;
 
 /// What an event costs beyond its payload: a flood of tiny messages fills the memory as well.
-const EVENT_COST: usize = 192;
+const EVENT_COST: usize = 768;
 
 /// Bytes that the traces of a run may still keep together. Clones share it.
 #[derive(Debug, Clone)]
@@ -38,6 +38,13 @@ impl TraceBudget {
         let taken = wanted.min(left);
         self.left.set(left - taken);
         taken
+    }
+}
+
+impl TraceBudget {
+    /// What was taken is not kept any longer.
+    fn give_back(&self, bytes: usize) {
+        self.left.set(self.left.get().saturating_add(bytes));
     }
 }
 
@@ -157,10 +164,11 @@ impl Tap {
         let mut freed = 0;
         part.events = state.trace.events.clone();
         part.events.extend(rest.into_iter().map(|mut event| {
-            freed += payload_of(&mut event.kind).map_or(0, |payload| payload.bytes().len());
+            freed += payload_of(&mut event.kind).map_or(0, |payload| payload.bytes().len() + EVENT_COST);
             event
         }));
         state.bytes_left += freed;
+        self.shared.run.give_back(freed);
         part
     }
 
@@ -274,6 +282,17 @@ mod tests {
                 EventKind::StdinClosed,
             ]
         );
+    }
+
+    #[test]
+    fn what_is_cut_off_makes_room() {
+        let tap = Tap::new("t", TransportKind::Stdio, 3 * EVENT_COST);
+        for _ in 0..100 {
+            tap.record(EventKind::Stderr { payload: "a".into() });
+            tap.record(EventKind::Stderr { payload: "b".into() });
+            assert_eq!(tap.cut(0, "part").events.len(), 2);
+        }
+        assert!(!tap.is_full());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use touchstone_core::trace::TransportKind;
 
-use crate::credentials::{Secret, confidences};
+use crate::credentials::{Credentials, Secret, confidences};
 
 /// A server under test.
 #[derive(Debug, Clone)]
@@ -44,6 +44,25 @@ pub struct UrlTarget {
 }
 
 impl Target {
+    /// Everything that must not be shown of what the server is given.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<Secret> {
+        self.credentials().secrets()
+    }
+
+    /// The token and all else that the server is given in confidence.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        Credentials {
+            valid: match self {
+                Self::Url(url) => url.token(),
+                Self::Command(_) => None,
+            },
+            confidences: self.confidences(),
+            ..Credentials::default()
+        }
+    }
+
     /// What the server is given in confidence, apart from tokens: values of variables and header fields, and a password in the URL.
     #[must_use]
     pub fn confidences(&self) -> Vec<Secret> {

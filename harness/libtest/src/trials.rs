@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::TransportKind;
 use touchstone_core::verdict::{CaseResult, RevisionRun, Verdict};
-use touchstone_drive::credentials::Credentials;
 use touchstone_drive::execute::{
     CallPolicy, CaseFilter, Engine, EngineOptions, Selection, StartError, TIME_LIMIT, TargetRun,
 };
@@ -307,14 +306,7 @@ impl Lazy {
                     text.push_str(&format!("\n  hint: {}", touchstone_reports::escape::terminal(hint)));
                 }
             }
-            let mut credentials = Credentials {
-                confidences: self.settings.target.confidences(),
-                ..Credentials::default()
-            };
-            if let Target::Url(url) = &self.settings.target {
-                credentials.valid = url.token();
-            }
-            credentials.hide_in_text(&mut text);
+            self.settings.target.credentials().hide_in_text(&mut text);
             text
         })
     }

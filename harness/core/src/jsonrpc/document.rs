@@ -96,7 +96,11 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Reading {
         Err(Stop::Invalid(fault)) => return Reading::Invalid(fault),
     };
     let body = &bytes[scan.value.clone()];
-    let value = serde_json::from_slice(body).ok();
+    let softens = |oddity: &Oddity| matches!(oddity, Oddity::LoneSurrogate | Oddity::LossyNumber(_));
+    let value = serde_json::from_slice(body).ok().or_else(|| {
+        let softened = scan.oddities.iter().any(softens).then(|| softened(body))?;
+        serde_json::from_slice(&softened).ok()
+    });
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     let shape = match body.first() {
         Some(b'{') => shape_of(text, &scan.members),
@@ -111,6 +115,54 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Reading {
         depth: scan.max_depth,
         nodes: scan.nodes,
     })
+}
+
+/// Well-formed JSON with what no value can hold replaced by what comes nearest: half a surrogate pair by the replacement character, a number
+/// beyond measure by the largest. The bytes themselves are judged elsewhere; here a strange answer must not look like none.
+fn softened(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len());
+    let unit = |at: usize| -> Option<u32> {
+        let digits = body.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let (mut at, mut in_string) = (0, false);
+    while let Some(byte) = body.get(at) {
+        match byte {
+            b'\\' if in_string => {
+                let length = match unit(at) {
+                    Some(0xD800..0xDC00) if matches!(unit(at + 6), Some(0xDC00..0xE000)) => 12,
+                    Some(0xD800..0xE000) => {
+                        out.extend_from_slice(b"\\ufffd");
+                        at += 6;
+                        continue;
+                    }
+                    Some(_) => 6,
+                    None => 2,
+                };
+                out.extend_from_slice(&body[at..(at + length).min(body.len())]);
+                at += length;
+                continue;
+            }
+            b'"' => in_string = !in_string,
+            b'-' | b'0'..=b'9' if !in_string => {
+                let rest = &body[at..];
+                let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+                let length = rest.iter().position(|byte| !is_part(byte)).unwrap_or(rest.len());
+                let token = std::str::from_utf8(&rest[..length]).unwrap_or("0");
+                match token.parse::<f64>() {
+                    Ok(number) if number == f64::INFINITY => out.extend_from_slice(b"1.7976931348623157e308"),
+                    Ok(number) if number == f64::NEG_INFINITY => out.extend_from_slice(b"-1.7976931348623157e308"),
+                    _ => out.extend_from_slice(token.as_bytes()),
+                }
+                at += length;
+                continue;
+            }
+            _ => {}
+        }
+        out.push(*byte);
+        at += 1;
+    }
+    out
 }
 
 fn elements(text: &str, ranges: &[Range<usize>], limits: &Limits) -> Vec<Element> {
@@ -169,6 +221,14 @@ mod tests {
             Reading::Complete(document) => document,
             other => panic!("{text}: {other:?}"),
         }
+    }
+
+    #[test]
+    fn what_no_value_can_hold_does_not_hide_the_rest() {
+        let text = r#"{"id":1,"result":{"a":"\ud800x\ud83d\ude00\\u\"","n":[1e999999,-1e999999,12]}}"#;
+        let value = complete(text).value.unwrap();
+        assert_eq!(value["result"]["a"], "\u{fffd}x😀\\u\"");
+        assert_eq!(value["result"]["n"], serde_json::json!([f64::MAX, f64::MIN, 12]));
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub(super) const MONITOR: Monitor = Monitor {
     judge: observe,
 };
 
+/// Responses to nothing that are judged of one trace: each is compared with everything before it.
+const MOST_STRAYS: usize = 200;
+
 fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
     let messages = conversation.messages();
     let (exchanges, strays) = conversation.exchanges(&messages);
@@ -51,7 +54,11 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         }
     }
     let mut replied: Vec<(&Message<'_>, &Message<'_>)> = Vec::new();
-    for stray in strays.into_iter().filter(|stray| !refuses_batch(&messages, stray)) {
+    for stray in strays
+        .into_iter()
+        .take(MOST_STRAYS)
+        .filter(|stray| !refuses_batch(&messages, stray))
+    {
         match answered_notification(conversation, &messages, stray, &replied) {
             Some(notification) => replied.push((notification, stray)),
             None => stray_response(conversation, observer, stray),
@@ -115,7 +122,10 @@ fn unanswered(
             };
             (event, format!("no answer came within {waited} ms"))
         }
-        (None, None) => return,
+        (None, None) => match unreadable(conversation, exchange) {
+            Some(found) => found,
+            None => return,
+        },
     };
     if conversation.illegal_at(request) {
         if proper && !deaths.contains(&event) {
@@ -148,6 +158,26 @@ fn unanswered(
     }
     let breach = BreachAt::new("base-protocol/request-answered-once", event, message).about(about);
     observer.broken(breach.at_most(at_most).also(&[request]));
+}
+
+/// The end of the HTTP exchange that should have brought the answer, when what came is no HTTP.
+fn unreadable(conversation: &Conversation<'_>, exchange: &Exchange<'_>) -> Option<(usize, String)> {
+    const SIGNS: [&str; 2] = ["is not valid HTTP/1.1", "response head is larger than"];
+    let wanted = conversation.frames()[exchange.request.frame].exchange?;
+    conversation
+        .trace()
+        .events
+        .iter()
+        .enumerate()
+        .find_map(|(index, event)| match &event.kind {
+            EventKind::HttpEnded {
+                exchange,
+                failure: Some(failure),
+            } if *exchange == wanted && SIGNS.iter().any(|sign| failure.contains(sign)) => {
+                Some((index, failure.clone()))
+            }
+            _ => None,
+        })
 }
 
 /// The notification that a response which belongs to no request seems to answer.

@@ -573,7 +573,12 @@ impl<'a> Running<'a> {
         };
         let judged = verdict::judge(self.campaign.catalog, &circumstances, &self.ledger.observations());
         let mut findings = judged.findings;
+        // A message may quote what the server has repeated.
+        let confided = self.connector.target().credentials();
+        let mut server = server;
+        confided.hide_in_value(&mut server);
         for finding in &mut findings {
+            confided.hide_in_text(&mut finding.message);
             if let Some(entry) = self.ledger.entries.get(&finding.signature) {
                 finding.occurrences = entry.count;
             }

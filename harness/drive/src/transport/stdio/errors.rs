@@ -76,6 +76,9 @@ pub(super) async fn drain(stderr: ChildStderr, log: StderrLog, exit: watch::Rece
             break;
         }
         log.push(&buffer[..count]);
+        if budget.told {
+            continue; // A flood is drained, and not even split into lines.
+        }
         lines.push(&buffer[..count]);
         while let Some(line) = lines.next_line() {
             let (Line::Complete(bytes) | Line::TooLong { kept: bytes, .. }) = line;

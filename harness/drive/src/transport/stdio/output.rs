@@ -109,6 +109,11 @@ pub(super) async fn read(
         if count == 0 {
             break;
         }
+        if tap.is_full() {
+            // Nothing more is kept. A server that cannot write any more harms nobody, and is ended by whoever listens.
+            let _ = exit.wait_for(Option::is_some).await;
+            break;
+        }
         lines.push(&buffer[..count]);
         while let Some(line) = lines.next_line() {
             let bytes = match line {
