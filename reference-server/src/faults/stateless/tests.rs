@@ -10,12 +10,27 @@ use super::*;
 use crate::conversation::{Conversation, Options};
 use crate::envelope::Message;
 
-/// Faults that show in HTTP alone, or in when something is said; the kill matrix tries them.
+/// Faults that show in HTTP alone, between processes, or in pages of lists that this conversation does not get to; the kill matrix
+/// tries them.
 const ELSEWHERE: &[&str] = &[
     "listen-once",
     "cursors-of-process",
     "list-by-connection",
     "eof-stay-idle",
+    "page-https",
+    "page-missing",
+    "page-visibility",
+    "page-flat-key",
+    "list-after-read",
+    "list-after-call",
+    "schema-dangling",
+    "schema-remote",
+    "parameter-no-name",
+    "parameter-odd-name",
+    "parameter-same-name",
+    "parameter-number",
+    "parameter-unreachable",
+    "parameter-secret",
 ];
 
 /// A request without its metadata.
