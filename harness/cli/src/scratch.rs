@@ -54,21 +54,21 @@ impl Scratch {
         command.directory = Some(self.folder.path().join("work"));
         let Ok(here) = std::env::current_dir() else { return };
         if Path::new(&command.program).components().count() > 1 {
-            command.program = absolute(&here, &command.program.clone().into()).into();
+            command.program = absolute(&here, Path::new(&command.program)).into();
         }
         for argument in &mut command.arguments {
-            *argument = absolute(&here, &PathBuf::from(&argument)).into();
+            *argument = absolute(&here, Path::new(&*argument)).into();
         }
     }
 }
 
 /// The path from the root, where there is something at it.
-fn absolute(here: &Path, path: &PathBuf) -> PathBuf {
+fn absolute(here: &Path, path: &Path) -> PathBuf {
     let whole = here.join(path);
     if path.is_relative() && !path.as_os_str().is_empty() && whole.exists() {
         whole
     } else {
-        path.clone()
+        path.to_path_buf()
     }
 }
 

@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn traces_of_a_run_share_what_they_may_keep() {
         let run = TraceBudget::new(3 * EVENT_COST);
-        let tap = |name: &str| Tap::hiding(name, TransportKind::Stdio, 1000, run.clone(), Vec::new());
+        let tap = |name: &str| Tap::hiding(name, TransportKind::Stdio, 10_000, run.clone(), Vec::new());
         let (first, second) = (tap("first"), tap("second"));
         for _ in 0..2 {
             first.record(EventKind::Stderr { payload: "".into() });
