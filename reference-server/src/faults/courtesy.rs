@@ -387,7 +387,11 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault::new(
         "cancel-all",
         "gives up everything that is in progress when one request is cancelled",
-        &["cancellation/only-that-request", "base-protocol/request-answered-once"],
+        &[
+            "cancellation/only-that-request",
+            "base-protocol/request-answered-once",
+            "transport-streamable-http/sse-not-closed-early",
+        ],
         || Box::new(Hasty::default()),
     ),
     Fault::new(

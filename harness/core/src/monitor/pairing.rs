@@ -286,7 +286,7 @@ fn stray_response(conversation: &Conversation<'_>, observer: &mut Observer<'_>, 
 
 /// Whether something with that id was sent before, though it was no request: then the id could be read.
 fn was_sent(conversation: &Conversation<'_>, before: usize, id: &Value) -> bool {
-    let sent = conversation
+    let mut sent = conversation
         .frames()
         .iter()
         .filter(|frame| frame.direction == Direction::ToServer && frame.event < before);
@@ -299,7 +299,7 @@ fn was_sent(conversation: &Conversation<'_>, before: usize, id: &Value) -> bool 
         }) => !matches!(shape, Shape::Request { .. }) && value.get("id") == Some(id),
         _ => false,
     };
-    !id.is_null() && sent.into_iter().any(readable)
+    !id.is_null() && sent.any(readable)
 }
 
 /// Which rule speaks of an answer to this notification.

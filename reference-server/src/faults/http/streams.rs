@@ -199,7 +199,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     Fault::new(
         "http-progress-crossed",
         "sends progress on whichever stream was opened last",
-        &["transport-streamable-http/sse-related-messages"],
+        &["transport-streamable-http/sse-related-messages", "progress/monotonic"],
         || http(Misrouted::new(|routes, act| routes.cross(act))),
     )
     .over(STREAMABLE_HTTP),
