@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! requirements/AREA.yaml ──► JSON ─┐
-//! fixtures.yaml ──► JSON ──────────┤
+//! fixtures.yaml, hints.yaml ─► JSON ┤
 //! schemas/NAME.json ───────────────┼──► OUT_DIR/embedded.rs, included by src/lib.rs
 //! AREA/*.yaml ──► JSON and YAML ───┘
 //! ```
@@ -46,6 +46,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         code,
         "];\nconst FIXTURES: &str = include_str!({:?});",
         translated(&root.join("fixtures.yaml"), &out, "data")?
+    )?;
+    writeln!(
+        code,
+        "const HINTS: &str = include_str!({:?});",
+        translated(&root.join("hints.yaml"), &out, "data")?
     )?;
     writeln!(code, "const CASES: &[CaseFile] = &[")?;
     for folder in case_folders(&root)? {

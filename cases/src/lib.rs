@@ -61,6 +61,12 @@ pub fn fixtures() -> &'static str {
     FIXTURES
 }
 
+/// What usually repairs a mistake, and what SDKs are known for, as JSON; `hints.yaml` describes its members.
+#[must_use]
+pub fn hints() -> &'static str {
+    HINTS
+}
+
 /// Every case file, by path.
 #[must_use]
 pub fn cases() -> &'static [CaseFile] {

@@ -1,4 +1,4 @@
-//! Every requirement of the handshake era is judged, or its entry says why it is not.
+//! Every requirement is judged in every revision and over every transport that has it, or its entry says why it is not, or a list here names it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -7,8 +7,9 @@ use touchstone_core::case::Suite;
 use touchstone_core::coverage::Coverage;
 use touchstone_core::monitor;
 use touchstone_core::revision::Revision;
-use touchstone_core::spec::requirement::{Catalog, Requirement};
+use touchstone_core::spec::requirement::{Catalog, Requirement, Tier};
 use touchstone_core::spec::schema::SchemaLibrary;
+use touchstone_core::trace::TransportKind;
 
 fn loaded() -> (Catalog, Coverage) {
     let files = touchstone_cases::requirements()
@@ -56,6 +57,91 @@ fn every_requirement_of_the_handshake_era_is_judged_or_has_a_reason() {
     assert_none(&open, "requirements are not judged, and have no reason (`unjudged`)");
 }
 
+/// Requirements of 2026-07-28 that still lack a case. Nothing else may be missing, and nothing that has a case may stand here.
+const NO_CASE_YET: &[&str] = &[];
+
+#[test]
+fn every_requirement_of_the_stateless_era_is_judged_or_has_a_reason_or_is_named() {
+    let (catalog, coverage) = loaded();
+    let revision = Revision::V2026_07_28;
+    let missing = |requirement: &Requirement| {
+        requirement.level(revision).is_some()
+            && requirement.unjudged_because().is_none()
+            && !coverage.is_judged(&requirement.id, revision)
+    };
+    let open: Vec<(&Requirement, String)> = catalog
+        .iter()
+        .filter(|requirement| missing(requirement) && !NO_CASE_YET.contains(&requirement.id.as_str()))
+        .map(|requirement| (requirement, "no case yet, and not named".to_owned()))
+        .collect();
+    assert_none(
+        &open,
+        "requirements of 2026-07-28 are not judged, have no reason, and are not named",
+    );
+    for id in NO_CASE_YET {
+        let requirement = catalog.get(id).unwrap_or_else(|| panic!("{id} is no requirement"));
+        assert!(
+            missing(requirement),
+            "{id} is judged, or has a reason: take it off the list"
+        );
+    }
+}
+
+/// Where a requirement of tier A or B applies over a transport and is not judged there, with the reason.
+const NOT_OVER: &[(&str, TransportKind, &str)] = &[];
+
+/// The transports that servers of a revision have in common: a rule that holds over one of them is judged over it.
+fn transports(revision: Revision) -> &'static [TransportKind] {
+    match revision {
+        Revision::V2024_11_05 => &[TransportKind::Stdio, TransportKind::HttpSse],
+        _ => &[TransportKind::Stdio, TransportKind::StreamableHttp],
+    }
+}
+
+#[test]
+fn what_is_judged_is_judged_over_every_transport_where_it_applies() {
+    let (catalog, coverage) = loaded();
+    let mut open = Vec::new();
+    let mut excused: BTreeSet<(&str, TransportKind)> = BTreeSet::new();
+    for requirement in catalog.iter().filter(|entry| matches!(entry.tier, Tier::A | Tier::B)) {
+        let mut missing = Vec::new();
+        for revision in Revision::ALL
+            .into_iter()
+            .filter(|revision| coverage.is_judged(&requirement.id, *revision))
+        {
+            let applies = transports(revision)
+                .iter()
+                .filter(|transport| requirement.applies_to(**transport));
+            for transport in applies {
+                if coverage.is_judged_over(&requirement.id, revision, *transport) {
+                    continue;
+                }
+                let known = NOT_OVER
+                    .iter()
+                    .find(|(id, over, _)| *id == requirement.id && over == transport);
+                match known {
+                    Some((id, over, _)) => drop(excused.insert((id, *over))),
+                    None => missing.push(format!("{revision} over {transport}")),
+                }
+            }
+        }
+        if !missing.is_empty() {
+            open.push((requirement, missing.join(", ")));
+        }
+    }
+    assert_none(
+        &open,
+        "requirements of tiers A and B are not judged over some transport",
+    );
+    for (id, over, reason) in NOT_OVER {
+        assert!(
+            excused.contains(&(*id, *over)),
+            "{id} is judged over {over}: take it off the list"
+        );
+        assert!(reason.ends_with('.'), "{id}: {reason:?} is no sentence");
+    }
+}
+
 #[test]
 fn nothing_that_is_judged_says_that_it_is_not() {
     let (catalog, coverage) = loaded();
@@ -97,7 +183,7 @@ fn what_a_case_exercises_is_judged_by_somebody() {
     let unseen: Vec<(&Requirement, String)> = catalog
         .iter()
         .filter(|requirement| {
-            Revision::STATEFUL
+            Revision::ALL
                 .into_iter()
                 .any(|revision| requirement.level(revision).is_some())
         })

@@ -164,6 +164,13 @@ fn every_area_of_the_protocol_has_cases() {
     }
 }
 
+/// The cases that send methods of the handshake era to see that they are none any more.
+const UNKNOWN_ON_PURPOSE: [&str; 3] = [
+    "base-protocol/removed-methods",
+    "versioning/initialize-as-any-other-method",
+    "versioning/handshake-refused",
+];
+
 /// A case without a range would run in every revision that has one of its requirements; this catches the ranges that were forgotten.
 #[test]
 fn methods_are_sent_only_in_revisions_that_have_them() {
@@ -179,7 +186,7 @@ fn methods_are_sent_only_in_revisions_that_have_them() {
     .map(str::to_owned);
     for (id, _, case) in suite
         .of(Revision::V2026_07_28, &catalog)
-        .filter(|(id, ..)| id != "base-protocol/removed-methods")
+        .filter(|(id, ..)| !UNKNOWN_ON_PURPOSE.contains(&id.as_str()))
     {
         methods(case, &mut |method| {
             assert!(
@@ -232,6 +239,25 @@ fn illegal_cases_end_with_a_probe_or_before_the_session_is_open() {
         assert!(
             matches!(last, Some(Action::Probe)),
             "{id} does not look whether the server is alive"
+        );
+    }
+}
+
+#[test]
+fn hints_speak_of_requirements_that_exist() {
+    let catalog = catalog();
+    let hints: serde_json::Value = serde_json::from_str(touchstone_cases::hints()).expect("the hints are JSON");
+    let repairs = hints["repairs"].as_object().expect("repairs by requirement");
+    let known = hints["sdks"].as_array().expect("a list of SDKs").iter();
+    let known = known.flat_map(|sdk| sdk["known"].as_array().expect("what it is known for"));
+    let ids = repairs
+        .keys()
+        .map(String::as_str)
+        .chain(known.filter_map(|known| known["requirement"].as_str()));
+    for id in ids {
+        assert!(
+            catalog.get(id).is_some(),
+            "hints.yaml speaks of {id}, which is no requirement"
         );
     }
 }

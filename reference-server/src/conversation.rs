@@ -3,6 +3,9 @@
 //! A tool may need the client first: then a question (a request to the client) is sent instead of the response, and the
 //! tool goes on when the answer has come, or when its time is over (`wake`).
 //!
+//! Requests of the stateless era go their own way (`conversation/stateless`), also in a conversation that has begun with
+//! a handshake: each of them says by itself what it is.
+//!
 //! `receive` reads the frame, answers every request in it through `features`, lets the faults (if any) spoil each
 //! answer, and schedules the answers; a transport sends them when they are due.
 
@@ -15,6 +18,7 @@ use crate::envelope::{self, Frame, Id, Incoming, Message, Reply, Request, Respon
 use crate::faults::{Decorator, Fault, Received};
 use crate::features::{Answer, Continuation, Scratch, Session, showcase};
 use crate::revision::Revision;
+use crate::stateless::Stateless;
 use crate::transport::Answers;
 
 /// What a conversation needs to know. Conversations made from clones share the scratch directory of `write_note`.
@@ -77,17 +81,34 @@ impl Options {
         !self.stateless && self.answers != Answers::Json
     }
 
+    /// The revisions that begin with a handshake.
+    fn stateful(&self) -> impl Iterator<Item = Revision> {
+        self.revisions
+            .iter()
+            .copied()
+            .filter(|revision| !revision.is_stateless())
+    }
+
+    /// The revisions without handshake, newest first.
+    pub(crate) fn without_handshake(&self) -> Vec<Revision> {
+        let all = Revision::ALL.into_iter().rev();
+        all.filter(|revision| revision.is_stateless() && self.revisions.contains(revision))
+            .collect()
+    }
+
+    /// Whether some revision begins with a handshake.
+    pub(crate) fn has_handshake(&self) -> bool {
+        self.stateful().next().is_some()
+    }
+
     /// The newest revision to negotiate.
     pub(crate) fn newest(&self) -> Revision {
-        self.revisions.iter().copied().max().unwrap_or(Revision::V2025_11_25)
+        self.stateful().max().unwrap_or(Revision::V2025_11_25)
     }
 
     /// Whether the date is that of a revision to negotiate.
     pub(crate) fn supported(&self, date: &str) -> Option<Revision> {
-        self.revisions
-            .iter()
-            .copied()
-            .find(|revision| revision.as_str() == date)
+        self.stateful().find(|revision| revision.as_str() == date)
     }
 }
 
@@ -123,6 +144,18 @@ pub enum Output {
     },
     /// Send a message that belongs to no request.
     Aside(Message),
+    /// The request stays open: what is said to its listener belongs on its stream, until the result of the request.
+    Listen {
+        /// The listener, which no other request ever has.
+        listener: u64,
+    },
+    /// Send a message to a listener.
+    News {
+        /// The listener.
+        listener: u64,
+        /// The message.
+        message: Message,
+    },
     /// Call [`Conversation::wake`] once the time has passed.
     Wake {
         /// How long.
@@ -130,6 +163,15 @@ pub enum Output {
         /// What to call it with.
         question: u64,
         /// The id of the request that is to be withdrawn with it.
+        request: Option<Value>,
+    },
+    /// Give up the connection of a request, whose answer waits for the client to come back (Streamable HTTP only).
+    Interrupt {
+        /// How long after the message that caused it.
+        after: Duration,
+        /// How soon the client may come back.
+        retry: Duration,
+        /// The id of the request.
         request: Option<Value>,
     },
     /// Print a line that is not a message (faults only).
@@ -159,6 +201,7 @@ pub struct Conversation {
     questions: Vec<Question>,
     /// How many questions there were.
     asked: u64,
+    stateless: Stateless,
 }
 
 impl Conversation {
@@ -173,6 +216,7 @@ impl Conversation {
             decorators: options.faults.iter().map(|fault| fault.decorator()).collect(),
             questions: Vec::new(),
             asked: 0,
+            stateless: Stateless::new(options),
         }
     }
 
@@ -190,12 +234,11 @@ impl Conversation {
             .collect()
     }
 
-    /// What the server says after its input has ended: nothing, unless a fault makes it talk.
-    pub fn end(&self) -> Vec<Output> {
-        self.decorators
-            .iter()
-            .flat_map(|decorator| decorator.at_end())
-            .collect()
+    /// What the server says after its input has ended: the results of what was listened to, if anything was.
+    pub fn end(&mut self) -> Vec<Output> {
+        let mut outputs = self.end_subscriptions();
+        outputs.extend(self.decorators.iter().flat_map(|decorator| decorator.at_end()));
+        outputs
     }
 
     /// Whether the process outlives the end of its input; `false` unless a fault says so.
@@ -221,6 +264,7 @@ impl Conversation {
     /// Says what time it is, as the time since 1970. Tasks need to know before each frame; without it no time passes.
     pub fn advance(&mut self, since_1970: Duration) {
         self.session.tasks.advance(since_1970);
+        self.stateless.advance(since_1970);
     }
 
     /// Takes one frame from the client: a line of stdio, or the body of a POST. Never panics, whatever the bytes.
@@ -243,6 +287,7 @@ impl Conversation {
         };
         let received = Received::of(&frame);
         let mut outputs = match frame {
+            frame if self.is_stateless(&frame) => self.receive_stateless(frame),
             Frame::Unparseable(error) => vec![now(Response {
                 id: Id::null(),
                 outcome: Err(error),
@@ -266,7 +311,7 @@ impl Conversation {
     /// Gives up on a question to which there was no answer in time; nothing happens when there was one.
     pub(crate) fn wake(&mut self, question: u64) -> Vec<Output> {
         let Some(position) = self.questions.iter().position(|open| open.id == question) else {
-            return Vec::new();
+            return self.wake_task(question);
         };
         let open = self.questions.swap_remove(position);
         let params = json!({ "requestId": open.id, "reason": "No answer came in time" });
@@ -350,6 +395,11 @@ impl Conversation {
             .map(|(after, message)| belonging(message, after))
             .collect();
         outputs.extend(std::mem::take(&mut answer.asides).into_iter().map(Output::Aside));
+        outputs.extend(answer.interruption.map(|interruption| Output::Interrupt {
+            after: interruption.after,
+            retry: interruption.retry,
+            request: id.clone(),
+        }));
         let Some(ask) = answer.ask.take() else {
             let response = self.decorated(&request, answer.outcome());
             outputs.push(belonging(Message::Response(response), answer.after));
@@ -390,6 +440,7 @@ impl Conversation {
             ("notifications/cancelled", Some(request)) => {
                 self.questions
                     .retain(|open| open.request.id.value().as_ref() != Some(&request));
+                self.stateless.cancelled(&request);
                 vec![Output::Withdraw { request }]
             }
             _ => {
@@ -533,6 +584,8 @@ fn now(response: Response) -> Output {
         request,
     }
 }
+
+mod stateless;
 
 #[cfg(test)]
 mod question_tests;

@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::revision::Revision;
+
 /// The id of a request: the exact token of the client, or `null` where none could be read.
 #[derive(Clone, Debug)]
 pub struct Id(Box<RawValue>);
@@ -116,11 +118,44 @@ impl RpcError {
         }
     }
 
-    /// -32002: MCP's code for a resource that does not exist (server/resources, Error Handling).
-    pub(crate) fn resource_not_found(uri: &str) -> Self {
+    /// A resource that does not exist (server/resources, Error Handling): the code of its own was given up with the handshake.
+    pub(crate) fn resource_not_found(revision: Revision, uri: &str) -> Self {
+        let code = if revision.is_stateless() { -32602 } else { -32002 };
         Self {
             data: Some(serde_json::json!({ "uri": uri })),
-            ..Self::new(-32002, "Resource not found")
+            ..Self::new(code, "Resource not found")
+        }
+    }
+
+    /// -32020: what the header of a POST says is not what its body says.
+    pub(crate) fn header_mismatch(message: impl Into<String>) -> Self {
+        Self::new(-32020, message)
+    }
+
+    /// -32021: the client has not declared what this request needs; `needed` as it would have to be declared.
+    pub(crate) fn missing_capability(needed: Value) -> Self {
+        Self {
+            data: Some(serde_json::json!({ "requiredCapabilities": needed })),
+            ..Self::new(
+                -32021,
+                "The request needs capabilities that the client has not declared",
+            )
+        }
+    }
+
+    /// -32022: the version that the request names is not served.
+    pub(crate) fn unsupported_version(supported: &[Revision], requested: Option<&Value>) -> Self {
+        let supported: Vec<&str> = supported.iter().map(|revision| revision.as_str()).collect();
+        let mut data = serde_json::json!({ "supported": supported });
+        if let Some(requested) = requested {
+            data["requested"] = requested.clone();
+        }
+        Self {
+            data: Some(data),
+            ..Self::new(
+                -32022,
+                format!("Unsupported protocol version; supported: {}", supported.join(", ")),
+            )
         }
     }
 }

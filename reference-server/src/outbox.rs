@@ -18,6 +18,8 @@ pub(crate) enum Departure {
     Exit(i32),
     /// Time to give up on a question.
     Wake(u64),
+    /// Time to give up the connection, until the client comes back after this long.
+    Interrupt(Duration),
 }
 
 #[derive(Debug)]
@@ -43,12 +45,17 @@ impl Outbox {
                     after,
                     request,
                 } => (after, request, Departure::Message(message)),
-                Output::Aside(message) => (Duration::ZERO, None, Departure::Message(message)),
+                Output::Aside(message) | Output::News { message, .. } => {
+                    (Duration::ZERO, None, Departure::Message(message))
+                }
+                // The transport that has streams has seen to it already.
+                Output::Listen { .. } => continue,
                 Output::Wake {
                     after,
                     question,
                     request,
                 } => (after, request, Departure::Wake(question)),
+                Output::Interrupt { after, retry, request } => (after, request, Departure::Interrupt(retry)),
                 Output::Text(text) => (Duration::ZERO, None, Departure::Text(text)),
                 Output::Exit(code) => (Duration::ZERO, None, Departure::Exit(code)),
                 Output::Withdraw { request } => {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// A stateful revision of the protocol; ordered by date.
+/// A revision of the protocol; ordered by date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Revision {
     /// 2024-11-05: the first one, with HTTP+SSE.
@@ -16,11 +16,22 @@ pub enum Revision {
     V2025_06_18,
     /// 2025-11-25: icons, tasks, optional ids in errors.
     V2025_11_25,
+    /// 2026-07-28: no handshake and no sessions; each request says for itself what it needs to say.
+    V2026_07_28,
 }
 
 impl Revision {
     /// All of them, oldest first.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
+        Self::V2024_11_05,
+        Self::V2025_03_26,
+        Self::V2025_06_18,
+        Self::V2025_11_25,
+        Self::V2026_07_28,
+    ];
+
+    /// Those that begin with a handshake, oldest first.
+    pub const STATEFUL: [Self; 4] = [
         Self::V2024_11_05,
         Self::V2025_03_26,
         Self::V2025_06_18,
@@ -34,6 +45,7 @@ impl Revision {
             Self::V2025_03_26 => "2025-03-26",
             Self::V2025_06_18 => "2025-06-18",
             Self::V2025_11_25 => "2025-11-25",
+            Self::V2026_07_28 => "2026-07-28",
         }
     }
 
@@ -42,7 +54,12 @@ impl Revision {
         self == Self::V2025_03_26
     }
 
-    /// Whether requests may be carried out as tasks (2025-11-25 only).
+    /// Whether there is no handshake (from 2026-07-28).
+    pub fn is_stateless(self) -> bool {
+        self >= Self::V2026_07_28
+    }
+
+    /// Whether requests may be carried out as tasks without an extension (2025-11-25 only).
     pub(crate) fn has_tasks(self) -> bool {
         self == Self::V2025_11_25
     }
@@ -72,7 +89,9 @@ impl FromStr for Revision {
 
 /// A revision that this server does not speak.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("unknown revision {text:?}; the reference server speaks 2024-11-05, 2025-03-26, 2025-06-18 and 2025-11-25")]
+#[error(
+    "unknown revision {text:?}; the reference server speaks 2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25 and 2026-07-28"
+)]
 pub struct UnknownRevision {
     /// What was asked for.
     pub text: String,
@@ -87,6 +106,6 @@ mod tests {
         for revision in Revision::ALL {
             assert_eq!(revision.to_string().parse(), Ok(revision));
         }
-        assert!("2026-07-28".parse::<Revision>().is_err());
+        assert!("2026-07-29".parse::<Revision>().is_err());
     }
 }

@@ -3,11 +3,13 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::authorization::{self, Authorization};
 use crate::conversation::{Conversation, Options};
@@ -134,30 +136,56 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
             }
         }
     };
-    let serving = async {
-        if options.transport == Transport::Stdio {
-            stdio::serve(
-                tokio::io::stdin(),
-                tokio::io::stdout(),
-                Conversation::new(&conversations),
-            )
-            .await
-        } else {
-            let listener = bind(options.port).await?;
-            if options.authorization {
-                let guard = guard(&listener, &faults, options.tokens.as_deref())?;
-                announce(listener.local_addr()?, options.transport);
-                return serve_guarded(listener, conversations, guard).await;
+    if options.transport == Transport::Stdio {
+        let conversation = Conversation::new(&conversations);
+        let (end, told_to_end) = oneshot::channel::<()>();
+        let told_to_end = async {
+            let _ = told_to_end.await;
+        };
+        let mut serving = pin!(stdio::serve(
+            tokio::io::stdin(),
+            tokio::io::stdout(),
+            conversation,
+            told_to_end,
+        ));
+        return tokio::select! {
+            served = &mut serving => served,
+            () = ending => {
+                // Fails when serving has just ended by itself.
+                let _ = end.send(());
+                // Nobody may be reading what is said last.
+                tokio::time::timeout(LAST_WORDS, serving).await.unwrap_or(Ok(()))
             }
+        };
+    }
+    let served = Served::default();
+    let serving = async {
+        let listener = bind(options.port).await?;
+        if options.authorization {
+            let guard = guard(&listener, &faults, options.tokens.as_deref())?;
             announce(listener.local_addr()?, options.transport);
-            serve_http(listener, options.transport, conversations).await
+            return serve_guarded(listener, conversations, guard, Served::clone(&served)).await;
         }
+        announce(listener.local_addr()?, options.transport);
+        serve_http(listener, options.transport, conversations, Served::clone(&served)).await
     };
     tokio::select! {
         served = serving => served,
-        () = ending => Ok(()),
+        () = ending => {
+            if served.get().is_some_and(|endpoint| endpoint.end()) {
+                // What has been said last is still on its way.
+                tokio::time::sleep(LAST_WORDS).await;
+            }
+            Ok(())
+        }
     }
 }
+
+/// The endpoint that is served, once it is.
+type Served = Arc<OnceLock<Arc<streamable_http::Endpoint>>>;
+
+/// How long the server stays to send what it says at its end.
+const LAST_WORDS: Duration = Duration::from_millis(50);
 
 fn resolve(options: &ServeOptions) -> Result<Vec<&'static Fault>, ServeError> {
     let resolve_one = |id: &String| {
@@ -205,10 +233,16 @@ fn guard(
     Ok(guard)
 }
 
-async fn serve_guarded(listener: TcpListener, options: Options, guard: Authorization) -> Result<(), ServeError> {
+async fn serve_guarded(
+    listener: TcpListener,
+    options: Options,
+    guard: Authorization,
+    served: Served,
+) -> Result<(), ServeError> {
     let (exits, exited) = mpsc::unbounded_channel();
     let deviations = Arc::new(Deviations::of(&options.faults));
     let endpoint = Arc::new(streamable_http::Endpoint::new(options, exits, Arc::clone(&deviations)));
+    let endpoint = Arc::clone(served.get_or_init(|| endpoint));
     let guard = Arc::new(guard);
     http_server::run(listener, exited, deviations, move |request| {
         let (guard, endpoint) = (Arc::clone(&guard), Arc::clone(&endpoint));
@@ -217,7 +251,12 @@ async fn serve_guarded(listener: TcpListener, options: Options, guard: Authoriza
     .await
 }
 
-async fn serve_http(listener: TcpListener, transport: Transport, options: Options) -> Result<(), ServeError> {
+async fn serve_http(
+    listener: TcpListener,
+    transport: Transport,
+    options: Options,
+    served: Served,
+) -> Result<(), ServeError> {
     let (exits, exited) = mpsc::unbounded_channel();
     let deviations = Arc::new(Deviations::of(&options.faults));
     if transport == Transport::HttpSse {
@@ -226,6 +265,7 @@ async fn serve_http(listener: TcpListener, transport: Transport, options: Option
         http_server::run(listener, exited, deviations, handler).await
     } else {
         let endpoint = Arc::new(streamable_http::Endpoint::new(options, exits, Arc::clone(&deviations)));
+        let endpoint = Arc::clone(served.get_or_init(|| endpoint));
         let handler = move |request| Arc::clone(&endpoint).handle(request);
         http_server::run(listener, exited, deviations, handler).await
     }

@@ -1,21 +1,23 @@
 //! The run record: everything a report shows, as JSON with a published schema (`format: 1`).
 
+mod build;
+mod events;
+
+pub(crate) use build::add_new;
+pub use build::{RecordInput, Start};
+pub use events::{TRACE_BUDGET, limit_traces};
+
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use touchstone_core::spec::requirement::{Catalog, Severity};
-use touchstone_core::trace::{EventKind, Trace, TransportKind};
-use touchstone_core::verdict::{Evidence, Finding, RevisionRun, Score, Verdict};
+use touchstone_core::verdict::Verdict;
 
 use crate::campaign::{CampaignEntry, ReproductionEntry};
 
 /// The version of the record that is written.
 pub const FORMAT: u32 = 1;
-/// Longest excerpt of a message that a finding carries, in characters.
-const LONGEST_EXCERPT: usize = 4_000;
 
 /// One run against one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +28,9 @@ pub struct RunRecord {
     pub tool: Tool,
     /// The server under test, without secrets: a command line or a URL.
     pub target: String,
+    /// The words that name the target on the command line, for commands that run something again.
+    #[serde(default)]
+    pub invocation: String,
     /// The transport, when a connection was made.
     pub transport: Option<String>,
     /// The server's name and version, as it gave them.
@@ -36,8 +41,14 @@ pub struct RunRecord {
     pub duration_ms: u64,
     /// Server processes or HTTP sessions that were opened.
     pub sessions: usize,
+    /// Which revisions the server was found to speak, era by era, and by what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub eras: Vec<EraEntry>,
     /// Whether the run was interrupted, so that cases are missing.
     pub interrupted: bool,
+    /// Which part of the cases ran, `1/3`, where they were shared out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
     /// Why nothing could be judged.
     pub failure: Option<Failure>,
     /// One for each judged revision.
@@ -46,9 +57,90 @@ pub struct RunRecord {
     pub findings: Vec<FindingEntry>,
     /// Counts.
     pub summary: Summary,
+    /// What the requirements say, by id.
+    #[serde(default)]
+    pub requirements: BTreeMap<String, RequirementText>,
+    /// The baseline that was applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Vec<BaselineEntry>>,
+    /// What crossed the wire, as far as it is kept.
+    #[serde(default)]
+    pub traces: Vec<TraceEntry>,
+    /// What of the traces was left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traces_note: Option<String>,
     /// Of a campaign of `touchstone fuzz`, its numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign: Option<CampaignEntry>,
+}
+
+/// What a requirement says, whatever the verdict on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RequirementText {
+    /// What a conforming server does, in our words.
+    pub statement: String,
+    /// Where the specification says it, by revision.
+    pub links: BTreeMap<String, Vec<String>>,
+    /// Where the specification is unclear, and how it is graded because of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ambiguity: Option<String>,
+}
+
+/// An entry of the baseline, and what it came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BaselineEntry {
+    /// `requirement`, `case` or `finding`.
+    pub kind: String,
+    /// What it names.
+    pub name: String,
+    /// Why it is excused.
+    pub reason: String,
+    /// The last day of the excuse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// How many findings or cases it excused, over all revisions.
+    pub excused: u64,
+    /// Whether what it excuses is right now, so that the entry has to go.
+    pub stale: bool,
+}
+
+/// What crossed the wire of one connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TraceEntry {
+    /// Its name, for example `2025-06-18/shared`.
+    pub name: String,
+    /// The revision.
+    pub revision: String,
+    /// The transport.
+    pub transport: String,
+    /// Events, in order; those that were left out are missing.
+    pub events: Vec<TraceEvent>,
+    /// How many were left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub omitted: u64,
+}
+
+/// One thing in a trace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TraceEvent {
+    /// Index of the event in the whole trace.
+    pub event: usize,
+    /// Microseconds since the trace began.
+    pub at_us: u64,
+    /// `sent`, `received`, `stderr`, or what else happened.
+    pub what: String,
+    /// The bytes as text, or what happened in words.
+    pub text: String,
+    /// How many bytes there were, where the text is cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// The HTTP exchange that carried it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<u32>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What made a record.
@@ -58,6 +150,17 @@ pub struct Tool {
     pub name: String,
     /// Its version.
     pub version: String,
+}
+
+/// What was found out about one era.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EraEntry {
+    /// `stateless` (2026-07-28 and later) or `stateful` (opened by a handshake).
+    pub era: String,
+    /// The revisions of it that the server speaks, of those that were asked for, newest first.
+    pub revisions: Vec<String>,
+    /// What showed it.
+    pub how: String,
 }
 
 /// Why nothing could be judged.
@@ -108,9 +211,12 @@ pub struct RequirementEntry {
     pub verdict: String,
     /// Observations that were summed up.
     pub observed: u64,
-    /// Why it was not exercised or does not apply.
+    /// Why it was not exercised or does not apply, or is excused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How it can be exercised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
 }
 
 /// What became of a case.
@@ -128,11 +234,28 @@ pub struct CaseEntry {
     /// What was broken, worst first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<String>,
+    /// The signatures of what was broken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
     /// How long it took, in microseconds.
     pub duration_us: u64,
     /// The trace that shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// The stretches of traces during which it ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stretches: Vec<Stretch>,
+}
+
+/// A stretch of a trace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Stretch {
+    /// The trace's name.
+    pub trace: String,
+    /// Index of its first event.
+    pub from: usize,
+    /// Index of its last event.
+    pub to: usize,
 }
 
 /// A distinct mistake of the server.
@@ -164,13 +287,47 @@ pub struct FindingEntry {
     /// The case of the first occurrence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case: Option<String>,
+    /// Every case that showed it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cases: Vec<String>,
     /// How often it was seen, over all revisions.
     pub occurrences: u64,
     /// What crossed the wire at the first occurrence, in order.
     pub evidence: Vec<Excerpt>,
-    /// How it can be seen again.
+    /// The command that shows it again.
+    #[serde(default)]
+    pub reproduce: String,
+    /// What usually repairs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reproduce: Option<ReproductionEntry>,
+    pub hint: Option<String>,
+    /// What is known of the SDK that the server seems to be built on. Never changes the verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sdk: Option<SdkNote>,
+    /// Why a baseline excuses it; then it fails nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excused: Option<ExcuseEntry>,
+    /// Of a finding of a campaign, the smallest conversation that shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reproduction: Option<ReproductionEntry>,
+}
+
+/// That a mistake is probably the SDK's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SdkNote {
+    /// The SDK and its versions.
+    pub sdk: String,
+    /// What it does, and what its user can do.
+    pub note: String,
+}
+
+/// Why a baseline excuses a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExcuseEntry {
+    /// The reason.
+    pub reason: String,
+    /// The last day of the excuse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
 }
 
 /// A piece of a trace.
@@ -184,6 +341,12 @@ pub struct Excerpt {
     pub what: String,
     /// The bytes as text, invalid UTF-8 replaced, cut when long.
     pub text: String,
+    /// How many bytes there were, where the text is cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Whether it is there to be understood only: the request that an answer belongs to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub context: bool,
 }
 
 /// Counts over all runs.
@@ -208,243 +371,16 @@ pub struct Severities {
     pub warn: u64,
     /// Never fail it.
     pub info: u64,
-}
-
-/// When and against what a run began.
-#[derive(Debug, Clone)]
-pub struct Start {
-    /// The target without secrets.
-    pub target: String,
-    /// When it began.
-    pub at: SystemTime,
-    /// How long it took.
-    pub duration: Duration,
-}
-
-/// What a record is made of.
-#[derive(Debug)]
-pub struct RecordInput<'a> {
-    /// When and against what.
-    pub start: Start,
-    /// The transport, when a connection was made.
-    pub transport: Option<TransportKind>,
-    /// Sessions that were opened.
-    pub sessions: usize,
-    /// Whether the run was interrupted.
-    pub interrupted: bool,
-    /// Why nothing could be judged.
-    pub failure: Option<Failure>,
-    /// What was found out.
-    pub runs: &'a [RevisionRun],
+    /// Excused by a baseline.
+    #[serde(default)]
+    pub excused: u64,
 }
 
 impl RunRecord {
-    /// Builds the record of a run.
-    #[must_use]
-    pub fn build(catalog: &Catalog, input: RecordInput<'_>) -> Self {
-        let runs: Vec<Run> = input.runs.iter().map(run_entry).collect();
-        let findings = merge(catalog, input.runs);
-        let summary = summarise(&runs, &findings);
-        Self {
-            format: FORMAT,
-            tool: Tool {
-                name: "touchstone".to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-            },
-            target: input.start.target,
-            transport: input.transport.map(|transport| transport.to_string()),
-            server: input.runs.first().map_or(Value::Null, |run| run.server.clone()),
-            started: humantime::format_rfc3339_seconds(input.start.at).to_string(),
-            duration_ms: u64::try_from(input.start.duration.as_millis()).unwrap_or(u64::MAX),
-            sessions: input.sessions,
-            interrupted: input.interrupted,
-            failure: input.failure,
-            runs,
-            findings,
-            summary,
-            campaign: None,
-        }
-    }
-
     /// The JSON Schema of the record, 2020-12.
     #[must_use]
     pub fn json_schema() -> Value {
         schemars::schema_for!(RunRecord).to_value()
-    }
-}
-
-fn run_entry(run: &RevisionRun) -> Run {
-    Run {
-        revision: run.revision.to_string(),
-        transport: run.transport.to_string(),
-        requirements: run
-            .requirements
-            .iter()
-            .map(|requirement| RequirementEntry {
-                id: requirement.id.clone(),
-                level: requirement.level.to_string(),
-                verdict: requirement.verdict.as_str().to_owned(),
-                observed: requirement.observed,
-                reason: requirement.reason.clone(),
-            })
-            .collect(),
-        cases: run
-            .cases
-            .iter()
-            .map(|case| CaseEntry {
-                name: case.id.clone(),
-                title: case.title.clone(),
-                verdict: case.verdict.as_str().to_owned(),
-                reason: case.reason.clone(),
-                messages: case.messages.clone(),
-                duration_us: case.duration_us,
-                trace: case.trace.clone(),
-            })
-            .collect(),
-        tools: Tools {
-            listed: run.tools.listed,
-            callable: run.tools.callable,
-        },
-    }
-}
-
-/// The findings of all runs, the same mistake in several revisions as one.
-fn merge(catalog: &Catalog, runs: &[RevisionRun]) -> Vec<FindingEntry> {
-    let mut merged: Vec<(Severity, FindingEntry)> = Vec::new();
-    for run in runs {
-        for finding in &run.findings {
-            match merged
-                .iter_mut()
-                .find(|(_, entry)| entry.signature == finding.signature)
-            {
-                Some((severity, entry)) => {
-                    entry.occurrences += finding.occurrences;
-                    entry.revisions.push(run.revision.to_string());
-                    for about in &finding.about {
-                        if !entry.about.contains(about) {
-                            entry.about.push(about.clone());
-                        }
-                    }
-                    if finding.severity > *severity {
-                        *severity = finding.severity;
-                        entry.severity = severity_word(finding.severity).to_owned();
-                        entry.level = finding.level.to_string();
-                    }
-                }
-                None => merged.push((finding.severity, finding_entry(catalog, run, finding))),
-            }
-        }
-    }
-    merged.sort_by(|(a, left), (b, right)| b.cmp(a).then_with(|| left.requirement.cmp(&right.requirement)));
-    merged.into_iter().map(|(_, entry)| entry).collect()
-}
-
-fn finding_entry(catalog: &Catalog, run: &RevisionRun, finding: &Finding) -> FindingEntry {
-    let requirement = catalog.get(&finding.requirement);
-    let mut evidence: Vec<&Evidence> = finding.evidence.iter().collect();
-    evidence.sort_by_key(|evidence| evidence.event);
-    evidence.dedup();
-    FindingEntry {
-        signature: finding.signature.clone(),
-        requirement: finding.requirement.clone(),
-        statement: requirement
-            .map(|requirement| requirement.statement.clone())
-            .unwrap_or_default(),
-        level: finding.level.to_string(),
-        severity: severity_word(finding.severity).to_owned(),
-        score: match finding.score {
-            Score::Conformance => "conformance".to_owned(),
-            Score::Robustness => "robustness".to_owned(),
-        },
-        message: finding.message.clone(),
-        about: finding.about.clone(),
-        links: requirement
-            .map(|requirement| requirement.links(run.revision))
-            .unwrap_or_default(),
-        ambiguity: requirement.and_then(|requirement| requirement.ambiguity.clone()),
-        revisions: vec![run.revision.to_string()],
-        case: finding.case.clone(),
-        occurrences: finding.occurrences,
-        evidence: evidence
-            .into_iter()
-            .filter_map(|evidence| excerpt(&run.traces, evidence))
-            .collect(),
-        reproduce: None,
-    }
-}
-
-/// The piece of a trace that evidence points at.
-fn excerpt(traces: &[Trace], evidence: &Evidence) -> Option<Excerpt> {
-    let trace = traces.iter().find(|trace| trace.name == evidence.trace)?;
-    let (what, text) = match &trace.events.get(evidence.event)?.kind {
-        EventKind::Sent { payload, .. } => ("sent", payload.text().into_owned()),
-        EventKind::Received { payload, .. } => ("received", payload.text().into_owned()),
-        EventKind::Stderr { payload } => ("stderr", payload.text().into_owned()),
-        EventKind::ProcessExited { code, signal } => (
-            "exited",
-            match (code, signal) {
-                (Some(code), _) => format!("exit code {code}"),
-                (None, Some(signal)) => format!("signal {signal}"),
-                (None, None) => String::new(),
-            },
-        ),
-        EventKind::StdinClosed => ("closed stdin", String::new()),
-        EventKind::StdoutClosed => ("stdout closed", String::new()),
-        EventKind::Signalled { signal } => ("signalled", signal.clone()),
-        EventKind::GaveUp { id, waited_ms } => ("gave up", format!("request {id} after {waited_ms} ms")),
-        EventKind::HttpRequest { method, target, .. } => ("request", format!("{method} {target}")),
-        EventKind::HttpResponse { status, .. } => ("response", status.to_string()),
-        EventKind::Survivors { processes } => (
-            "survivors",
-            processes
-                .iter()
-                .map(|process| format!("{} ({})", process.name, process.pid))
-                .collect::<Vec<_>>()
-                .join(", "),
-        ),
-        EventKind::StreamEvent { data, .. } => ("stream event", data.text().into_owned()),
-        EventKind::HttpBody { payload, .. } => ("body", payload.text().into_owned()),
-        _ => return None,
-    };
-    let text = crate::escape::cut(&text, LONGEST_EXCERPT);
-    Some(Excerpt {
-        trace: evidence.trace.clone(),
-        event: evidence.event,
-        what: what.to_owned(),
-        text,
-    })
-}
-
-fn summarise(runs: &[Run], findings: &[FindingEntry]) -> Summary {
-    let mut summary = Summary::default();
-    for run in runs {
-        for requirement in &run.requirements {
-            *summary.requirements.entry(requirement.verdict.clone()).or_default() += 1;
-        }
-        for case in &run.cases {
-            *summary.cases.entry(case.verdict.clone()).or_default() += 1;
-        }
-    }
-    for finding in findings {
-        let score = if finding.score == "robustness" {
-            &mut summary.robustness
-        } else {
-            &mut summary.conformance
-        };
-        match finding.severity.as_str() {
-            "fail" => score.fail += 1,
-            "warn" => score.warn += 1,
-            _ => score.info += 1,
-        }
-    }
-    summary
-}
-
-const fn severity_word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Warn => "warn",
-        Severity::Fail => "fail",
     }
 }
 

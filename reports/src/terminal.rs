@@ -43,13 +43,7 @@ pub fn render(record: &RunRecord, style: &Style) -> String {
     }
     if !style.quiet {
         heading(&mut out, record, style);
-        let shown = record
-            .findings
-            .iter()
-            .filter(|finding| style.verbose || finding.severity != "info");
-        for finding in shown {
-            finding_block(&mut out, finding, style);
-        }
+        findings(&mut out, record, style);
         table(&mut out, record, style);
         if style.verbose {
             not_exercised(&mut out, record, style);
@@ -122,8 +116,50 @@ fn heading(out: &mut String, record: &RunRecord, style: &Style) {
     out.push('\n');
 }
 
+/// Findings that are written out in full unless everything was asked for: more do not fit on a few screens.
+const MOST_BLOCKS: usize = 25;
+
+fn findings(out: &mut String, record: &RunRecord, style: &Style) {
+    let shown: Vec<&FindingEntry> = record
+        .findings
+        .iter()
+        .filter(|finding| style.verbose || (finding.severity != "info" && finding.excused.is_none()))
+        .collect();
+    let most = if style.verbose { shown.len() } else { MOST_BLOCKS };
+    for finding in shown.iter().take(most) {
+        finding_block(out, finding, style);
+    }
+    for finding in shown.iter().skip(most) {
+        let text = format!(
+            "{} ({}): {}",
+            finding.requirement,
+            finding.level,
+            finding.message.replace('\n', " ")
+        );
+        line(
+            out,
+            style,
+            &terminal(&cut(&text, style.width.saturating_sub(30).max(40))),
+        );
+    }
+    if shown.len() > most {
+        out.push('\n');
+    }
+    let excused = record
+        .findings
+        .iter()
+        .filter(|finding| finding.excused.is_some())
+        .count();
+    if excused > 0 && !style.verbose {
+        let text = format!("{excused} more are excused by the baseline; --verbose shows them.");
+        wrapped(out, style, 0, &text);
+        out.push('\n');
+    }
+}
+
 fn finding_block(out: &mut String, finding: &FindingEntry, style: &Style) {
     let (word, colour) = match finding.severity.as_str() {
+        _ if finding.excused.is_some() => ("EXCUSED", Colour::Blue),
         "fail" => ("FAILED", Colour::Red),
         "warn" => ("WARNED", Colour::Yellow),
         _ => ("INFO  ", Colour::Blue),
@@ -168,16 +204,20 @@ fn finding_block(out: &mut String, finding: &FindingEntry, style: &Style) {
     if let Some(link) = finding.links.first() {
         line(out, style, &format!("  {link}"));
     }
-    if let Some(case) = &finding.case {
-        line(
-            out,
-            style,
-            &format!(
-                "  again: touchstone check --case {case} ...   seen in {}",
-                finding.revisions.join(", ")
-            ),
-        );
+    if let Some(excuse) = &finding.excused {
+        wrapped(out, style, 2, &format!("excused: {}", terminal(&excuse.reason)));
     }
+    if let Some(sdk) = &finding.sdk {
+        wrapped(out, style, 2, &format!("probably the SDK ({}): {}", sdk.sdk, sdk.note));
+    }
+    if let Some(hint) = &finding.hint {
+        wrapped(out, style, 2, &format!("hint: {hint}"));
+    }
+    let revisions = finding.revisions.join(", ");
+    if finding.case.is_some() {
+        line(out, style, &format!("  again: {}", terminal(&finding.reproduce)));
+    }
+    line(out, style, &format!("  seen in {revisions}"));
     out.push('\n');
 }
 
@@ -211,6 +251,10 @@ fn table(out: &mut String, record: &RunRecord, style: &Style) {
         let mut row = format!("{:<12} {:<16}", run.revision, run.transport);
         for (verdict, name) in COLUMNS {
             let _ = write!(row, " {:>width$}", run.count(verdict), width = name.len().max(7));
+        }
+        let excused = run.count(Verdict::Excused);
+        if excused > 0 {
+            let _ = write!(row, "  ({excused} excused)");
         }
         line(out, style, &row);
     }
@@ -272,6 +316,18 @@ fn advice(out: &mut String, record: &RunRecord, style: &Style) {
             &format!("{blocked} {cases} blocked by the failures above and judged nothing."),
         );
     }
+    for entry in record.baseline.iter().flatten().filter(|entry| entry.stale) {
+        let text = format!(
+            "The baseline excuses {} {}, which is not broken any more.",
+            entry.kind, entry.name
+        );
+        wrapped(out, style, 0, &text);
+    }
+    if let Some(partition) = &record.partition {
+        let text =
+            format!("Only part {partition} of the cases ran; `touchstone report` merges the records of all parts.");
+        wrapped(out, style, 0, &text);
+    }
     if record.interrupted {
         wrapped(
             out,
@@ -314,11 +370,15 @@ fn verdict_line(out: &mut String, record: &RunRecord, style: &Style) {
         ("PASSED", Colour::Green)
     };
     let text = format!(
-        "{}: {} failed and {} warned in conformance, {} failed in robustness; {observed} requirements observed by {ran} cases ({} not applicable) in {:.1} s",
+        "{}: {} failed and {} warned in conformance, {} failed in robustness{}; {observed} requirements observed by {ran} cases ({} not applicable) in {:.1} s",
         paint(word, colour, style),
         conformance.fail,
         conformance.warn,
         robustness.fail,
+        match conformance.excused + robustness.excused {
+            0 => String::new(),
+            excused => format!(", {excused} excused"),
+        },
         count("not-applicable"),
         record.duration_ms as f64 / 1000.0,
     );
@@ -379,110 +439,22 @@ fn wrapped(out: &mut String, style: &Style, indent: usize, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{RecordInput, Start};
-    use std::time::{Duration, SystemTime};
-    use touchstone_core::revision::Revision;
-    use touchstone_core::spec::requirement::{Catalog, Level, Severity};
-    use touchstone_core::trace::{Channel, EventKind, Trace, TransportKind};
-    use touchstone_core::verdict::{
-        CaseResult, Evidence, Finding, RequirementVerdict, RevisionRun, Score, ToolCoverage,
-    };
-
-    const CATALOG: &str = r#"[{"id": "transport-stdio/stdout-pure", "levels": {"2025-06-18": "MUST NOT"},
-        "statement": "stdout holds MCP messages only.", "ref": "basic/transports#stdio", "needs": "stdio", "test": "t", "kind": "wire",
-        "tier": "A", "oracle": "monitor"}]"#;
-
-    fn record(failure: Option<Failure>) -> RunRecord {
-        let catalog = Catalog::from_json([("transport-stdio", CATALOG)]).unwrap();
-        let mut trace = Trace::new("2025-06-18/shared", TransportKind::Stdio);
-        let payload = "\x1b[31mStarting...".into();
-        trace.push(
-            0,
-            EventKind::Received {
-                payload,
-                channel: Channel::Stdout,
-                exchange: None,
-                terminated: true,
-            },
-        );
-        let requirement = "transport-stdio/stdout-pure".to_owned();
-        let run = RevisionRun {
-            revision: Revision::V2025_06_18,
-            transport: TransportKind::Stdio,
-            server: serde_json::json!({ "name": "guide", "version": "1.0" }),
-            requirements: vec![RequirementVerdict {
-                id: requirement.clone(),
-                level: Level::MustNot,
-                verdict: Verdict::Failed,
-                observed: 3,
-                reason: None,
-            }],
-            cases: vec![CaseResult {
-                id: "ping/answered".to_owned(),
-                title: "Ping is answered".to_owned(),
-                verdict: Verdict::Failed,
-                reason: None,
-                messages: vec![],
-                duration_us: 5,
-                trace: None,
-            }],
-            findings: vec![Finding {
-                signature: "transport-stdio/stdout-pure#1".to_owned(),
-                requirement,
-                level: Level::MustNot,
-                severity: Severity::Fail,
-                score: Score::Conformance,
-                message: "`\x1b[31mStarting...` is no message".to_owned(),
-                about: vec![],
-                case: Some("ping/answered".to_owned()),
-                occurrences: 3,
-                evidence: vec![Evidence {
-                    trace: "2025-06-18/shared".to_owned(),
-                    event: 0,
-                }],
-            }],
-            traces: vec![trace],
-            tools: ToolCoverage { listed: 3, callable: 1 },
-        };
-        let runs = if failure.is_some() { vec![] } else { vec![run] };
-        let start = Start {
-            target: "python server.py".to_owned(),
-            at: SystemTime::UNIX_EPOCH,
-            duration: Duration::from_millis(1234),
-        };
-        RunRecord::build(
-            &catalog,
-            RecordInput {
-                start,
-                transport: Some(TransportKind::Stdio),
-                sessions: 1,
-                interrupted: false,
-                failure,
-                runs: &runs,
-            },
-        )
-    }
+    use crate::testdata;
 
     #[test]
     fn a_failure_shows_the_rule_the_bytes_and_what_to_do_and_escapes_what_the_server_said() {
-        insta::assert_snapshot!(render(&record(None), &Style::default()));
+        insta::assert_snapshot!(render(&testdata::hostile(), &Style::default()));
     }
 
     #[test]
     fn a_server_that_did_not_start_is_explained() {
-        let failure = Failure {
-            reason: "no session could be opened: the server exited with code 1".to_owned(),
-            stderr: "Traceback\nKeyError: 'DATABASE_URL'\n".to_owned(),
-            stdout: None,
-            hint: Some("pass it with --env DATABASE_URL=VALUE".to_owned()),
-        };
-        insta::assert_snapshot!(render(&record(Some(failure)), &Style::default()));
+        insta::assert_snapshot!(render(&testdata::not_started(), &Style::default()));
     }
 
     #[test]
     fn quiet_is_one_line() {
         let text = render(
-            &record(None),
+            &testdata::hostile(),
             &Style {
                 quiet: true,
                 ..Style::default()
@@ -493,10 +465,10 @@ mod tests {
 
     #[test]
     fn colours_are_added_only_when_asked_for() {
-        assert!(!render(&record(None), &Style::default()).contains('\x1b'));
+        assert!(!render(&testdata::hostile(), &Style::default()).contains('\x1b'));
         assert!(
             render(
-                &record(None),
+                &testdata::hostile(),
                 &Style {
                     colour: true,
                     ..Style::default()
@@ -508,7 +480,7 @@ mod tests {
 
     #[test]
     fn the_record_survives_its_json_and_matches_its_schema() {
-        let record = record(None);
+        let record = testdata::hostile();
         let json = serde_json::to_value(&record).unwrap();
         assert_eq!(serde_json::from_value::<RunRecord>(json).unwrap(), record);
         assert_eq!(RunRecord::json_schema()["properties"]["format"]["type"], "integer");

@@ -9,13 +9,17 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::TransportKind;
-use touchstone_drive::execute::{CallPolicy, CaseFilter, EngineOptions, Selection};
+use touchstone_drive::execute::{CallPolicy, CaseFilter, EngineOptions, Partition, Selection};
 use touchstone_drive::process::{GuardProgram, ProcessOptions};
 use touchstone_drive::session::{ConnectorOptions, SessionLimits};
 use touchstone_drive::target::{CommandTarget, Target, UrlTarget};
 
 use crate::config_file;
+use crate::expectations::ExpectationArguments;
 use crate::fuzz_args::{FuzzArguments, ReplayArguments};
+use crate::outputs::OutputArguments;
+use crate::record::RecordArguments;
+use crate::report::ReportArguments;
 use crate::settings::Settings;
 
 /// Conformance tests for MCP servers.
@@ -39,6 +43,10 @@ pub(crate) enum Command {
     Fuzz(Box<FuzzArguments>),
     /// Send a finding of `fuzz` again: fixed, failed or flaky
     Replay(Box<ReplayArguments>),
+    /// Render records again: as pages, merged, side by side
+    Report(ReportArguments),
+    /// Stand between a client and a server over stdio, and record the session as a trace
+    Record(RecordArguments),
     /// List cases, requirements, monitors or faults
     List(ListArguments),
     /// Run the bundled reference server
@@ -50,7 +58,7 @@ pub(crate) struct CheckArguments {
     #[command(flatten)]
     target: TargetArguments,
 
-    /// Which revisions to judge: a date, `newest` or `all`
+    /// Which revisions to judge: a date, `newest` (of each era that the server speaks) or `all`
     #[arg(long, default_value = "newest", value_name = "R|newest|all")]
     revision: String,
 
@@ -86,9 +94,23 @@ pub(crate) struct CheckArguments {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    #[command(flatten)]
+    outputs: OutputArguments,
+
+    #[command(flatten)]
+    expected: ExpectationArguments,
+
     /// Write every trace into this folder, as JSON Lines
     #[arg(long, value_name = "DIR")]
     traces: Option<PathBuf>,
+
+    /// Judge recorded traces instead of a server
+    #[arg(long = "trace", value_name = "FILE", conflicts_with_all = ["url", "config", "server_command"])]
+    recordings: Vec<PathBuf>,
+
+    /// Run only a part of the cases; `touchstone report` merges the records of all parts
+    #[arg(long, value_name = "I/N")]
+    partition: Option<Partition>,
 
     /// Cases that run at the same time; 0 for as many as there are processors, and at least four
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -101,6 +123,10 @@ pub(crate) struct CheckArguments {
     /// How long to wait for any other answer
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = time)]
     timeout: Duration,
+
+    /// Longest time for one server; what is not done by then is not exercised
+    #[arg(long, default_value = "10m", value_name = "TIME", value_parser = time)]
+    time_limit: Duration,
 
     /// Print only the verdict
     #[arg(short, long)]
@@ -283,8 +309,16 @@ pub(crate) struct CheckPlan {
     pub gate: Gate,
     /// Where the record goes.
     pub json: Option<PathBuf>,
+    /// Where reports go.
+    pub outputs: OutputArguments,
+    /// What the run is held against.
+    pub expected: ExpectationArguments,
     /// Where traces go.
     pub traces: Option<PathBuf>,
+    /// Traces to judge instead of a server.
+    pub recordings: Vec<PathBuf>,
+    /// Which part of the cases runs.
+    pub partition: Option<Partition>,
     /// How much is printed.
     pub quiet: bool,
     /// How much is printed.
@@ -302,9 +336,6 @@ impl TryFrom<CheckArguments> for CheckPlan {
                 let revision: Revision = date
                     .parse()
                     .map_err(|error| anyhow!("--revision: {error}, and the words newest and all"))?;
-                if !Revision::STATEFUL.contains(&revision) {
-                    bail!("--revision {revision}: the stateless era cannot be judged yet");
-                }
                 Selection::Only(revision)
             }
         };
@@ -323,11 +354,12 @@ impl TryFrom<CheckArguments> for CheckPlan {
         let allowed = arguments.allow_tool.into_iter().chain(settings.allowed_tools);
         let options = EngineOptions {
             selection,
-            filter: CaseFilter::new(arguments.cases),
+            filter: CaseFilter::new(arguments.cases).part(arguments.partition),
             call: arguments.call.into(),
             allowed_tools: allowed.collect::<BTreeSet<_>>(),
             fixtures: settings.fixtures,
             jobs: arguments.jobs,
+            time_limit: Some(arguments.time_limit),
             connector: ConnectorOptions {
                 session,
                 process,
@@ -343,7 +375,11 @@ impl TryFrom<CheckArguments> for CheckPlan {
             strict: arguments.strict,
             gate: arguments.gate,
             json: arguments.json,
+            outputs: arguments.outputs,
+            expected: arguments.expected,
             traces: arguments.traces,
+            recordings: arguments.recordings,
+            partition: arguments.partition,
             quiet: arguments.quiet,
             verbose: arguments.verbose,
         })

@@ -1,59 +1,89 @@
 //! `touchstone check`: judges servers and reports.
 
-use std::cell::Cell;
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
-use touchstone_drive::execute::{Engine, Locked, RunEvent, StartError, TargetRun};
+use touchstone_core::baseline::{Applied, Baseline};
+use touchstone_core::coverage::Coverage;
+use touchstone_core::recording;
+use touchstone_core::revision::Era;
+use touchstone_core::trace::Trace;
+use touchstone_drive::execute::{Engine, EraReport, Locked, Selection, StartError, TargetRun};
 use touchstone_drive::session::ConnectError;
 use touchstone_drive::target::Target;
 use touchstone_libtest::Bundle;
-use touchstone_reports::record::{Failure, RunRecord};
+use touchstone_reports::record::{EraEntry, Failure, RunRecord};
 use touchstone_reports::terminal::{Style, render};
-use touchstone_reports::{RecordInput, Start};
+use touchstone_reports::{Hints, RecordInput, Start};
 
 use crate::args::{CheckPlan, Gate};
-use crate::{Exit, complain, print};
+use crate::progress::Progress;
+use crate::{Exit, complain, expectations, invocation, outputs, print};
+
+/// What judging needs beside the plan.
+struct Means {
+    bundle: Bundle,
+    hints: Hints,
+    baseline: Option<Baseline>,
+}
 
 /// Judges every target of the plan, one after the other; the worst exit wins.
 pub(crate) fn run(plan: &CheckPlan) -> anyhow::Result<Exit> {
+    let silent = plan.outputs.take_stdout(plan.json.as_deref())?;
     let mut bundle = Bundle::load()?;
     for folder in &plan.folders {
         bundle.add_folder(folder)?;
     }
+    let baseline = plan.expected.read(&bundle, plan.targets.len())?;
+    let hints = Hints::from_json(touchstone_cases::hints())?;
+    let means = Means {
+        bundle,
+        hints,
+        baseline,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     let cancel = CancellationToken::new();
     let mut records = Vec::new();
     let mut exit = Exit::Clean;
-    for (name, target) in &plan.targets {
-        if cancel.is_cancelled() {
-            break;
-        }
-        let (record, verdict) = local.block_on(&runtime, judge(plan, &bundle, target, &cancel))?;
-        if let Some(name) = name {
-            print(&format!("== {} ==\n", touchstone_reports::escape::terminal(name)));
-        }
-        if plan.json.as_deref() != Some(Path::new("-")) {
-            print(&render(&record, &style(plan)));
+    let mut add = |name: Option<&String>, (record, verdict, told): (RunRecord, Exit, String)| {
+        if !silent {
+            if let Some(name) = name {
+                print(&format!("== {} ==\n", touchstone_reports::escape::terminal(name)));
+            }
+            print(&told);
+            print(&render(&record, &style(plan.quiet, plan.verbose)));
         }
         exit = exit.max(verdict);
-        records.push(record);
+        records.push((name.cloned(), record));
+    };
+    if plan.recordings.is_empty() {
+        for (name, target) in &plan.targets {
+            if cancel.is_cancelled() {
+                break;
+            }
+            let judged = local.block_on(&runtime, judge(plan, &means, target, &cancel))?;
+            add(name.as_ref(), judged);
+        }
+    } else {
+        add(None, judge_recordings(plan, &means)?);
     }
     write_records(plan, &records)?;
+    plan.outputs.write(&records)?;
     Ok(if cancel.is_cancelled() { Exit::Interrupted } else { exit })
 }
 
 /// Judges one target.
 async fn judge(
     plan: &CheckPlan,
-    bundle: &Bundle,
+    means: &Means,
     target: &Target,
     cancel: &CancellationToken,
-) -> anyhow::Result<(RunRecord, Exit)> {
+) -> anyhow::Result<(RunRecord, Exit, String)> {
+    let bundle = &means.bundle;
     let interrupt = tokio::task::spawn_local(interrupts(cancel.clone()));
     let engine = Engine {
         catalog: &bundle.catalog,
@@ -62,31 +92,51 @@ async fn judge(
         options: plan.options.clone(),
     };
     let (at, began) = (SystemTime::now(), Instant::now());
-    let progress = Progress::new(plan);
+    let progress = Progress::new(plan.quiet, style(plan.quiet, plan.verbose).width);
     let result = engine.run(target, &|event| progress.show(&event), cancel).await;
     progress.clear();
     interrupt.abort();
     let start = Start {
         target: target.to_string(),
+        invocation: invocation::of(target, &plan.options),
         at,
         duration: began.elapsed(),
     };
     Ok(match result {
-        Ok(run) => {
+        Ok(mut run) => {
+            if let Some(limit) = run.out_of_time {
+                complain(&format!(
+                    "the time for the run, {limit:?}, was over before every case was run; --time-limit gives it more"
+                ));
+            }
             if let Some(folder) = &plan.traces {
                 write_traces(folder, &run)?;
             }
+            let complete = plan.options.filter.is_all() && !run.interrupted && run.locked.is_none();
+            let applied = plan.expected.apply(means.baseline.as_ref(), &mut run.runs, complete)?;
+            let review = plan.expected.review(&run.runs, complete)?;
             let input = RecordInput {
                 start,
                 transport: Some(run.transport),
                 sessions: run.sessions,
                 interrupted: run.interrupted,
+                partition: plan.partition.map(|partition| partition.to_string()),
                 failure: run.locked.as_ref().map(locked_out),
                 runs: &run.runs,
+                baseline: applied.as_ref().map(|applied| applied.entries.as_slice()),
+                hints: &means.hints,
             };
-            let record = RunRecord::build(&bundle.catalog, input);
-            let exit = verdict(plan, &record, &run);
-            (record, exit)
+            let mut record = RunRecord::build(&bundle.catalog, input);
+            record.eras = run.eras.iter().map(era).collect();
+            let mut exit = verdict(plan, &record, &run).max(stale(applied.as_ref()));
+            if review.as_ref().is_some_and(touchstone_libtest::Review::is_open) {
+                exit = exit.max(Exit::Failed);
+            }
+            (
+                record,
+                exit,
+                review.as_ref().map(expectations::told).unwrap_or_default(),
+            )
         }
         Err(error) => {
             let failure = failure(&error);
@@ -95,12 +145,75 @@ async fn judge(
                 transport: None,
                 sessions: 0,
                 interrupted: false,
+                partition: plan.partition.map(|partition| partition.to_string()),
                 failure: Some(failure),
                 runs: &[],
+                baseline: None,
+                hints: &means.hints,
             };
-            (RunRecord::build(&bundle.catalog, input), Exit::CouldNotRun)
+            (
+                RunRecord::build(&bundle.catalog, input),
+                Exit::CouldNotRun,
+                String::new(),
+            )
         }
     })
+}
+
+/// A baseline that no longer fits fails the run: it would hide the mistake when it comes back.
+fn stale(applied: Option<&Applied>) -> Exit {
+    if expectations::tell_stale(applied) {
+        Exit::Failed
+    } else {
+        Exit::Clean
+    }
+}
+
+/// Judges recorded traces, with no server.
+fn judge_recordings(plan: &CheckPlan, means: &Means) -> anyhow::Result<(RunRecord, Exit, String)> {
+    let (at, began) = (SystemTime::now(), Instant::now());
+    let bundle = &means.bundle;
+    let traces = plan
+        .recordings
+        .iter()
+        .map(read_trace)
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let wanted = match plan.options.selection {
+        Selection::Only(revision) => Some(revision),
+        Selection::Newest | Selection::All => None,
+    };
+    let coverage = Coverage::new(&bundle.catalog, &bundle.schemas, &bundle.suite);
+    let sessions = traces.len();
+    let mut runs = recording::judge(traces, wanted, &bundle.catalog, &bundle.schemas, &coverage)?;
+    let applied = plan.expected.apply(means.baseline.as_ref(), &mut runs, false)?;
+    let files: Vec<String> = plan.recordings.iter().map(|file| file.display().to_string()).collect();
+    let input = RecordInput {
+        start: Start {
+            target: files.join(" "),
+            invocation: invocation::of_recordings(&plan.recordings),
+            at,
+            duration: began.elapsed(),
+        },
+        transport: runs.first().map(|run| run.transport),
+        sessions,
+        interrupted: false,
+        partition: None,
+        failure: None,
+        runs: &runs,
+        baseline: applied.as_ref().map(|applied| applied.entries.as_slice()),
+        hints: &means.hints,
+    };
+    let record = RunRecord::build(&bundle.catalog, input);
+    let exit = weigh(plan, &record);
+    Ok((record, exit, String::new()))
+}
+
+fn read_trace(path: &PathBuf) -> anyhow::Result<Trace> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("--trace: {} cannot be read", path.display()))?;
+    let mut trace = Trace::from_json_lines(&text).with_context(|| format!("--trace: {}", path.display()))?;
+    // Two files may hold traces of the same name, and evidence refers to traces by it.
+    trace.name = format!("{} ({})", trace.name, path.display());
+    Ok(trace)
 }
 
 fn verdict(plan: &CheckPlan, record: &RunRecord, run: &TargetRun) -> Exit {
@@ -112,6 +225,15 @@ fn verdict(plan: &CheckPlan, record: &RunRecord, run: &TargetRun) -> Exit {
         }
         return Exit::OwnMistake;
     }
+    match weigh(plan, record) {
+        // Whoever makes a run too long must not pass by it.
+        Exit::Clean if run.locked.is_some() || run.out_of_time.is_some() => Exit::CouldNotRun,
+        exit => exit,
+    }
+}
+
+/// What the findings of a record come to.
+fn weigh(plan: &CheckPlan, record: &RunRecord) -> Exit {
     let (conformance, robustness) = (record.summary.conformance, record.summary.robustness);
     let robust = if plan.gate == Gate::All {
         robustness.fail + if plan.strict { robustness.warn } else { 0 }
@@ -126,12 +248,23 @@ fn verdict(plan: &CheckPlan, record: &RunRecord, run: &TargetRun) -> Exit {
         .any(|requirement| requirement.observed > 0);
     if failed > 0 {
         Exit::Failed
-    } else if run.locked.is_some() {
-        Exit::CouldNotRun
     } else if observed {
         Exit::Clean
     } else {
         Exit::CouldNotRun
+    }
+}
+
+/// What was found out about an era, for the record.
+fn era(report: &EraReport) -> EraEntry {
+    EraEntry {
+        era: match report.era {
+            Era::Stateful => "stateful",
+            Era::Stateless => "stateless",
+        }
+        .to_owned(),
+        revisions: report.spoken.iter().map(ToString::to_string).collect(),
+        how: report.how.clone(),
     }
 }
 
@@ -170,7 +303,8 @@ pub(crate) async fn interrupts(cancel: CancellationToken) {
     }
 }
 
-fn style(plan: &CheckPlan) -> Style {
+/// How the console wants it.
+pub(crate) fn style(quiet: bool, verbose: bool) -> Style {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let width = terminal_size::terminal_size()
         .map_or(100, |(width, _)| usize::from(width.0))
@@ -178,24 +312,21 @@ fn style(plan: &CheckPlan) -> Style {
     Style {
         colour,
         width,
-        verbose: plan.verbose,
-        quiet: plan.quiet,
+        verbose,
+        quiet,
     }
 }
 
-fn write_records(plan: &CheckPlan, records: &[RunRecord]) -> anyhow::Result<()> {
+fn write_records(plan: &CheckPlan, records: &[(Option<String>, RunRecord)]) -> anyhow::Result<()> {
     let Some(path) = &plan.json else { return Ok(()) };
+    let plain: Vec<&RunRecord> = records.iter().map(|(_, record)| record).collect();
     // Several servers of a configuration make a list.
-    let mut text = match records {
+    let mut text = match plain.as_slice() {
         [record] => serde_json::to_string_pretty(record)?,
         several => serde_json::to_string_pretty(several)?,
     };
     text.push('\n');
-    if path == Path::new("-") {
-        print(&text);
-        return Ok(());
-    }
-    std::fs::write(path, text).with_context(|| format!("the record cannot be written to {}", path.display()))
+    outputs::write(path, &text)
 }
 
 /// One file for each trace, named by its number: names come partly from case files, and must not become paths.
@@ -220,39 +351,4 @@ fn write_traces(folder: &Path, run: &TargetRun) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A line on a terminal that tells how far the run is.
-struct Progress {
-    shown: bool,
-    cases: Cell<usize>,
-    done: Cell<usize>,
-}
-
-impl Progress {
-    fn new(plan: &CheckPlan) -> Self {
-        Self {
-            shown: !plan.quiet && std::io::stderr().is_terminal(),
-            cases: Cell::new(0),
-            done: Cell::new(0),
-        }
-    }
-
-    #[expect(clippy::print_stderr, reason = "a progress line belongs on stderr")]
-    fn show(&self, event: &RunEvent<'_>) {
-        match event {
-            RunEvent::Revision { cases, .. } => self.cases.set(self.cases.get() + cases),
-            RunEvent::Case { .. } => self.done.set(self.done.get() + 1),
-        }
-        if self.shown {
-            eprint!("\r{} of {} cases", self.done.get(), self.cases.get());
-        }
-    }
-
-    #[expect(clippy::print_stderr, reason = "a progress line belongs on stderr")]
-    fn clear(&self) {
-        if self.shown {
-            eprint!("\r{:40}\r", "");
-        }
-    }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
+use touchstone_drive::execute::EngineOptions;
 use touchstone_drive::fuzz::{
     Campaign, CampaignEvent, CampaignRun, Reproduced, Reproduction, StoredCase, What, case_yaml, shell,
 };
@@ -16,12 +17,12 @@ use touchstone_libtest::Bundle;
 use touchstone_reports::campaign::{CampaignEntry, ReproductionEntry};
 use touchstone_reports::escape::{cut, terminal};
 use touchstone_reports::record::{FindingEntry, RunRecord};
-use touchstone_reports::{RecordInput, Start};
+use touchstone_reports::{Hints, RecordInput, Start};
 
 use crate::args::Gate;
 use crate::check::{failure, interrupts};
 use crate::fuzz_args::FuzzPlan;
-use crate::{Exit, complain, print};
+use crate::{Exit, complain, invocation, print};
 
 /// Messages of a reproduction that are shown.
 const MOST_SHOWN: usize = 12;
@@ -76,8 +77,18 @@ async fn campaign(
     let result = campaign.run(target, &|event| display.show(&event), cancel).await;
     display.clear();
     interrupt.abort();
+    let hints = Hints::from_json(touchstone_cases::hints())?;
+    let words = invocation::of(
+        target,
+        &EngineOptions {
+            call: plan.options.call.clone(),
+            allowed_tools: plan.options.allowed_tools.clone(),
+            ..EngineOptions::default()
+        },
+    );
     let start = Start {
         target: target.to_string(),
+        invocation: words.clone(),
         at,
         duration: began.elapsed(),
     };
@@ -89,8 +100,11 @@ async fn campaign(
                 transport: None,
                 sessions: 0,
                 interrupted: false,
+                partition: None,
                 failure: Some(failure(&error)),
                 runs: &[],
+                baseline: None,
+                hints: &hints,
             };
             return Ok((RunRecord::build(&bundle.catalog, input), Exit::CouldNotRun));
         }
@@ -101,8 +115,11 @@ async fn campaign(
         transport: Some(run.transport),
         sessions: run.sessions,
         interrupted: run.interrupted,
+        partition: None,
         failure: None,
         runs,
+        baseline: None,
+        hints: &hints,
     };
     let mut record = RunRecord::build(&bundle.catalog, input);
     record.campaign = Some(numbers(&run));
@@ -111,7 +128,8 @@ async fn campaign(
             .reproductions
             .iter()
             .find(|found| found.signature == finding.signature);
-        finding.reproduce = found.map(|found| reproduction(found, target, &run));
+        finding.reproduce = format!("touchstone fuzz --seed {} {words}", run.sums.seed);
+        finding.reproduction = found.map(|found| reproduction(found, target, &run));
     }
     if let Some(folder) = &plan.export {
         export(folder, &record.findings)?;
@@ -210,7 +228,7 @@ fn export(folder: &Path, findings: &[FindingEntry]) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
     for finding in findings {
         let Some(yaml) = finding
-            .reproduce
+            .reproduction
             .as_ref()
             .and_then(|reproduce| reproduce.case_yaml.as_ref())
         else {
@@ -328,7 +346,7 @@ fn finding_block(out: &mut String, finding: &FindingEntry) {
         let _ = writeln!(out, "  about: {}", about.join(", "));
     }
     let _ = writeln!(out, "  rule: {}", terminal(&finding.statement));
-    if let Some(reproduce) = &finding.reproduce {
+    if let Some(reproduce) = &finding.reproduction {
         let _ = writeln!(
             out,
             "  {}; {} messages out of {}, first seen at call {}",

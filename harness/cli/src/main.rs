@@ -6,10 +6,16 @@
 mod args;
 mod check;
 mod config_file;
+mod expectations;
 mod fuzz;
 mod fuzz_args;
+mod invocation;
 mod list;
+mod outputs;
+mod progress;
+mod record;
 mod replay;
+mod report;
 mod serve;
 mod settings;
 
@@ -63,6 +69,8 @@ fn run(command: args::Command) -> Exit {
         args::Command::Check(arguments) => args::CheckPlan::try_from(*arguments).and_then(|plan| check::run(&plan)),
         args::Command::Fuzz(arguments) => fuzz_args::FuzzPlan::try_from(*arguments).and_then(|plan| fuzz::run(&plan)),
         args::Command::Replay(arguments) => replay::run(*arguments),
+        args::Command::Report(arguments) => report::run(arguments),
+        args::Command::Record(arguments) => record::run(&arguments),
         args::Command::List(arguments) => list::run(&arguments),
         args::Command::Serve(arguments) => serve::run(&arguments),
     };

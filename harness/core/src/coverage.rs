@@ -62,8 +62,11 @@ impl Coverage {
         let mut coverage = Self::default();
         for monitor in monitor::all() {
             for requirement in monitor.requirements.iter().filter_map(|id| catalog.get(id)) {
-                let revisions = requirement.levels.keys().map(|key| key.0).collect();
-                coverage.add(requirement, JudgeKind::Monitor, monitor.name, revisions, |_| true);
+                let levels = requirement.levels.keys().map(|key| key.0);
+                let revisions = levels.filter(|revision| monitor.scope.speaks_of(*revision)).collect();
+                coverage.add(requirement, JudgeKind::Monitor, monitor.name, revisions, |transport| {
+                    monitor.over.contains(&transport)
+                });
             }
         }
         let mut by_schema: BTreeMap<String, Vec<Revision>> = BTreeMap::new();
@@ -101,6 +104,19 @@ impl Coverage {
         self.judges(requirement)
             .iter()
             .any(|judge| judge.revisions.contains(&revision))
+    }
+
+    /// Whether something gives verdicts on the requirement in the revision over the transport.
+    #[must_use]
+    pub fn is_judged_over(&self, requirement: &str, revision: Revision, transport: TransportKind) -> bool {
+        let mut judges = self.judges(requirement).iter();
+        judges.any(|judge| judge.revisions.contains(&revision) && judge.transports.contains(&transport))
+    }
+
+    /// The requirements on which something gives verdicts in the revision over the transport.
+    pub fn judged_over(&self, revision: Revision, transport: TransportKind) -> impl Iterator<Item = &str> {
+        let ids = self.judges.keys().map(String::as_str);
+        ids.filter(move |id| self.is_judged_over(id, revision, transport))
     }
 
     /// The requirements on which something gives verdicts in the revision.
@@ -204,7 +220,7 @@ mod tests {
         assert_eq!(
             seen,
             [
-                (JudgeKind::Monitor, "lifecycle", 3, 3),
+                (JudgeKind::Monitor, "lifecycle", 2, 3),
                 (JudgeKind::Schema, "messages", 2, 3),
                 (JudgeKind::Case, "ping/a", 1, 1)
             ]

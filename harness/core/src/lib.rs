@@ -9,11 +9,13 @@
 //!                           case ------------------'
 //! ```
 
+pub mod baseline;
 pub mod case;
 pub mod challenge;
 pub mod coverage;
 pub mod jsonrpc;
 pub mod monitor;
+pub mod recording;
 pub mod revision;
 pub mod spec;
 pub mod spelling;

@@ -147,10 +147,25 @@ pub struct Finding {
     pub about: Vec<String>,
     /// The case of the first occurrence.
     pub case: Option<String>,
+    /// Every case during which it was seen.
+    pub cases: Vec<String>,
+    /// How often it was seen while no case was running.
+    pub outside_cases: u64,
     /// How often it was seen.
     pub occurrences: u64,
     /// Events of the first occurrence.
     pub evidence: Vec<Evidence>,
+    /// Why a baseline excuses it.
+    pub excused: Option<Excuse>,
+}
+
+/// That a mistake is known and expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excuse {
+    /// Why, in the words of whoever wrote the baseline.
+    pub reason: String,
+    /// The last day on which the excuse holds, `YYYY-MM-DD`.
+    pub expires: Option<String>,
 }
 
 /// What became of one case in one revision over one transport.
@@ -166,6 +181,8 @@ pub struct CaseResult {
     pub reason: Option<String>,
     /// What was broken, in words, worst first.
     pub messages: Vec<String>,
+    /// The signatures of what was broken.
+    pub findings: Vec<String>,
     /// How long it took, in microseconds.
     pub duration_us: u64,
     /// The trace that shows it.
@@ -291,7 +308,7 @@ pub fn identity(catalog: &Catalog, revision: Revision, observation: &Observation
     let requirement = catalog.get(&observation.requirement)?;
     requirement.level(revision)?;
     let severity = severity_of(requirement, revision, breach);
-    Some((identity_of(requirement, severity, breach), severity))
+    Some((signature_of(&requirement.id, severity, breach), severity))
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -385,7 +402,7 @@ fn collect(
     breach: &Breach,
     observation: &Observation,
 ) {
-    let signature = identity_of(requirement, severity, breach);
+    let signature = signature_of(&requirement.id, severity, breach);
     let finding = findings.entry(signature).or_insert_with_key(|signature| Finding {
         signature: signature.clone(),
         requirement: requirement.id.clone(),
@@ -395,10 +412,18 @@ fn collect(
         message: breach.message.clone(),
         about: Vec::new(),
         case: observation.case.clone(),
+        cases: Vec::new(),
+        outside_cases: 0,
         occurrences: 0,
         evidence: observation.evidence.clone(),
+        excused: None,
     });
     finding.occurrences += 1;
+    match &observation.case {
+        None => finding.outside_cases += 1,
+        Some(case) if !finding.cases.contains(case) => finding.cases.push(case.clone()),
+        Some(_) => {}
+    }
     finding.severity = finding.severity.max(severity);
     if let Some(about) = &breach.about
         && !finding.about.contains(about)
@@ -407,10 +432,12 @@ fn collect(
     }
 }
 
-/// The identity of a finding. What only illegal input brings about is another one than what ordinary use does.
-fn identity_of(requirement: &Requirement, severity: Severity, breach: &Breach) -> String {
+/// The identity of the finding that a breach of this weight belongs to.
+#[must_use]
+pub fn signature_of(requirement: &str, severity: Severity, breach: &Breach) -> String {
+    // What only illegal input brings about is another finding than what ordinary use does.
     let harmless = if severity == Severity::Info { "i" } else { "" };
-    format!("{}{harmless}", signature(&requirement.id, breach))
+    format!("{}{harmless}", signature(requirement, breach))
 }
 
 /// The identity of a mistake: requirement, score and the message with everything variable masked.

@@ -3,6 +3,7 @@
 //! Errors carry file, line and column, and quote the place.
 
 use serde::de::DeserializeOwned;
+pub use serde_saphyr::Spanned;
 
 /// A YAML file that cannot be read, rendered with its place: `file:line:column`, what was expected, and a snippet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,11 +17,25 @@ impl YamlError {
     #[must_use]
     pub fn at(file: &str, text: &str, needle: &str, message: &str) -> Self {
         let (line, column) = position(text, needle).unwrap_or((1, 1));
+        Self::at_place(file, text, (line, column), message)
+    }
+
+    /// An error of meaning, at a line and column, both from 1.
+    #[must_use]
+    pub fn at_place(file: &str, text: &str, place: (usize, usize), message: &str) -> Self {
+        let (line, column) = (place.0.max(1), place.1.max(1));
         let quoted = text.lines().nth(line - 1).unwrap_or_default();
         let caret = format!("{}^", " ".repeat(column - 1));
         let rendered = format!("{file}:{line}:{column}: {message}\n  |\n{line:>2} | {quoted}\n  | {caret}");
         Self { rendered }
     }
+}
+
+/// Line and column, both from 1, of a value.
+#[must_use]
+pub fn place<T>(value: &Spanned<T>) -> (usize, usize) {
+    let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    (place(value.referenced.line()), place(value.referenced.column()))
 }
 
 /// Line and column, both from 1, of the first occurrence of `needle` as a whole word.

@@ -12,6 +12,7 @@ pub mod credentials;
 pub mod execute;
 pub mod fuzz;
 pub mod process;
+pub mod relay;
 pub mod session;
 pub mod tap;
 pub mod target;

@@ -8,13 +8,16 @@
 //! }
 //! ```
 //!
-//! Trials are named `area::case::revision`. Listing needs no server. All selected cases share one run, which the first trial starts; under
-//! nextest every trial is a process and a run of its own.
+//! Trials are named `area::case::revision`; with a filter that begins with `fuzz`, also `fuzz::tool`, a short campaign against one tool. Listing
+//! needs no server. All selected cases share one run, which the first trial starts; under nextest every trial is a process and a run of its own.
 
 mod bundle;
+mod campaigns;
+mod snapshots;
 mod trials;
 
 pub use bundle::{Bundle, BundleError, CheckError};
+pub use snapshots::{Compared, Review, Snapshots};
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -68,6 +71,10 @@ struct ConformanceArguments {
     #[arg(long, env = "TOUCHSTONE_CALL_ALL")]
     call_all: bool,
 
+    /// Compare the server's behaviour in every case with the snapshots in this folder; INSTA_UPDATE says what happens to what is new.
+    #[arg(long, env = "TOUCHSTONE_SNAPSHOTS", value_name = "DIR")]
+    snapshots: Option<PathBuf>,
+
     #[command(flatten)]
     libtest: libtest_mimic::Arguments,
 }
@@ -77,9 +84,17 @@ struct ConformanceArguments {
 pub fn run(defaults: Defaults) -> ExitCode {
     touchstone_drive::process::guard::run_if_requested();
     let arguments = ConformanceArguments::parse();
-    let prepared = target(&arguments, defaults)
-        .and_then(|target| Ok((target, Bundle::load().map_err(|error| error.to_string())?)));
-    let (target, bundle) = match prepared {
+    let prepared = target(&arguments, defaults).and_then(|target| {
+        let bundle = Bundle::load().map_err(|error| error.to_string())?;
+        // As for the server's command, relative paths start where the user stands.
+        let folder = arguments
+            .snapshots
+            .clone()
+            .map(|folder| standing().unwrap_or_default().join(folder));
+        let snapshots = folder.map(|folder| Snapshots::new(folder, Vec::new(), |name| std::env::var(name).ok()));
+        Ok((target, bundle, snapshots.transpose()?))
+    });
+    let (target, bundle, snapshots) = match prepared {
         Ok(prepared) => prepared,
         Err(problem) => {
             #[expect(
@@ -92,12 +107,21 @@ pub fn run(defaults: Defaults) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let campaigns = Bundle::load().map_err(|error| error.to_string()).and_then(|bundle| {
+        let (target, strict, call_all) = (target.clone(), arguments.strict, arguments.call_all);
+        campaigns::make(bundle, target, strict, call_all, &arguments.libtest)
+    });
     let settings = trials::Settings {
         target,
         strict: arguments.strict,
         call_all: arguments.call_all,
+        snapshots,
     };
-    let trials = trials::make(bundle, settings, &arguments.libtest);
+    let mut trials = trials::make(bundle, settings, &arguments.libtest);
+    match campaigns {
+        Ok(campaigns) => trials.extend(campaigns),
+        Err(problem) => trials.push(libtest_mimic::Trial::test("fuzz::tools", move || Err(problem.into()))),
+    }
     libtest_mimic::run(&arguments.libtest, trials).exit_code()
 }
 

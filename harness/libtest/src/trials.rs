@@ -12,13 +12,14 @@ use touchstone_drive::process::{GuardProgram, ProcessOptions};
 use touchstone_drive::session::{ConnectError, ConnectorOptions};
 use touchstone_drive::target::Target;
 
-use crate::Bundle;
+use crate::{Bundle, Compared, Snapshots};
 
 /// What the trials of one process share.
 pub(crate) struct Settings {
     pub target: Target,
     pub strict: bool,
     pub call_all: bool,
+    pub snapshots: Option<Snapshots>,
 }
 
 /// The name of the trial that fails for what happened while no case was running, for example a banner at start-up.
@@ -43,7 +44,7 @@ struct Candidate {
 /// The trials of every case in every revision.
 pub(crate) fn make(bundle: Bundle, settings: Settings, arguments: &libtest_mimic::Arguments) -> Vec<Trial> {
     let mut candidates = Vec::new();
-    for revision in Revision::STATEFUL {
+    for revision in Revision::ALL {
         for (id, _, _) in bundle.suite.of(revision, &bundle.catalog) {
             candidates.push(Candidate {
                 name: format!("{}::{revision}", id.replace('/', "::")),
@@ -147,7 +148,29 @@ impl Lazy {
             Verdict::NotApplicable | Verdict::NotExercised => {
                 Ok(Completion::ignored_with(touchstone_reports::escape::terminal(&reason)))
             }
-            _ => Ok(Completion::Completed),
+            _ => self.compare(result, run),
+        }
+    }
+
+    /// Whether the server behaved as the snapshot says, where there are snapshots.
+    fn compare(&self, result: &CaseResult, run: &RevisionRun) -> Result<Completion, Failed> {
+        let Some(snapshots) = &self.settings.snapshots else {
+            return Ok(Completion::Completed);
+        };
+        match snapshots.compare(run, result) {
+            Err(error) => Err(format!("the snapshot cannot be compared: {error}").into()),
+            Ok(Some(Compared::Missing)) => {
+                Err("there is no snapshot of this behaviour yet: review it with `cargo insta review`".into())
+            }
+            Ok(Some(Compared::Different(lines))) => {
+                let lines: Vec<String> = lines.lines().map(touchstone_reports::escape::terminal).collect();
+                Err(format!(
+                    "the server behaves differently; `cargo insta review` shows all of it\n{}",
+                    lines.join("\n")
+                )
+                .into())
+            }
+            Ok(_) => Ok(Completion::Completed),
         }
     }
 
@@ -253,8 +276,10 @@ impl Lazy {
                 offered,
                 runs: vec![],
                 interrupted: false,
+                out_of_time: None,
                 own_mistakes: vec![],
                 sessions: 1,
+                eras: vec![],
                 locked: None,
             });
         }

@@ -1,6 +1,10 @@
-//! Faults of the HTTP transports, by what they change: requests, replies, sessions, streams; those of HTTP+SSE apart.
+//! Faults of the HTTP transports, by what they change: requests, replies, sessions, streams, what is between clients, and mere manners;
+//! those of HTTP+SSE apart.
 
+pub(super) mod interruptions;
 pub(super) mod legacy;
+pub(super) mod manners;
+pub(super) mod neighbours;
 pub(super) mod replies;
 pub(super) mod requests;
 pub(super) mod sessions;

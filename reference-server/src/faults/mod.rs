@@ -31,8 +31,9 @@ use thiserror::Error;
 
 use crate::authorization::Deviation;
 use crate::conversation::Output;
-use crate::envelope::{Frame, Incoming, Request, Response};
+use crate::envelope::{Frame, Incoming, Request, Response, RpcError};
 use crate::revision::Revision;
+use crate::stateless::Rule;
 use crate::transport::Transport;
 use crate::transport::deviation::HttpDecorator;
 
@@ -101,7 +102,7 @@ impl fmt::Debug for Fault {
 }
 
 /// The faults, one table for each theme.
-const TABLES: [&[Fault]; 23] = [
+const TABLES: [&[Fault]; 26] = [
     process::FAULTS,
     traffic::FAULTS,
     answers::FAULTS,
@@ -123,6 +124,9 @@ const TABLES: [&[Fault]; 23] = [
     http::replies::FAULTS,
     http::sessions::FAULTS,
     http::streams::FAULTS,
+    http::interruptions::FAULTS,
+    http::neighbours::FAULTS,
+    http::manners::FAULTS,
     http::legacy::FAULTS,
     authorization::FAULTS,
 ];
@@ -225,6 +229,11 @@ pub(crate) trait Decorator: fmt::Debug + Send {
     /// The answer to send instead.
     fn response(&mut self, _request: &Request, response: Response) -> Response {
         response
+    }
+
+    /// What to refuse a request of the stateless era with instead, by the rule that it breaks; `None` lets it pass.
+    fn refusal(&mut self, _rule: Rule, error: RpcError) -> Option<RpcError> {
+        Some(error)
     }
 
     /// The outputs of one frame to send instead.

@@ -160,8 +160,12 @@ pub(super) const FAULTS: &[Fault] = &[
         &["resources/listed-readable"],
         || {
             Box::new(Answers(|request, _| {
-                super::spoil::asks(request, "resources/read", "docs://readme")
-                    .then(|| Err(RpcError::resource_not_found("docs://readme")))
+                super::spoil::asks(request, "resources/read", "docs://readme").then(|| {
+                    Err(RpcError::resource_not_found(
+                        crate::revision::Revision::V2025_11_25,
+                        "docs://readme",
+                    ))
+                })
             }))
         },
     ),

@@ -22,6 +22,27 @@ pub(crate) struct Ask {
     /// How long to wait for the answer.
     pub(crate) patience: Duration,
     pub(crate) then: Continuation,
+    /// What the stateless era adds.
+    pub(crate) round: Round,
+}
+
+/// A round of questions as the stateless era has it: several at once, each under a name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Round {
+    /// The name of the question; without it, one that is made up.
+    pub(crate) key: Option<&'static str>,
+    /// Further questions. Where there are some the reply is an object with all answers by their names.
+    pub(crate) beside: Vec<Beside>,
+    /// Whether there is a state for the client to repeat even if nothing was answered so far.
+    pub(crate) keeps_state: bool,
+}
+
+/// A further question of a round.
+#[derive(Clone, Debug)]
+pub(crate) struct Beside {
+    pub(crate) key: &'static str,
+    pub(crate) method: &'static str,
+    pub(crate) params: Option<Value>,
 }
 
 /// An `Err` is a failure for the model to read.
@@ -54,6 +75,7 @@ pub(super) fn ask(
             params,
             patience: PATIENCE,
             then: Continuation(Box::new(then)),
+            round: Round::default(),
         }),
         ..Answer::from(Value::Null)
     }
@@ -71,6 +93,7 @@ pub(super) fn result(reply: Reply) -> Result<Value, String> {
     }
 }
 
+/// Stateful revisions only: later nobody but the client makes requests.
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "test_ping_client",
@@ -107,8 +130,11 @@ fn impatient(_: &mut Session, _: &Object, _: Option<&Value>) -> Result<Answer, S
     Ok(answer)
 }
 
-/// Params that ask for reports of progress under a token of their own.
+/// Params that ask for reports of progress under a token of their own, where the client makes such reports.
 pub(super) fn with_token(session: &mut Session, mut params: Value) -> Value {
+    if session.revision.is_stateless() {
+        return params;
+    }
     session.tokens += 1;
     params["_meta"] = json!({ "progressToken": session.tokens });
     params

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::tools::{Tool, no_arguments, text};
 use super::{Answer, Object, Session, resources, string};
 use crate::envelope::{Message, RpcError};
+use crate::revision::Revision;
 
 /// The resource that changes.
 pub(super) const WATCHED: &str = "test://watched-resource";
@@ -28,14 +29,14 @@ pub(super) struct Changes {
 impl Session {
     pub(super) fn subscribe(&mut self, params: &Object) -> Result<Value, RpcError> {
         let uri = string(params, "uri")?;
-        resources::contents(self, uri).ok_or_else(|| RpcError::resource_not_found(uri))?;
+        resources::contents(self, uri).ok_or_else(|| RpcError::resource_not_found(self.revision, uri))?;
         self.changes.subscriptions.insert(uri.to_owned());
         Ok(json!({}))
     }
 
     pub(super) fn unsubscribe(&mut self, params: &Object) -> Result<Value, RpcError> {
         let uri = string(params, "uri")?;
-        resources::contents(self, uri).ok_or_else(|| RpcError::resource_not_found(uri))?;
+        resources::contents(self, uri).ok_or_else(|| RpcError::resource_not_found(self.revision, uri))?;
         self.changes.subscriptions.remove(uri);
         Ok(json!({}))
     }
@@ -52,7 +53,8 @@ pub(super) const TOOLS: &[Tool] = &[
         run: |session, _, _| {
             session.changes.version += 1;
             let mut answer = text("Changed");
-            if session.changes.subscriptions.contains(WATCHED) {
+            // In the stateless era it is known elsewhere who is to be told.
+            if session.revision.is_stateless() || session.changes.subscriptions.contains(WATCHED) {
                 answer.asides.push(Message::Notification {
                     method: "notifications/resources/updated",
                     params: json!({ "uri": WATCHED }),
@@ -69,23 +71,64 @@ pub(super) const TOOLS: &[Tool] = &[
         input: no_arguments,
         output: None,
         run: |session, _, _| {
-            session.changes.extra = !session.changes.extra;
-            let methods = [
+            session.changes.come_or_go(session.revision);
+            Ok(told(&[
                 "notifications/tools/list_changed",
                 "notifications/prompts/list_changed",
                 "notifications/resources/list_changed",
-            ];
-            let news = methods.map(|method| Message::Notification {
-                method,
-                params: json!({}),
-            });
-            Ok(Answer {
-                asides: news.into(),
-                ..text("Changed")
-            })
+            ]))
         },
     },
 ];
+
+/// Tools of the official suite, which has them since there are no sessions.
+pub(super) const TOOLS_2026_07_28: &[Tool] = &[
+    Tool {
+        name: "test_trigger_tool_change",
+        title: "Change the list of tools",
+        description: "Adds a tool, and takes it away again at once.",
+        read_only: false,
+        input: no_arguments,
+        output: None,
+        run: |session, _, _| {
+            session.changes.come_or_go(session.revision);
+            Ok(told(&["notifications/tools/list_changed"]))
+        },
+    },
+    Tool {
+        name: "test_trigger_prompt_change",
+        title: "Change the list of prompts",
+        description: "Adds a prompt, and takes it away again at once.",
+        read_only: false,
+        input: no_arguments,
+        output: None,
+        run: |session, _, _| {
+            session.changes.come_or_go(session.revision);
+            Ok(told(&["notifications/prompts/list_changed"]))
+        },
+    },
+];
+
+impl Changes {
+    /// Adds the extra entries, or takes them away. Where there are no sessions the lists are everybody's, and others may be
+    /// in the middle of them: there the entries come and go at once.
+    fn come_or_go(&mut self, revision: Revision) {
+        if !revision.is_stateless() {
+            self.extra = !self.extra;
+        }
+    }
+}
+
+fn told(methods: &[&'static str]) -> Answer {
+    let news = methods.iter().map(|method| Message::Notification {
+        method,
+        params: json!({}),
+    });
+    Answer {
+        asides: news.collect(),
+        ..text("Changed")
+    }
+}
 
 /// The tool that comes and goes.
 pub(super) const EXTRA_TOOLS: &[Tool] = &[Tool {

@@ -79,22 +79,24 @@ pub(super) const TOOLS_2025_11_25: &[Tool] = &[
         output: None,
         run: by_url,
     },
-    Tool {
-        name: "test_url_elicitation_required",
-        title: "Demand a visit to a page",
-        description: "Does nothing before the user has been at a page.",
-        read_only: true,
-        input: no_arguments,
-        output: None,
-        run: |session, _, _| {
-            if !session.client_has("/elicitation/url") {
-                return Err("The user has to visit a page first, and the client cannot open one".to_owned());
-            }
-            let elicitations = json!([visit()?]);
-            Ok(Answer::refusal(RpcError::url_elicitation_required(elicitations)))
-        },
-    },
 ];
+
+/// The error with which one request sends the user to a page went with 2026-07-28.
+pub(super) const REFUSING_TOOLS: &[Tool] = &[Tool {
+    name: "test_url_elicitation_required",
+    title: "Demand a visit to a page",
+    description: "Does nothing before the user has been at a page.",
+    read_only: true,
+    input: no_arguments,
+    output: None,
+    run: |session, _, _| {
+        if !session.client_has("/elicitation/url") {
+            return Err("The user has to visit a page first, and the client cannot open one".to_owned());
+        }
+        let elicitations = json!([visit(session.revision)?]);
+        Ok(Answer::refusal(RpcError::url_elicitation_required(elicitations)))
+    },
+}];
 
 /// Tasks came with 2025-11-25 as well.
 pub(super) const TASK_TOOLS: &[Tool] = &[Tool {
@@ -111,7 +113,7 @@ pub(super) const TASK_TOOLS: &[Tool] = &[Tool {
 }];
 
 /// Whether the client shows forms: an empty capability means that it does.
-fn has_forms(session: &Session) -> bool {
+pub(super) fn has_forms(session: &Session) -> bool {
     match session.client.get("elicitation").and_then(Value::as_object) {
         Some(modes) if session.revision >= Revision::V2025_11_25 => modes.is_empty() || modes.contains_key("form"),
         Some(_) => true,
@@ -145,7 +147,7 @@ fn form(session: &mut Session, message: &str, properties: Value, required: &[&st
 }
 
 /// Whether the content is what the form asked for: what a client sends is input like any other.
-fn check(schema: &Value, content: &Value) -> Result<(), String> {
+pub(super) fn check(schema: &Value, content: &Value) -> Result<(), String> {
     let content = content.as_object().ok_or("The form came back without content")?;
     for name in schema["required"]
         .as_array()
@@ -191,15 +193,18 @@ fn options(field: &Value) -> Option<Vec<&Value>> {
 }
 
 /// A visit to a page, under an id that no other visit has.
-fn visit() -> Result<Value, String> {
+fn visit(revision: Revision) -> Result<Value, String> {
     let random = getrandom::u64().map_err(|error| format!("No id could be made: {error}"))?;
     let id = format!("visit-{random:016x}");
-    Ok(json!({
+    let mut visit = json!({
         "mode": "url",
         "message": "Please confirm on our page",
         "url": format!("https://reference.example/confirm/{id}"),
-        "elicitationId": id,
-    }))
+    });
+    if !revision.is_stateless() {
+        visit["elicitationId"] = json!(id);
+    }
+    Ok(visit)
 }
 
 /// The page of this fixture needs nothing but a visit: with the user's consent it is done.
@@ -207,17 +212,17 @@ fn by_url(session: &mut Session, _: &Object, _: Option<&Value>) -> Result<Answer
     if !session.client_has("/elicitation/url") {
         return Err("The client opens no pages".to_owned());
     }
-    let visit = visit()?;
-    let id = visit["elicitationId"].clone();
+    let visit = visit(session.revision)?;
+    let id = visit.get("elicitationId").cloned();
     Ok(ask("elicitation/create", Some(visit), move |_, reply| {
         let answer = result(reply)?;
         let action = answer["action"].as_str().unwrap_or_default();
         let mut told = text(&format!("User response: action={action}"));
         match action {
-            "accept" => told.asides.push(Message::Notification {
+            "accept" => told.asides.extend(id.map(|id| Message::Notification {
                 method: "notifications/elicitation/complete",
                 params: json!({ "elicitationId": id }),
-            }),
+            })),
             "decline" | "cancel" => {}
             _ => return Err("The answer of the client has no known action".to_owned()),
         }

@@ -34,6 +34,16 @@ impl Default for Level {
     }
 }
 
+impl Level {
+    /// The level of that name; without a name nothing is logged at all. An error for a name that is none.
+    pub(super) fn named(name: Option<&str>) -> Option<Self> {
+        match name {
+            None => Some(Self(LEVELS.len())),
+            Some(name) => LEVELS.iter().position(|level| *level == name).map(Self),
+        }
+    }
+}
+
 impl Session {
     pub(super) fn set_level(&mut self, params: &Object) -> Result<Value, RpcError> {
         let wanted = string(params, "level")?;
@@ -45,7 +55,7 @@ impl Session {
     }
 
     /// The message, if the client wants messages of that level.
-    fn log(&self, level: usize, data: &str) -> Option<Message> {
+    pub(super) fn log(&self, level: usize, data: &str) -> Option<Message> {
         (level >= self.level.0).then(|| Message::Notification {
             method: "notifications/message",
             params: json!({ "level": LEVELS[level], "logger": "reference", "data": data }),

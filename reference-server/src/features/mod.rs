@@ -1,13 +1,17 @@
 //! What the server offers, once the frame of a request is sound: method and params in, result or error out.
 
+pub(crate) mod apps;
 mod asking;
 mod changes;
 mod completion;
 mod content;
 mod elicitation;
+mod inputs;
 mod logging;
+mod metadata;
 mod paging;
 mod prompts;
+mod reconnection;
 mod resources;
 mod roots;
 mod sampling;
@@ -25,8 +29,9 @@ use serde_json::{Map, Value, json};
 
 pub(crate) use asking::{Ask, Continuation};
 pub(crate) use logging::LEVELS;
+pub(crate) use reconnection::Interruption;
 pub(crate) use scratch::Scratch;
-pub(crate) use tasks::Tasks;
+pub(crate) use tasks::{Tasks, iso_8601, random_id};
 
 use crate::envelope::{Message, RpcError};
 use crate::revision::Revision;
@@ -46,6 +51,8 @@ pub(crate) struct Answer {
     pub(crate) asides: Vec<Message>,
     /// What the client is asked before there is a result.
     pub(crate) ask: Option<Ask>,
+    /// Whether the connection is given up before there is a result.
+    pub(crate) interruption: Option<Interruption>,
     /// An error to answer with instead, once it is due.
     pub(crate) error: Option<RpcError>,
 }
@@ -76,6 +83,7 @@ impl From<Value> for Answer {
             notifications: Vec::new(),
             asides: Vec::new(),
             ask: None,
+            interruption: None,
             error: None,
         }
     }
@@ -131,6 +139,9 @@ impl Session {
             return answer;
         }
         let remembered = ["resources/subscribe", "resources/unsubscribe", "logging/setLevel"];
+        if let Some(answer) = self.prompt_that_asks(method, params) {
+            return answer;
+        }
         let result = match method {
             _ if self.forgetful && remembered.contains(&method) => Err(RpcError::method_not_found(method)),
             "ping" => Ok(json!({})),
@@ -147,6 +158,16 @@ impl Session {
             _ => Err(RpcError::method_not_found(method)),
         };
         result.map(Answer::from)
+    }
+
+    /// Takes in what a request of the stateless era says about its client, and forgets what earlier ones have said. `false`
+    /// when there is no such level of logs.
+    pub(crate) fn begin_request(&mut self, client: Value, level: Option<&str>) -> bool {
+        self.client = client;
+        self.roots = None;
+        let level = logging::Level::named(level);
+        self.level = level.unwrap_or_default();
+        level.is_some()
     }
 
     /// Whether there are tasks.

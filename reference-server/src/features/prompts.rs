@@ -30,6 +30,7 @@ impl Session {
             self.titled(document, "Summarise the read-me"),
         ];
         items.extend(self.suite_prompts());
+        items.extend(self.listed_prompt_that_asks());
         paging::page("prompts", items, self.page_size, params)
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Object, Session, paging, showcase, string};
+use super::{Object, Session, apps, paging, showcase, string};
 use crate::envelope::RpcError;
 
 /// The template's URIs, as RFC 6570 writes them.
@@ -72,7 +72,7 @@ impl Session {
                 );
                 showcase::adorned(self.revision, item)
             });
-        let items = items.chain(self.suite_resources()).collect();
+        let items = items.chain(self.suite_resources()).chain(self.listed_page()).collect();
         paging::page("resources", items, self.page_size, params)
     }
 
@@ -80,7 +80,12 @@ impl Session {
         let uri = string(params, "uri")?;
         contents(self, uri)
             .map(|contents| json!({ "contents": [contents] }))
-            .ok_or_else(|| RpcError::resource_not_found(uri))
+            .ok_or_else(|| RpcError::resource_not_found(self.revision, uri))
+    }
+
+    /// Whether there is such a resource.
+    pub(crate) fn has_resource(&self, uri: &str) -> bool {
+        contents(self, uri).is_some()
     }
 
     pub(super) fn list_templates(&self, params: &Object) -> Result<Value, RpcError> {
@@ -111,6 +116,7 @@ pub(super) fn contents(session: &Session, uri: &str) -> Option<Value> {
         "docs://notes" => Some(json!({ "uri": uri, "mimeType": "text/plain", "text": NOTES })),
         "docs://readme" => Some(json!({ "uri": uri, "mimeType": "text/markdown", "text": README })),
         LOGO_URI => Some(json!({ "uri": uri, "mimeType": "image/png", "blob": showcase::logo() })),
+        apps::PAGE_URI => session.page(),
         _ if uri.starts_with("test://") => session.suite_contents(uri),
         _ => {
             let key = uri.strip_prefix("config://app/")?;

@@ -34,7 +34,7 @@ fn list(session: &mut Session, _: &Object, _: Option<&Value>) -> Result<Answer, 
     }))
 }
 
-fn tell(answer: &Value) -> Result<Answer, String> {
+pub(super) fn tell(answer: &Value) -> Result<Answer, String> {
     let roots = answer["roots"].as_array().ok_or("The client gave no list of roots")?;
     let uris: Option<Vec<&str>> = roots.iter().map(|root| root["uri"].as_str()).collect();
     let uris = uris.ok_or("The client gave a root without URI")?;

@@ -109,7 +109,7 @@ fn round(session: &mut Session, messages: Vec<Value>, number: usize) -> Answer {
 }
 
 /// The message, if it is one. What a model says is input like any other.
-fn checked(message: Value) -> Result<Value, String> {
+pub(super) fn checked(message: Value) -> Result<Value, String> {
     let known = |block: &&Value| match block["type"].as_str() {
         Some("text") => block["text"].is_string(),
         Some("image" | "audio") => block["data"].is_string() && block["mimeType"].is_string(),
@@ -134,7 +134,7 @@ fn blocks(message: &Value) -> Vec<&Value> {
     }
 }
 
-fn words(message: &Value) -> Result<String, String> {
+pub(super) fn words(message: &Value) -> Result<String, String> {
     let texts: Vec<&str> = blocks(message)
         .iter()
         .filter_map(|block| block["text"].as_str())

@@ -22,7 +22,12 @@ impl Server {
         let faults: Vec<_> = faults.iter().map(|id| faults::find(id).unwrap()).collect();
         let listener = bind(0).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let served = tokio::spawn(serve_http(listener, transport, Options::new(&[], &faults, 3)));
+        let served = tokio::spawn(serve_http(
+            listener,
+            transport,
+            Options::new(&[], &faults, 3),
+            Served::default(),
+        ));
         Self { address, served }
     }
 
@@ -303,3 +308,4 @@ async fn faults_that_cannot_work_are_refused_before_serving() {
 }
 
 mod authorization;
+mod stateless;

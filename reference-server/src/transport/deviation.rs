@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -74,11 +75,22 @@ pub(crate) enum Act {
         kind: &'static str,
         data: Vec<u8>,
     },
+    /// Its connection is closed, after an event that says when to come back; what is sent later waits for that.
+    Interrupt { stream: u64, retry: Option<Duration> },
     /// It ends.
     End { stream: u64 },
 }
 
 impl Act {
+    /// The stream.
+    pub(crate) fn stream(&self) -> u64 {
+        let (Self::Open { stream, .. }
+        | Self::Send { stream, .. }
+        | Self::Interrupt { stream, .. }
+        | Self::End { stream }) = self;
+        *stream
+    }
+
     /// The message that is sent.
     pub(crate) fn message(&self) -> Option<Value> {
         match self {
@@ -116,6 +128,11 @@ pub(crate) trait HttpDecorator: fmt::Debug + Send {
     /// The bytes of one event of a stream to send instead.
     fn event(&mut self, _stream: u64, event: Bytes) -> Bytes {
         event
+    }
+
+    /// Whether what is said on a stream that nobody reads at the moment is kept.
+    fn keeps_unread(&self) -> bool {
+        true
     }
 
     /// What to send to a client that comes back with the id of an event: `None` is for an id that is not known.
@@ -162,6 +179,10 @@ impl Deviations {
 
     pub(crate) fn event(&self, stream: u64, event: Bytes) -> Bytes {
         self.fold(event, |decorator, event| decorator.event(stream, event))
+    }
+
+    pub(crate) fn keeps_unread(&self) -> bool {
+        self.fold(true, |decorator, keeps| keeps && decorator.keeps_unread())
     }
 
     pub(crate) fn missed(&self, missed: Option<Vec<Bytes>>, everything: &[Bytes]) -> Option<Vec<Bytes>> {

@@ -4,6 +4,7 @@
 //! Event ids are `STREAM-INDEX`: unique in the session, and enough to find the stream again.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -105,6 +106,22 @@ impl EventLog {
         });
     }
 
+    /// The way to the reader of a stream, to know when it goes away.
+    pub(crate) fn reader(&self, number: u64) -> Option<mpsc::UnboundedSender<Bytes>> {
+        self.streams.get(&number)?.reader.clone()
+    }
+
+    /// Closes the connection of the stream before it has ended; what follows waits until the client comes back.
+    pub(crate) fn interrupt(&mut self, number: u64, retry: Duration) {
+        // Nobody could come back to a stream without ids.
+        if self.form.numbered {
+            self.perform(Act::Interrupt {
+                stream: number,
+                retry: Some(retry),
+            });
+        }
+    }
+
     /// Ends the stream; its events can still be asked for.
     pub(crate) fn end(&mut self, number: u64) {
         self.perform(Act::End { stream: number });
@@ -118,7 +135,17 @@ impl EventLog {
                         self.push(stream, b"data:\n\n");
                     }
                 }
+                Act::Send { stream, .. } if self.is_lost(stream) => {}
                 Act::Send { stream, kind, data } => self.push(stream, &http_server::event(kind, &data)),
+                Act::Interrupt { stream, retry } => {
+                    if let Some(retry) = retry {
+                        self.push(stream, format!("retry: {}\ndata:\n\n", retry.as_millis()).as_bytes());
+                    }
+                    if let Some(stream) = self.streams.get_mut(&stream) {
+                        // The other end is gone, but the stream has not ended.
+                        stream.reader = Some(mpsc::unbounded_channel().0);
+                    }
+                }
                 Act::End { stream } => {
                     if let Some(stream) = self.streams.get_mut(&stream) {
                         stream.reader = None;
@@ -126,6 +153,12 @@ impl EventLog {
                 }
             }
         }
+    }
+
+    /// Whether what is sent on the stream now reaches nobody, ever.
+    fn is_lost(&self, number: u64) -> bool {
+        let away = |stream: &Stream| stream.reader.as_ref().is_some_and(mpsc::UnboundedSender::is_closed);
+        self.streams.get(&number).is_some_and(away) && !self.deviations.keeps_unread()
     }
 
     /// Ends and forgets all streams.
@@ -218,6 +251,24 @@ mod tests {
         assert_eq!(drain(&mut resumed), expected);
         assert!(resumed.is_closed() && resumed.is_empty());
         assert_eq!(drain(&mut log.resume("1-1").unwrap()), expected[1..]);
+    }
+
+    #[test]
+    fn a_stream_that_is_interrupted_goes_on_when_its_reader_comes_back() {
+        let mut log = EventLog::default();
+        let (number, mut events) = log.open(Purpose::Answer, true);
+        log.interrupt(number, Duration::from_millis(20));
+        assert_eq!(
+            drain(&mut events),
+            ["id: 1-0\ndata:\n\n", "id: 1-1\nretry: 20\ndata:\n\n"]
+        );
+        assert!(events.is_closed());
+        log.send(number, b"a");
+        let mut resumed = log.resume("1-1").unwrap();
+        assert_eq!(drain(&mut resumed), ["id: 1-2\nevent: message\ndata: a\n\n"]);
+        assert!(!resumed.is_closed());
+        log.end(number);
+        assert!(resumed.is_closed());
     }
 
     #[test]

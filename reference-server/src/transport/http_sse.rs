@@ -134,7 +134,7 @@ impl Stream {
     fn perform(&mut self, act: Act) {
         for act in self.deviations.act(act) {
             match act {
-                Act::Open { .. } => {}
+                Act::Open { .. } | Act::Interrupt { .. } => {}
                 Act::Send { kind, data, .. } => {
                     let event = self.deviations.event(self.number, http_server::event(kind, &data));
                     // Fails when the reader is gone, which ends the session.
@@ -177,7 +177,7 @@ async fn converse(
                     // Fails when the server is already ending.
                     let _ = exits.send(code);
                 }
-                Departure::Text(_) | Departure::Wake(_) => {}
+                Departure::Text(_) | Departure::Wake(_) | Departure::Interrupt(_) => {}
             }
         }
     }

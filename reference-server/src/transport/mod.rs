@@ -5,6 +5,7 @@ pub(crate) mod deviation;
 pub(crate) mod event_log;
 pub(crate) mod http_server;
 pub(crate) mod http_sse;
+pub(crate) mod stateless_http;
 pub(crate) mod stdio;
 pub(crate) mod streamable_http;
 

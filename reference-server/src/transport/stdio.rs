@@ -1,6 +1,7 @@
 //! stdio: one message a line in, one message a line out, and nothing else on the output (basic/transports, stdio).
 
 use std::io;
+use std::pin::pin;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::time::Instant;
@@ -9,17 +10,19 @@ use crate::conversation::Conversation;
 use crate::outbox::{Departure, Outbox, sleep_until};
 use crate::serve::ServeError;
 
-/// Serves until the input has ended and every pending answer is out.
+/// Serves until the input has ended and every pending answer is out, or until it is to end at once.
 pub(crate) async fn serve(
     input: impl AsyncRead + Unpin,
     mut output: impl AsyncWrite + Unpin,
     mut conversation: Conversation,
+    ending: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
     let mut line = Vec::new();
     let mut outbox = Outbox::default();
     let mut ended = false;
     outbox.extend(Instant::now(), conversation.start());
+    let mut ending = pin!(ending);
     loop {
         let due = outbox.due(Instant::now(), |question| conversation.wake(question));
         match send(&mut output, due).await {
@@ -47,12 +50,17 @@ pub(crate) async fn serve(
                 }
             }
             () = sleep_until(outbox.next_due()) => {}
+            () = &mut ending => {
+                let mut last = Outbox::default();
+                last.extend(Instant::now(), conversation.end_subscriptions());
+                return send(&mut output, last.take_due(Instant::now())).await;
+            }
         }
     }
     outbox.extend(Instant::now(), conversation.end());
     send(&mut output, outbox.take_due(Instant::now())).await?;
     if conversation.outlives_input() {
-        std::future::pending::<()>().await;
+        ending.await;
     }
     Ok(())
 }
@@ -63,7 +71,7 @@ async fn send(output: &mut (impl AsyncWrite + Unpin), departures: Vec<Departure>
             Departure::Message(message) => message.to_bytes(),
             Departure::Text(text) => text.into_bytes(),
             Departure::Exit(code) => return Err(ServeError::Exited { code }),
-            Departure::Wake(_) => continue,
+            Departure::Wake(_) | Departure::Interrupt(_) => continue,
         };
         bytes.push(b'\n');
         output.write_all(&bytes).await?;
@@ -82,7 +90,13 @@ mod tests {
     async fn session(faults: &[&str], input: &[u8]) -> (Result<(), ServeError>, Vec<String>) {
         let faults: Vec<_> = faults.iter().map(|id| find(id).unwrap()).collect();
         let mut output = Vec::new();
-        let served = serve(input, &mut output, Conversation::new(&Options::new(&[], &faults, 3))).await;
+        let served = serve(
+            input,
+            &mut output,
+            Conversation::new(&Options::new(&[], &faults, 3)),
+            std::future::pending(),
+        )
+        .await;
         (
             served,
             String::from_utf8(output).unwrap().lines().map(str::to_owned).collect(),

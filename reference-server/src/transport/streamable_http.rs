@@ -3,6 +3,7 @@
 //! An answer that is one message and ready at once is JSON, if the client likes that no less; anything else, that is
 //! progress or a delay, is an event stream that ends with the answer, or without it when the request is cancelled
 //! meanwhile. [`Answers`] can ask for JSON or streams always; a stateless server makes a new conversation for each POST.
+//! Requests of the stateless era have a way of their own (`stateless_http`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,7 @@ use super::Answers;
 use super::deviation::{Deviations, Purpose};
 use super::event_log::{EventLog, Form};
 use super::http_server::{self, Exits, Refusal, Reply, accepts, empty, refusal};
+use super::stateless_http::StatelessEndpoint;
 use crate::authorization::Grant;
 use crate::conversation::{Conversation, Options, Output};
 use crate::envelope::{self, Frame, Incoming, Message, Response, Role};
@@ -44,6 +46,7 @@ pub(crate) struct Endpoint {
     exits: Exits,
     deviations: Arc<Deviations>,
     sessions: Mutex<HashMap<String, Arc<HttpSession>>>,
+    stateless: Arc<StatelessEndpoint>,
 }
 
 struct HttpSession {
@@ -119,7 +122,11 @@ impl HttpSession {
     /// Sends the outputs on the stream when they are due, and ends it when none is left. A reader that goes away does
     /// not cancel the request: it may come back.
     async fn stream(self: Arc<Self>, stream: u64, outputs: Vec<Output>, cancelled: broadcast::Receiver<Output>) {
-        let send = |message: Message| lock(&self.log).send(stream, &message.to_bytes());
+        let send = |departure| match departure {
+            Departure::Message(message) => lock(&self.log).send(stream, &message.to_bytes()),
+            Departure::Interrupt(retry) => lock(&self.log).interrupt(stream, retry),
+            _ => {}
+        };
         self.send(outputs, cancelled, send).await;
         lock(&self.log).end(stream);
     }
@@ -127,9 +134,9 @@ impl HttpSession {
     /// Waits for the answer among the outputs; `None` when the request was cancelled.
     async fn answer(&self, outputs: Vec<Output>, cancelled: broadcast::Receiver<Output>) -> Option<Message> {
         let mut answer = None;
-        self.send(outputs, cancelled, |message| match message {
-            message if message.is_log() => self.announce(message),
-            message if message.role() == Role::Answer => answer = Some(message),
+        self.send(outputs, cancelled, |departure| match departure {
+            Departure::Message(message) if message.is_log() => self.announce(message),
+            Departure::Message(message) if message.role() == Role::Answer => answer = Some(message),
             _ => {}
         })
         .await;
@@ -143,7 +150,7 @@ impl HttpSession {
         &self,
         outputs: Vec<Output>,
         mut cancelled: broadcast::Receiver<Output>,
-        mut send: impl FnMut(Message),
+        mut send: impl FnMut(Departure),
     ) {
         let asks = asks(&outputs);
         let (sender, mut routed) = mpsc::unbounded_channel();
@@ -155,10 +162,10 @@ impl HttpSession {
         outbox.extend(Instant::now(), outputs);
         loop {
             for departure in outbox.due(Instant::now(), |question| lock(&self.conversation).wake(question)) {
-                if let Departure::Message(message) = departure {
+                if let Departure::Message(message) = &departure {
                     open &= message.role() != Role::Answer;
-                    send(message);
                 }
+                send(departure);
             }
             if !open {
                 outbox.forget_questions();
@@ -184,11 +191,17 @@ impl HttpSession {
 impl Endpoint {
     pub(crate) fn new(options: Options, exits: Exits, deviations: Arc<Deviations>) -> Self {
         Self {
+            stateless: Arc::new(StatelessEndpoint::new(options.clone(), exits.clone())),
             options,
             exits,
             deviations,
             sessions: Mutex::default(),
         }
+    }
+
+    /// Ends what is listened to, before the server ends; `false` when nobody listens.
+    pub(crate) fn end(&self) -> bool {
+        self.stateless.end()
     }
 
     /// Answers one HTTP request.
@@ -203,7 +216,9 @@ impl Endpoint {
         }
         match *request.method() {
             Method::POST => self.post(request).await,
-            _ if self.options.stateless => Err(http_server::wrong_method("POST")),
+            _ if self.options.stateless || self.stateless.is_meant(request.headers()) => {
+                Err(http_server::wrong_method("POST"))
+            }
             Method::GET => self.get(request.headers()),
             Method::DELETE => self.delete(request.headers()),
             _ => Err(http_server::wrong_method("GET, POST, DELETE")),
@@ -216,12 +231,15 @@ impl Endpoint {
             let why = "the client must accept application/json and text/event-stream";
             return Err(refusal(StatusCode::NOT_ACCEPTABLE, why));
         }
-        self.check_revision(&headers)?;
         let grant = request.extensions().get::<Grant>().cloned();
         let body = http_server::json_body(request).await?;
         if let Some(grant) = grant {
             grant.permit(&body)?;
         }
+        if self.stateless.is_posted(&headers, &body) {
+            return self.stateless.post(headers, &body).await;
+        }
+        self.check_revision(&headers)?;
         if self.options.stateless {
             return self.receive(&self.nobody(&headers), &headers, &body).await;
         }
@@ -377,7 +395,7 @@ impl Endpoint {
     }
 }
 
-fn likes_events(headers: &HeaderMap) -> bool {
+pub(super) fn likes_events(headers: &HeaderMap) -> bool {
     http_server::quality(headers, "text", "event-stream") > http_server::quality(headers, "application", "json")
 }
 
@@ -407,6 +425,6 @@ fn missing_session() -> Refusal {
 }
 
 /// The data is sound even if a holder of the lock has panicked: each step leaves it consistent.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

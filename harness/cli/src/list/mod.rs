@@ -38,9 +38,11 @@ pub(crate) fn run(arguments: &ListArguments) -> anyhow::Result<Exit> {
         }),
         Listed::Monitors => two_lines(monitors(), 12, "name", "summary", |entry| words(entry, "requirements")),
         Listed::Faults => two_lines(faults(), 24, "id", "summary", |entry| {
+            let revision = entry.get("revision").and_then(Value::as_str);
             format!(
-                "over {}; caught by {}",
+                "over {}{}; caught by {}",
                 words(entry, "transports"),
+                revision.map_or_else(String::new, |revision| format!(", in {revision}")),
                 words(entry, "caught_by")
             )
         }),
@@ -124,7 +126,15 @@ fn faults() -> Vec<Value> {
     touchstone_reference_server::faults()
         .map(|fault| {
             let transports: Vec<String> = fault.transports.iter().map(ToString::to_string).collect();
-            json!({ "id": fault.id, "summary": fault.summary, "transports": transports, "caught_by": fault.caught_by })
+            let revision = fault.revision.map(|revision| revision.as_str());
+            json!({
+                "id": fault.id,
+                "summary": fault.summary,
+                "transports": transports,
+                "revision": revision,
+                "serve_with": fault.serve_with,
+                "caught_by": fault.caught_by,
+            })
         })
         .collect()
 }

@@ -5,7 +5,11 @@
 //!
 //! - `other-case`: capital letters for small ones and the other way round, no value where there are no letters;
 //! - `first-variable`: the name of the first variable of a URI template;
-//! - `first-link`: the URI of the first resource link in a list of content blocks.
+//! - `first-link`: the URI of the first resource link in a list of content blocks;
+//! - `base64`: the text in base64;
+//! - `tampered`: the text with a character in its middle replaced by another.
+//!
+//! And of an object, `with-stranger` is the same object with one more member, of a name that nobody uses.
 
 use std::borrow::Cow;
 
@@ -100,10 +104,11 @@ fn resolve<'a>(reference: &str, bindings: &'a Map<String, Value>) -> Result<Cow<
         None => value.map(Cow::Borrowed),
         Some(filter) => value
             .and_then(|value| match filter {
-                "first-link" => first_link(value),
-                filter => filtered(filter, value.as_str()?),
+                "first-link" => first_link(value).map(Value::String),
+                "with-stranger" => with_stranger(value),
+                filter => filtered(filter, value.as_str()?).map(Value::String),
             })
-            .map(|text| Cow::Owned(Value::String(text))),
+            .map(Cow::Owned),
     };
     value.ok_or_else(|| Unbound {
         path: reference.to_owned(),
@@ -116,6 +121,27 @@ fn first_link(content: &Value) -> Option<String> {
     let is_link = |block: &&Value| block.get("type").is_some_and(|kind| kind == "resource_link");
     let link = content.as_array()?.iter().find(is_link)?;
     Some(link.get("uri")?.as_str()?.to_owned())
+}
+
+/// An object with a member of a name that nobody uses.
+fn with_stranger(value: &Value) -> Option<Value> {
+    let mut members = value.as_object()?.clone();
+    members.insert(
+        "touchstone-stranger".to_owned(),
+        serde_json::json!({ "action": "accept" }),
+    );
+    Some(Value::Object(members))
+}
+
+/// A text with the character in its middle replaced by another.
+fn tampered(text: &str) -> Option<String> {
+    let middle = text.chars().count() / 2;
+    let change = |(place, character)| match (place == middle, character) {
+        (true, 'A') => 'B',
+        (true, _) => 'A',
+        (false, character) => character,
+    };
+    Some(text.chars().enumerate().map(change).collect::<String>()).filter(|changed| changed != text)
 }
 
 /// What a filter makes of a text, if anything.
@@ -136,6 +162,11 @@ fn filtered(filter: &str, text: &str) -> Option<String> {
             let name = names.split([',', ':', '*']).next()?;
             Some(name.to_owned()).filter(|name| !name.is_empty())
         }
+        "base64" => {
+            use base64::Engine as _;
+            Some(base64::engine::general_purpose::STANDARD.encode(text))
+        }
+        "tampered" => tampered(text),
         _ => None,
     }
 }
@@ -176,6 +207,12 @@ mod tests {
             ("${c|first-link}", Some("a:2")),
             ("${e|first-link}", None),
             ("${n|upside-down}", None),
+            ("${n|base64}", Some("MQ==")),
+            ("${tool.name|tampered}", Some("get_Aser")),
+            (
+                "${tool|with-stranger}",
+                Some(r#"{"name":"get_User","touchstone-stranger":{"action":"accept"}}"#),
+            ),
         ] {
             assert_eq!(interpolate_text(text, &bindings).ok().as_deref(), expected, "{text}");
         }

@@ -6,6 +6,7 @@
 pub mod expectation;
 pub mod fixture;
 pub mod interpolation;
+pub mod meta;
 pub mod model;
 pub mod need;
 pub mod step;
@@ -13,6 +14,7 @@ pub mod suite;
 
 pub use expectation::{Expectation, Judgement, Match};
 pub use fixture::{FixtureCatalog, Offer, Offered};
+pub use meta::MetaChange;
 pub use model::{Case, ClientProfile, Handshake, Input, Isolation, RevisionRange};
 pub use need::Need;
 pub use step::{Action, Arguments, Credential, Generate, HttpStep, HttpUntil, Source, Step};

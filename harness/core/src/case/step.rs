@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::expectation::Expectation;
+use super::meta::MetaChange;
 
 /// One step.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,6 +24,10 @@ pub struct Step {
     pub within: Option<Duration>,
     /// Whether the params are wrong on purpose: legal to ask, but not what the schema of the method allows.
     pub deliberate: bool,
+    /// How the `_meta` of what is sent differs from what the session makes it.
+    pub meta: Option<MetaChange>,
+    /// Whether an answer that asks for input is answered and the request sent again, so that the step sees the answer to that.
+    pub retry: bool,
     /// The connection that a `connect` step opened and on which this one runs; the case's own when `None`.
     pub on: Option<String>,
     /// What the answer must be like.
@@ -49,6 +54,8 @@ pub enum Action {
         method: String,
         /// Its params.
         params: Option<Value>,
+        /// An exact id token; the session's next id when `None`.
+        id: Option<String>,
         /// Arguments to generate into `params.arguments`; of several the first.
         arguments: Option<Arguments>,
     },
@@ -136,6 +143,8 @@ pub enum Action {
     Connect {
         /// Its name.
         name: String,
+        /// The revision that it asks for; the case's own when `None`.
+        revision: Option<String>,
     },
 }
 
@@ -322,6 +331,9 @@ struct RawStep {
     newline: Option<bool>,
     at_most: Option<usize>,
     steps: Option<Vec<Step>>,
+    meta: Option<Value>,
+    retry: Option<bool>,
+    revision: Option<String>,
     #[serde(default)]
     needs: Vec<String>,
     #[serde(rename = "as")]
@@ -336,15 +348,15 @@ struct RawStep {
 
 /// The actions and the keys beside `as`, `within` and `expect` that each understands.
 const ACTIONS: [(&str, &[&str]); 23] = [
-    ("request", &["params", "id", "arguments"]),
-    ("start", &["params", "arguments"]),
+    ("request", &["params", "id", "arguments", "meta", "retry"]),
+    ("start", &["params", "id", "arguments", "meta", "retry"]),
     ("await-answer", &[]),
-    ("notify", &["params"]),
+    ("notify", &["params", "meta"]),
     ("send", &[]),
     ("send-raw", &["newline"]),
     ("send-base64", &["newline"]),
     ("send-chunks", &["newline"]),
-    ("http", &[]),
+    ("http", &["meta"]),
     ("await", &["params"]),
     ("answer", &[]),
     ("silence", &[]),
@@ -358,7 +370,7 @@ const ACTIONS: [(&str, &[&str]); 23] = [
     ("parallel", &[]),
     ("bind", &[]),
     ("reconnect", &[]),
-    ("connect", &[]),
+    ("connect", &["revision"]),
 ];
 
 impl RawStep {
@@ -396,6 +408,9 @@ impl RawStep {
             ("newline", self.newline.is_some()),
             ("at-most", self.at_most.is_some()),
             ("steps", self.steps.is_some()),
+            ("meta", self.meta.is_some()),
+            ("retry", self.retry.is_some()),
+            ("revision", self.revision.is_some()),
         ];
         let names =
             |keys: &[(&'static str, bool)]| keys.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
@@ -436,9 +451,16 @@ impl TryFrom<RawStep> for Step {
         let name = raw.name.clone();
         let within = raw.within.as_deref().map(duration).transpose()?;
         let deliberate = raw.deliberate;
-        if deliberate && !matches!(*action, "request" | "start" | "notify" | "parallel" | "http") {
+        if deliberate
+            && !matches!(
+                *action,
+                "request" | "start" | "notify" | "parallel" | "http" | "send" | "send-raw"
+            )
+        {
             return Err(format!("\"deliberate\" makes no sense in a {action:?} step"));
         }
+        let meta = raw.meta.clone().map(MetaChange::read).transpose()?;
+        let retry = raw.retry.unwrap_or(true);
         let on = raw.on.clone();
         if on.is_some() && *action == "connect" {
             return Err("a \"connect\" step opens a connection of its own, so \"on\" makes no sense in it".to_owned());
@@ -451,6 +473,8 @@ impl TryFrom<RawStep> for Step {
             name,
             within,
             deliberate,
+            meta,
+            retry,
             on,
             expect,
         })
@@ -465,6 +489,7 @@ fn action_of(raw: RawStep) -> Result<Action, String> {
         id,
         arguments,
         steps,
+        revision,
         ..
     } = raw;
     if let Some(method) = raw.request {
@@ -479,6 +504,7 @@ fn action_of(raw: RawStep) -> Result<Action, String> {
         return Ok(Action::Start {
             method,
             params,
+            id,
             arguments,
         });
     }
@@ -571,7 +597,7 @@ fn action_of(raw: RawStep) -> Result<Action, String> {
         return Ok(Action::Bind { values });
     }
     if let Some(name) = raw.connect {
-        return Ok(Action::Connect { name });
+        return Ok(Action::Connect { name, revision });
     }
     for (set, action) in [
         (raw.close_stdin, Action::CloseStdin),
@@ -600,73 +626,4 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::yaml;
-
-    fn step(text: &str) -> Result<Step, String> {
-        let listed = format!("- {}", text.replace('\n', "\n  "));
-        let steps: Vec<Step> = yaml::parse("case.yaml", &listed).map_err(|error| error.to_string())?;
-        steps.into_iter().next().ok_or_else(|| "no step".to_owned())
-    }
-
-    #[test]
-    fn a_request_keeps_its_parts() {
-        let step = step("request: tools/list\nparams: {cursor: x}\nid: '\"a\"'\nas: page\nwithin: 2s").unwrap();
-        assert_eq!(step.name.as_deref(), Some("page"));
-        assert_eq!(step.within, Some(Duration::from_secs(2)));
-        let Action::Request { method, params, id, .. } = step.action else {
-            panic!("{step:?}")
-        };
-        assert_eq!((method.as_str(), id.as_deref()), ("tools/list", Some("\"a\"")));
-        assert_eq!(params, Some(serde_json::json!({"cursor": "x"})));
-    }
-
-    #[test]
-    fn a_step_with_needs_names_its_method_as_the_place() {
-        let listing = step("request: tools/list\nneeds: [tools]").unwrap();
-        assert_eq!((listing.needs.len(), listing.about()), (1, Some("tools/list")));
-        assert_eq!(step("request: tools/list").unwrap().about(), None);
-    }
-
-    #[test]
-    fn what_a_step_cannot_mean_is_refused_with_its_place() {
-        for (text, complaint) in [
-            ("params: {}", "a step needs one of"),
-            ("request: a\nnotify: b", "one thing"),
-            ("notify: a\narguments: {generate: valid, from: tool}", "makes no sense"),
-            ("silence: soon", "is not a time"),
-            ("probe: dead", "always \"alive\""),
-            ("await: a\nparams: []", "are an object"),
-            ("parallel: [{probe: alive}]", "are requests"),
-            ("for-each: tools\nsteps: []", "names its item"),
-            ("close-stdin: false", "true or left out"),
-            ("reqest: a", "unknown field"),
-        ] {
-            let error = step(text).unwrap_err();
-            assert!(
-                error.contains(complaint) && error.contains("case.yaml:1:"),
-                "{text}: {error}"
-            );
-        }
-    }
-
-    #[test]
-    fn every_action_in_the_table_can_be_written() {
-        for (name, _) in ACTIONS {
-            let text = match name {
-                "send" | "bind" | "answer" => format!("{name}: {{}}"),
-                "send-chunks" => format!("{name}: [a]"),
-                "http" => "http: {method: GET}".to_owned(),
-                "silence" => "silence: 1ms".to_owned(),
-                "close-stdin" | "expect-exit" | "reconnect" => format!("{name}: true"),
-                "probe" => "probe: alive".to_owned(),
-                "for-each" => "for-each: tools\nas: tool\nsteps: []".to_owned(),
-                "repeat" => "repeat: 2\nsteps: []".to_owned(),
-                "parallel" => "parallel: []".to_owned(),
-                other => format!("{other}: YQ=="),
-            };
-            assert!(step(&text).is_ok(), "{text}: {:?}", step(&text));
-        }
-    }
-}
+mod tests;

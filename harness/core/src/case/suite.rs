@@ -152,7 +152,7 @@ impl Suite {
                 for need in &step.needs {
                     problem = problem.take().or_else(|| need.parse::<Need>().err());
                 }
-                if let Action::Connect { name } = &step.action {
+                if let Action::Connect { name, .. } = &step.action {
                     connections.insert(name);
                 }
                 if let Some(on) = step.on.as_deref().filter(|on| !connections.contains(on)) {
@@ -170,7 +170,7 @@ impl Suite {
                         problem = problem.take().or_else(|| assertion::check(schema).err());
                     }
                 }
-                if let Action::Request { id: Some(token), .. } = &step.action
+                if let Action::Request { id: Some(token), .. } | Action::Start { id: Some(token), .. } = &step.action
                     && !token.contains("${")
                     && serde_json::from_str::<serde_json::Value>(token).is_err()
                 {

@@ -4,12 +4,14 @@
 //! bearer challenge, or a metadata document.
 
 use super::conversation::Conversation;
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, Monitor, Observer, STREAMABLE, Scope, quoted};
 use crate::challenge::{self, Challenge};
 use crate::trace::{EventKind, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "authorization",
+    scope: Scope::Wire,
+    over: STREAMABLE,
     summary: "a refusal for want of authorization carries a challenge that leads to the metadata, and no data",
     requirements: &[
         "authorization/challenge-header",
@@ -17,6 +19,7 @@ pub(super) const MONITOR: Monitor = Monitor {
         "authorization/challenge-resource-metadata",
         "authorization/challenge-scope",
         "authorization/no-data-leak",
+        "authorization/no-offline-access",
     ],
     judge: observe,
 };
@@ -57,6 +60,60 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
             challenged(observer, refusal);
         }
         no_data(conversation, observer, refusal);
+        let bearer = challenge::bearer(refusal.challenges());
+        if let Some(scope) = bearer.as_ref().and_then(|bearer| bearer.get("scope")) {
+            offline(observer, "the scope of the challenge", scope.split(' '), refusal.event);
+        }
+    }
+    for (event, document) in metadata(conversation) {
+        let scopes = document.get("scopes_supported").and_then(serde_json::Value::as_array);
+        if let Some(scopes) = scopes {
+            let names = scopes.iter().filter_map(serde_json::Value::as_str);
+            offline(observer, "scopes_supported of the metadata", names, event);
+        }
+    }
+}
+
+/// Metadata of the protected resource, with the events that brought it.
+fn metadata(conversation: &Conversation<'_>) -> Vec<(usize, serde_json::Value)> {
+    let events = &conversation.trace().events;
+    let asked: Vec<u32> = events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::HttpRequest { exchange, target, .. }
+                if target.starts_with("/.well-known/oauth-protected-resource") =>
+            {
+                Some(*exchange)
+            }
+            _ => None,
+        })
+        .filter(|exchange| conversation.status(Some(*exchange)) == Some(200))
+        .collect();
+    let bodies = events
+        .iter()
+        .enumerate()
+        .filter_map(|(event, happened)| match &happened.kind {
+            EventKind::HttpBody { exchange, payload } if asked.contains(exchange) => Some((event, payload)),
+            EventKind::Received {
+                exchange: Some(exchange),
+                payload,
+                ..
+            } if asked.contains(exchange) => Some((event, payload)),
+            _ => None,
+        });
+    bodies
+        .filter_map(|(event, payload)| Some((event, serde_json::from_slice(payload.bytes()).ok()?)))
+        .collect()
+}
+
+/// A scope that is no business of a resource: refresh tokens are between the client and the authorization server.
+fn offline<'s>(observer: &mut Observer<'_>, place: &str, mut scopes: impl Iterator<Item = &'s str>, event: usize) {
+    const REQUIREMENT: &str = "authorization/no-offline-access";
+    if scopes.any(|scope| scope == "offline_access") {
+        let message = format!("{place} has offline_access, which is between client and authorization server");
+        observer.broken(BreachAt::new(REQUIREMENT, event, message));
+    } else {
+        observer.kept(REQUIREMENT, event);
     }
 }
 

@@ -5,17 +5,21 @@ use serde_json::Value;
 use super::conversation::{Conversation, Direction, Exchange, Message};
 use super::declared::{RACE_US, asked, at, notified};
 use super::http_exchange::HttpExchange;
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::jsonrpc::Shape;
+use crate::revision::Era;
 use crate::spec::requirement::Severity;
 use crate::trace::{EventKind, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "cancellation",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "a cancelled request gets no late answer and no further progress; the server cancels only open requests of its own",
     requirements: &[
         "cancellation/no-response-after-cancel",
         "cancellation/stops-processing",
+        "cancellation/no-further-messages",
         "cancellation/server-cancel-own-request",
         "cancellation/not-for-tasks",
     ],
@@ -29,10 +33,13 @@ const ARRIVED_US: u64 = 1_000_000;
 /// How long what the server was about to send may take, once it is known to have read the cancellation.
 const CROSSED_US: u64 = 100_000;
 
-fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &mut Observer<'_>) {
+fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
-    for message in &messages {
+    let stateless = context.revision.era() == Era::Stateless;
+    // Over HTTP the notification does nothing there: the end of the stream is what cancels.
+    let in_force = !stateless || conversation.transport() == TransportKind::Stdio;
+    for message in messages.iter().filter(|_| in_force) {
         let (Direction::ToServer, Shape::Notification { method, .. }) = (message.direction, message.shape) else {
             continue;
         };
@@ -42,11 +49,14 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
         }
         let cancelled = exchanges
             .iter()
-            .rfind(|exchange| exchange.request.event < message.event && Some(exchange.id.to_string()) == id);
+            .rfind(|exchange| exchange.request.event < message.event && Some(exchange.id.to_string()) == id)
+            // What becomes of a subscription is judged with the subscriptions.
+            .filter(|exchange| exchange.method != "subscriptions/listen");
         if let Some(exchange) = cancelled {
             let cancellation = Cancellation {
                 event: message.event,
                 read: read(conversation, &exchanges, message),
+                ends_messages: stateless,
             };
             withdrawn(conversation, observer, exchange, &cancellation, &messages);
         }
@@ -59,6 +69,8 @@ struct Cancellation {
     event: usize,
     /// The event that shows that the server has read it.
     read: Option<usize>,
+    /// Whether nothing may come any more that is about the request.
+    ends_messages: bool,
 }
 
 /// The event that shows that the server has read a message: the answer to a request that was sent later, over HTTP after the server had
@@ -87,7 +99,7 @@ fn withdrawn(
 ) {
     let cancelled = cancellation.event;
     // Without sessions a server can hardly know whose request is meant.
-    let stoppable = if is_stateless(conversation) {
+    let stoppable = if has_no_session(conversation) {
         Severity::Info
     } else {
         Severity::Fail
@@ -143,20 +155,27 @@ fn withdrawn(
         .filter(|event| *event > exchange.request.event)
         .collect();
     let late = progress.iter().find(|event| is_late(**event));
+    // Where there is a rule about messages, the one about the work behind them steps aside.
+    let requirement = if cancellation.ends_messages {
+        "cancellation/no-further-messages"
+    } else {
+        "cancellation/stops-processing"
+    };
     if let Some(late) = late {
         let text = format!(
             "{} went on reporting progress after it had been cancelled",
             exchange.method
         );
-        let breach = BreachAt::new("cancellation/stops-processing", *late, text);
+        let breach = BreachAt::new(requirement, *late, text);
         observer.broken(breach.also(&[cancelled]).at_most(stoppable));
     } else if waited && progress.iter().any(|event| *event < cancelled) {
         observer.kept("cancellation/stops-processing", cancelled);
+        observer.kept("cancellation/no-further-messages", cancelled);
     }
 }
 
 /// Whether no request of the client belongs to a session.
-fn is_stateless(conversation: &Conversation<'_>) -> bool {
+fn has_no_session(conversation: &Conversation<'_>) -> bool {
     conversation.transport() == TransportKind::StreamableHttp
         && HttpExchange::all(conversation)
             .iter()
@@ -173,7 +192,7 @@ fn own(conversation: &Conversation<'_>, observer: &mut Observer<'_>, messages: &
         let id = id.to_string();
         let question = questions
             .iter()
-            .rfind(|asked| asked.message.event < message.event && asked.id.to_string() == id);
+            .rfind(|asked| asked.message.event < message.event && asked.id.is_some_and(|own| own.to_string() == id));
         match question {
             None => {
                 let text = format!("the server cancelled {}, which is no request of its own", quoted(&id));

@@ -3,14 +3,17 @@
 use serde_json::Value;
 
 use super::conversation::{Conversation, Direction, Exchange, Message};
-use super::{BreachAt, Context, Monitor, Observer};
-use crate::case::expectation::lookup;
+use super::declared::{Asked, Declared, questions};
+use super::stateless;
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope};
 use crate::jsonrpc::Shape;
-use crate::revision::Revision;
+use crate::revision::{Era, Revision};
 use crate::spec::requirement::Severity;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "capability",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "declared capabilities work, undeclared ones are not used",
     requirements: &[
         "base-protocol/features-advertised",
@@ -108,20 +111,13 @@ pub(super) fn asks_for_capability(method: &str) -> bool {
 fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
-    let handshake = exchanges.iter().find_map(|exchange| {
-        let answer = exchange.answers.first().filter(|_| exchange.method == "initialize")?;
-        Some((
-            exchange.request.value,
-            answer.message.value.pointer("/result/capabilities")?,
-            answer.message.event,
-        ))
-    });
-    let Some((initialize, server, declared_at)) = handshake else {
+    let Some(declared) = Declared::of(&exchanges, context.revision.era()) else {
         return;
     };
-    let declares = |path: &str| lookup(server, path).is_some_and(|flag| *flag != Value::Bool(false));
+    let declared_at = declared.event;
+    let declares = |path: &str| declared.declares(path);
 
-    for exchange in &exchanges {
+    for exchange in exchanges.iter().filter(|exchange| exchange.is_of(context.revision)) {
         let Some((_, capability, proof)) = METHODS.iter().find(|(method, ..)| *method == exchange.method) else {
             continue;
         };
@@ -165,7 +161,7 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             observer.kept(requirement, declared_at);
         }
     }
-    unused(observer, initialize, &exchanges, &messages);
+    asked_for(observer, context, &exchanges, &messages);
     for message in messages
         .iter()
         .filter(|message| message.direction == Direction::FromServer && message.event > declared_at)
@@ -182,24 +178,49 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
                     observer.broken(BreachAt::new(requirement, message.event, text).also(&[declared_at]));
                 }
             }
-            Shape::Request { method, .. } => {
-                let Some((_, capability, requirement)) = CLIENT.iter().find(|(name, ..)| name == method) else {
-                    continue;
-                };
-                let requirement = rule(requirement, context.revision);
-                let offered = initialize
-                    .pointer(&format!("/params/capabilities/{capability}"))
-                    .is_some();
-                if offered {
-                    observer.kept(requirement, message.event);
-                    observer.kept("base-protocol/undeclared-client-capability-unused", message.event);
-                } else {
-                    let text = format!("the server sent {method} although the client does not declare `{capability}`");
-                    // Where there is a rule for the method, the general one steps aside.
-                    observer.broken(BreachAt::new(requirement, message.event, text));
-                }
-            }
             _ => {}
+        }
+    }
+}
+
+/// What the server asked of the client, against what the client had declared.
+fn asked_for(observer: &mut Observer<'_>, context: &Context<'_>, exchanges: &[Exchange<'_>], messages: &[Message<'_>]) {
+    let stateless = context.revision.era() == Era::Stateless;
+    let questions = questions(messages, exchanges);
+    for asked in &questions {
+        let Some((_, capability, requirement)) = CLIENT.iter().find(|(name, ..)| *name == asked.method) else {
+            continue;
+        };
+        // Where a server may send no requests at all, that it asks in this way is the breach.
+        if stateless && asked.id.is_some() {
+            continue;
+        }
+        let requirement = rule(requirement, context.revision);
+        let event = asked.message.event;
+        if asked.client_has(&format!("/{capability}")) {
+            observer.kept(requirement, event);
+            observer.kept("base-protocol/undeclared-client-capability-unused", event);
+        } else {
+            let method = asked.method;
+            let text = format!("the server sent {method} although the client does not declare `{capability}`");
+            // Where there is a rule for the method, the general one steps aside.
+            observer.broken(BreachAt::new(requirement, event, text));
+        }
+    }
+    let calls = exchanges
+        .iter()
+        .filter(|exchange| exchange.method == "tools/call" && !exchange.answers.is_empty());
+    if stateless {
+        for call in calls {
+            let client = stateless::capabilities(call.request.value).unwrap_or(&Value::Null);
+            let end = call.answers[0].message.event;
+            unused(observer, client, call, |asked| asked.message.event == end, &questions);
+        }
+    } else {
+        let handshake = exchanges.iter().find(|exchange| exchange.method == "initialize");
+        let client = handshake.and_then(|exchange| exchange.request.value.pointer("/params/capabilities"));
+        for call in calls.take(1) {
+            unused(observer, client.unwrap_or(&Value::Null), call, |_| true, &questions);
         }
     }
 }
@@ -214,25 +235,18 @@ fn rule(requirement: &'static str, revision: Revision) -> &'static str {
 }
 
 /// What the client did not declare, and what nobody asked it for while a tool ran.
-fn unused(observer: &mut Observer<'_>, initialize: &Value, exchanges: &[Exchange<'_>], messages: &[Message<'_>]) {
-    let called = exchanges
-        .iter()
-        .find(|exchange| exchange.method == "tools/call" && !exchange.answers.is_empty());
-    let Some(called) = called else { return };
+fn unused(
+    observer: &mut Observer<'_>,
+    client: &Value,
+    call: &Exchange<'_>,
+    belongs: impl Fn(&Asked<'_>) -> bool,
+    questions: &[Asked<'_>],
+) {
     for (wanted, capability, requirement) in CLIENT {
-        let offered = initialize
-            .pointer(&format!("/params/capabilities/{capability}"))
-            .is_some();
-        let asked = messages.iter().any(|message| {
-            message.direction == Direction::FromServer
-                && matches!(message.shape, Shape::Request { method, .. } if method == wanted)
-        });
-        if !offered && !asked {
-            observer.kept(requirement, called.request.event);
-            observer.kept(
-                "base-protocol/undeclared-client-capability-unused",
-                called.request.event,
-            );
+        let asked = questions.iter().any(|asked| asked.method == wanted && belongs(asked));
+        if client.get(capability).is_none() && !asked {
+            observer.kept(requirement, call.request.event);
+            observer.kept("base-protocol/undeclared-client-capability-unused", call.request.event);
         }
     }
 }

@@ -4,10 +4,12 @@ use serde_json::Value;
 
 use super::conversation::Conversation;
 use super::resource::result;
-use super::{BreachAt, Context, Monitor, Observer};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "completion",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "total and hasMore of a completion agree with its values",
     requirements: &["completion/total-consistent"],
     judge: observe,

@@ -5,11 +5,13 @@ use serde_json::Value;
 
 use super::conversation::Conversation;
 use super::resource::{entries, result};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::spec::requirement::Severity;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "content",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "embedded resources come from servers with resources, pictures are pictures, failures say why",
     requirements: &[
         "tools/embedded-needs-resources",
@@ -29,7 +31,7 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
             continue;
         };
         match exchange.method {
-            "initialize" => {
+            "initialize" | "server/discover" => {
                 resources_declared = result
                     .get("capabilities")
                     .map(|capabilities| capabilities.get("resources").is_some());

@@ -1,10 +1,12 @@
 //! A trace read as a conversation: frames parsed once, requests paired with their answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
+use super::stateless;
 use crate::jsonrpc::{self, Document, IdToken, Reading, Shape};
+use crate::revision::{Era, Revision};
 use crate::trace::{Channel, EventKind, Intent, Trace, TransportKind};
 
 /// Who spoke.
@@ -64,6 +66,15 @@ pub struct Exchange<'a> {
     pub gave_up: Option<usize>,
     /// Whether the harness cancelled the request, so that no answer is owed.
     pub cancelled: bool,
+}
+
+impl Exchange<'_> {
+    /// Whether the request is one of the revision: in the stateless era every request names the version that it is to be served under, in the
+    /// stateful era the handshake has.
+    #[must_use]
+    pub fn is_of(&self, revision: Revision) -> bool {
+        revision.era() == Era::Stateful || stateless::version(self.request.value) == Some(revision.as_str())
+    }
 }
 
 /// An answer to a request.
@@ -144,6 +155,10 @@ pub struct Conversation<'a> {
     /// Events of frames that were sent again to a client that came back.
     redelivered: BTreeSet<usize>,
     stretches: Vec<Stretch>,
+    /// The event of the first answer that agreed to a handshake.
+    handshake: Option<usize>,
+    /// The status of each HTTP exchange that has one.
+    statuses: HashMap<u32, u16>,
 }
 
 impl<'a> Conversation<'a> {
@@ -198,12 +213,33 @@ impl<'a> Conversation<'a> {
                 _ => {}
             }
         }
+        let agreed = |frame: &Frame| match &frame.reading {
+            Reading::Complete(Document { value: Some(value), .. }) => {
+                frame.direction == Direction::FromServer && value.pointer("/result/protocolVersion").is_some()
+            }
+            _ => false,
+        };
+        let handshake = frames.iter().find(|frame| agreed(frame)).map(|frame| frame.event);
+        let mut statuses = HashMap::new();
+        for event in &trace.events {
+            if let EventKind::HttpResponse { exchange, status, .. } = &event.kind {
+                statuses.entry(*exchange).or_insert(*status);
+            }
+        }
         Self {
             trace,
             frames,
             redelivered: redelivered(trace),
             stretches,
+            handshake,
+            statuses,
         }
+    }
+
+    /// The event of the first answer that agreed to a handshake: what follows on the connection belongs to the stateful era.
+    #[must_use]
+    pub fn handshake(&self) -> Option<usize> {
+        self.handshake
     }
 
     /// The trace.
@@ -233,11 +269,13 @@ impl<'a> Conversation<'a> {
     /// The case that was using the connection when the event happened. What happens after a case, before the next one, is still its doing.
     #[must_use]
     pub fn case_at(&self, event: usize) -> Option<&str> {
-        self.stretches
-            .iter()
-            .rev()
-            .find(|stretch| stretch.start <= event)
-            .map(|stretch| stretch.case.as_str())
+        self.stretch_at(event).map(|stretch| stretch.case.as_str())
+    }
+
+    /// The stretch that an event belongs to.
+    fn stretch_at(&self, event: usize) -> Option<&Stretch> {
+        let begun = self.stretches.partition_point(|stretch| stretch.start <= event);
+        self.stretches[..begun].last()
     }
 
     /// Whether illegal input had been sent before the event, within the same case or at all since it cannot be undone.
@@ -251,11 +289,7 @@ impl<'a> Conversation<'a> {
     /// Whether the event happened while a case was sending illegal input.
     #[must_use]
     pub fn illegal_at(&self, event: usize) -> bool {
-        self.stretches
-            .iter()
-            .rev()
-            .find(|stretch| stretch.start <= event)
-            .is_some_and(|stretch| stretch.illegal)
+        self.stretch_at(event).is_some_and(|stretch| stretch.illegal)
     }
 
     /// Whether the HTTP exchange was answered with an error status.
@@ -267,22 +301,13 @@ impl<'a> Conversation<'a> {
     /// The status code with which the HTTP exchange was answered.
     #[must_use]
     pub fn status(&self, exchange: Option<u32>) -> Option<u16> {
-        let wanted = exchange?;
-        self.trace.events.iter().find_map(|event| match &event.kind {
-            EventKind::HttpResponse { exchange, status, .. } if *exchange == wanted => Some(*status),
-            _ => None,
-        })
+        self.statuses.get(&exchange?).copied()
     }
 
     /// Whether the harness had sent something broken on purpose before the event, within the same case.
     #[must_use]
     pub fn broken_sent_before(&self, event: usize) -> bool {
-        let start = self
-            .stretches
-            .iter()
-            .rev()
-            .find(|stretch| stretch.start <= event)
-            .map_or(0, |stretch| stretch.start);
+        let start = self.stretch_at(event).map_or(0, |stretch| stretch.start);
         self.frames
             .iter()
             .any(|frame| frame.intent == Some(Intent::Broken) && frame.event >= start && frame.event < event)
@@ -358,21 +383,29 @@ impl<'a> Conversation<'a> {
     /// The requests of the harness with their answers, and the responses of the server that answer nothing.
     ///
     /// A response belongs to the last request before it whose id token equals its own and that lacks an answer, or failing that has one already,
-    /// or failing that looks the same by value.
+    /// or failing that looks the same by value. Over HTTP the request that the response came back to goes first: clients of one server may use the
+    /// same ids.
     #[must_use]
     pub fn exchanges<'m>(&self, messages: &'m [Message<'m>]) -> (Vec<Exchange<'m>>, Vec<&'m Message<'m>>) {
         let mut exchanges: Vec<Exchange<'m>> = Vec::new();
         let mut strays = Vec::new();
+        // The request that each HTTP exchange carried.
+        let mut carriers: HashMap<u32, usize> = HashMap::new();
         for message in messages {
             match (message.direction, message.shape) {
-                (Direction::ToServer, Shape::Request { id, method, .. }) => exchanges.push(Exchange {
-                    request: message,
-                    id,
-                    method,
-                    answers: Vec::new(),
-                    gave_up: None,
-                    cancelled: false,
-                }),
+                (Direction::ToServer, Shape::Request { id, method, .. }) => {
+                    if let (Some(number), false) = (self.frames[message.frame].exchange, message.batched) {
+                        carriers.insert(number, exchanges.len());
+                    }
+                    exchanges.push(Exchange {
+                        request: message,
+                        id,
+                        method,
+                        answers: Vec::new(),
+                        gave_up: None,
+                        cancelled: false,
+                    });
+                }
                 (Direction::ToServer, Shape::Notification { method, .. }) if method == "notifications/cancelled" => {
                     let cancelled = message.value.pointer("/params/requestId").map(Value::to_string);
                     if let Some(exchange) = exchanges
@@ -384,7 +417,13 @@ impl<'a> Conversation<'a> {
                     }
                 }
                 (Direction::FromServer, Shape::Response { id } | Shape::ErrorResponse { id }) => {
-                    let found = id.as_ref().and_then(|id| find(&exchanges, id));
+                    let carrier = self.frames[message.frame]
+                        .exchange
+                        .and_then(|number| carriers.get(&number));
+                    let found = id.as_ref().and_then(|id| {
+                        let own = carrier.filter(|index| exchanges[**index].id.same_value(id));
+                        own.map(|index| (*index, true)).or_else(|| find(&exchanges, id))
+                    });
                     match found {
                         Some((index, exact)) => exchanges[index].answers.push(Answered { message, exact }),
                         None => strays.push(message),

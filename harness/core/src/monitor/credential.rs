@@ -1,12 +1,14 @@
 //! Credentials where they do not belong: tokens in what a server says, and challenges of HTTP over stdio.
 
 use super::conversation::{Conversation, Direction};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::jsonrpc::Shape;
 use crate::trace::{EventKind, REPEATED_SECRET, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "credential",
+    scope: Scope::Wire,
+    over: EVERYWHERE,
     summary: "the client's token is not repeated, and over stdio nobody is asked for one",
     requirements: &[
         "authorization/token-not-echoed",

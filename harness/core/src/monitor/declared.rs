@@ -1,64 +1,125 @@
-//! What both sides declared in the handshake, and requests of the server with what the client answered.
+//! What both sides declared, and what the server asked of the client with what the client answered.
 
 use serde_json::Value;
 
 use super::conversation::{Conversation, Direction, Exchange, Message};
+use super::stateless;
+use crate::case::expectation::lookup;
 use crate::jsonrpc::{IdToken, Shape};
+use crate::revision::Era;
 
 /// How long, in microseconds, something may have been on its way when its opposite was sent.
 pub(super) const RACE_US: u64 = 200_000;
 
-/// The capabilities of the handshake.
+/// What the server declared: in the handshake, or in its answer to `server/discover`.
 pub(super) struct Declared<'m> {
-    pub(super) client: &'m Value,
     pub(super) server: &'m Value,
+    /// The event that brought it.
+    pub(super) event: usize,
 }
 
 impl<'m> Declared<'m> {
-    /// What was declared in the first handshake that succeeded.
-    pub(super) fn of(exchanges: &[Exchange<'m>]) -> Option<Self> {
+    /// What was declared first.
+    pub(super) fn of(exchanges: &[Exchange<'m>], era: Era) -> Option<Self> {
+        let method = match era {
+            Era::Stateful => "initialize",
+            Era::Stateless => "server/discover",
+        };
         exchanges.iter().find_map(|exchange| {
-            let answer = exchange.answers.first().filter(|_| exchange.method == "initialize")?;
+            let answer = exchange.answers.first().filter(|_| exchange.method == method)?;
             Some(Self {
-                client: exchange.request.value.pointer("/params/capabilities")?,
                 server: answer.message.value.pointer("/result/capabilities")?,
+                event: answer.message.event,
             })
         })
     }
 
-    /// Whether the client declared what the JSON pointer leads to.
-    pub(super) fn client_has(&self, pointer: &str) -> bool {
-        self.client.pointer(pointer).is_some()
+    /// Whether the server declared the capability, given as a dotted path.
+    pub(super) fn declares(&self, path: &str) -> bool {
+        lookup(self.server, path).is_some_and(|flag| *flag != Value::Bool(false))
+    }
+
+    /// Whether the server advertised the extension.
+    pub(super) fn advertises(&self, extension: &str) -> bool {
+        self.server
+            .get("extensions")
+            .and_then(|extensions| extensions.get(extension))
+            .is_some()
     }
 }
 
-/// A request of the server.
+/// What the server asked: a request of its own, or one that is embedded in a result.
 pub(super) struct Asked<'m> {
     pub(super) message: &'m Message<'m>,
-    pub(super) id: &'m IdToken,
+    /// The id of a request of its own.
+    pub(super) id: Option<&'m IdToken>,
     pub(super) method: &'m str,
     pub(super) params: &'m Value,
     /// The event of the client's answer.
     pub(super) answered: Option<usize>,
+    /// What the client had declared, if that is known.
+    pub(super) client: Option<&'m Value>,
 }
 
-/// All requests of the server, in order.
+impl Asked<'_> {
+    /// Whether the client declared what the JSON pointer leads to.
+    pub(super) fn client_has(&self, pointer: &str) -> bool {
+        self.client.is_some_and(|client| client.pointer(pointer).is_some())
+    }
+}
+
+/// Everything that the server asked of the client: requests of its own, and what its results embed, in order.
+pub(super) fn questions<'m>(messages: &'m [Message<'m>], exchanges: &[Exchange<'m>]) -> Vec<Asked<'m>> {
+    let handshake = exchanges.iter().find(|exchange| {
+        let answer = exchange.answers.first();
+        exchange.method == "initialize" && answer.is_some_and(|answer| answer.message.value.get("result").is_some())
+    });
+    let client = handshake.and_then(|exchange| exchange.request.value.pointer("/params/capabilities"));
+    let mut all = asked(messages);
+    for own in &mut all {
+        own.client = client;
+    }
+    for exchange in exchanges {
+        let client = stateless::capabilities(exchange.request.value);
+        for answer in &exchange.answers {
+            let result = answer.message.value.get("result").unwrap_or(&Value::Null);
+            for (_, request) in stateless::input_requests(result) {
+                let Some(method) = request.get("method").and_then(Value::as_str) else {
+                    continue; // The schemas say so.
+                };
+                all.push(Asked {
+                    message: answer.message,
+                    id: None,
+                    method,
+                    params: request.get("params").unwrap_or(&Value::Null),
+                    answered: None,
+                    client,
+                });
+            }
+        }
+    }
+    all.sort_by_key(|asked| asked.message.event);
+    all
+}
+
+/// The requests that the server sent itself, in order.
 pub(super) fn asked<'m>(messages: &'m [Message<'m>]) -> Vec<Asked<'m>> {
     let mut all: Vec<Asked<'m>> = Vec::new();
     for message in messages {
         match (message.direction, message.shape) {
             (Direction::FromServer, Shape::Request { id, method, .. }) => all.push(Asked {
                 message,
-                id,
+                id: Some(id),
                 method,
                 params: message.value.get("params").unwrap_or(&Value::Null),
                 answered: None,
+                client: None,
             }),
             (Direction::ToServer, Shape::Response { id: Some(id) } | Shape::ErrorResponse { id: Some(id) }) => {
                 let open = all
                     .iter_mut()
                     .rev()
-                    .find(|asked| asked.id.same_value(id) && asked.answered.is_none());
+                    .find(|asked| asked.answered.is_none() && asked.id.is_some_and(|own| own.same_value(id)));
                 if let Some(asked) = open {
                     asked.answered = Some(message.event);
                 }

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::conversation::Conversation;
-use super::declared::{Asked, Declared, asked, notified};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::declared::{Asked, notified, questions};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::revision::Revision;
 use crate::spec::requirement::Severity;
+use crate::trace::TransportKind;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "elicitation",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "elicitation uses the modes of the client, asks for no secrets in forms, and sends users to safe URLs",
     requirements: &[
         "client-features/elicitation-mode-supported",
@@ -34,16 +37,13 @@ const URL_REQUIRED: i64 = -32042;
 fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
-    let Some(declared) = Declared::of(&exchanges) else {
-        return;
-    };
     let mut ids: BTreeMap<&str, usize> = BTreeMap::new();
-    let questions = asked(&messages);
+    let questions = questions(&messages, &exchanges);
     for asked in questions.iter().filter(|asked| asked.method == "elicitation/create") {
         let event = asked.message.event;
         let is_url = asked.params.get("mode").and_then(Value::as_str) == Some("url");
         if context.revision >= Revision::V2025_11_25 {
-            mode(observer, &declared, asked, is_url);
+            mode(observer, asked, is_url);
         }
         if !is_url {
             form(observer, event, asked.params);
@@ -88,9 +88,12 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             || demanded
                 .iter()
                 .any(|(event, demanded)| *demanded == id && *event < message.event);
+        // A client that was sent nowhere hears of somebody else's visit, which the case with two clients looks for.
+        let somebody_elses =
+            conversation.transport() == TransportKind::StreamableHttp && ids.is_empty() && demanded.is_empty();
         if known {
             observer.kept("client-features/elicitation-complete-shape", message.event);
-        } else {
+        } else if !somebody_elses {
             let text = format!(
                 "the elicitation {} is said to be complete, and was never begun",
                 quoted(id)
@@ -105,8 +108,9 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
 }
 
 /// An empty capability means forms.
-fn mode(observer: &mut Observer<'_>, declared: &Declared<'_>, asked: &Asked<'_>, is_url: bool) {
-    let Some(modes) = declared.client.get("elicitation").and_then(Value::as_object) else {
+fn mode(observer: &mut Observer<'_>, asked: &Asked<'_>, is_url: bool) {
+    let declared = asked.client.and_then(|client| client.get("elicitation"));
+    let Some(modes) = declared.and_then(Value::as_object) else {
         return; // That it asks at all is the breach.
     };
     let supported = match is_url {
@@ -138,6 +142,12 @@ const SECRETS: [&str; 12] = [
     "cvv",
     "credit card",
 ];
+
+/// Whether a name asks for a secret.
+pub(super) fn asks_for_secret(name: &str) -> bool {
+    let words = apart(name);
+    SECRETS.iter().any(|secret| has_words(&words, secret))
+}
 
 fn form(observer: &mut Observer<'_>, event: usize, params: &Value) {
     let text_of = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();

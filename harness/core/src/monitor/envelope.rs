@@ -7,13 +7,15 @@ use serde_json::Value;
 use super::conversation::{Conversation, Direction};
 use super::http_exchange::HttpExchange;
 use super::sse_stream::speaks_of_data;
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::jsonrpc::{Reading, Shape};
 use crate::spec::requirement::Severity;
 use crate::trace::{Channel, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "envelope",
+    scope: Scope::Wire,
+    over: EVERYWHERE,
     summary: "every message is a well-formed JSON-RPC 2.0 request, notification, result or error",
     requirements: &[
         "base-protocol/message-is-object",

@@ -1,5 +1,7 @@
 //! HTTP exchanges as the monitors of the HTTP transports see them: what was asked, what came back, in which order.
 
+use std::collections::HashMap;
+
 use super::conversation::{Conversation, Direction, Frame};
 use crate::jsonrpc::{Document, Element, IdToken, Reading, Shape};
 use crate::sse::Oddity;
@@ -64,6 +66,7 @@ impl<'a> HttpExchange<'a> {
     pub(super) fn all(conversation: &'a Conversation<'_>) -> Vec<Self> {
         let mut exchanges: Vec<Self> = Vec::new();
         let mut frames = conversation.frames().iter().peekable();
+        let mut positions: HashMap<u32, usize> = HashMap::new();
         for (event, kind) in conversation.trace().events.iter().map(|event| &event.kind).enumerate() {
             let frame = frames.next_if(|frame| frame.event == event);
             if let EventKind::HttpRequest {
@@ -74,6 +77,7 @@ impl<'a> HttpExchange<'a> {
                 ..
             } = kind
             {
+                positions.insert(*exchange, exchanges.len());
                 exchanges.push(Self {
                     number: *exchange,
                     request: event,
@@ -89,8 +93,8 @@ impl<'a> HttpExchange<'a> {
                 continue;
             }
             let Some(number) = kind.exchange() else { continue };
-            if let Some(exchange) = exchanges.iter_mut().rev().find(|exchange| exchange.number == number) {
-                exchange.take_in(event, kind, frame);
+            if let Some(position) = positions.get(&number) {
+                exchanges[*position].take_in(event, kind, frame);
             }
         }
         exchanges
@@ -147,6 +151,13 @@ impl<'a> HttpExchange<'a> {
     /// A header field of the request.
     pub(super) fn request_field(&self, name: &str) -> Option<&'a str> {
         field(self.request_fields, name)
+    }
+
+    /// Every header field of the request with this name.
+    pub(super) fn request_fields_named<'n>(&self, wanted: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+        let fields = self.request_fields.iter();
+        let named = fields.filter(move |(name, _)| name.eq_ignore_ascii_case(wanted));
+        named.map(|(_, value)| value.as_str())
     }
 
     /// A header field of the response.

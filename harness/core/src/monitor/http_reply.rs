@@ -2,12 +2,14 @@
 
 use super::conversation::{Conversation, Frame};
 use super::http_exchange::{Head, HttpExchange, responses, shapes};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, Monitor, Observer, STREAMABLE, Scope, quoted};
 use crate::jsonrpc::{Document, Reading, Shape};
 use crate::trace::{EventKind, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "http-reply",
+    scope: Scope::Either,
+    over: STREAMABLE,
     summary: "over Streamable HTTP requests are answered with JSON or an event stream, everything else with 202 and no body",
     requirements: &[
         "transport-streamable-http/single-endpoint",
@@ -240,6 +242,11 @@ fn without_id(observer: &mut Observer<'_>, exchange: &HttpExchange<'_>, requirem
     }
 }
 
+/// Whether a POST found that its session is no longer there.
+fn is_lost(exchange: &HttpExchange<'_>) -> bool {
+    exchange.method == "POST" && exchange.response.as_ref().is_some_and(|head| head.status == 404)
+}
+
 /// The GET with which every session asks for the stream on which the server may speak by itself: nothing about it is unusual.
 fn first_get(conversation: &Conversation<'_>, observer: &mut Observer<'_>, exchanges: &[HttpExchange<'_>]) {
     let cases_begin = conversation
@@ -261,7 +268,10 @@ fn first_get(conversation: &Conversation<'_>, observer: &mut Observer<'_>, excha
     let ended = exchanges
         .iter()
         .any(|other| other.method == "DELETE" && other.request < head.event);
-    if ended {
+    let lost = exchanges
+        .iter()
+        .any(|other| is_lost(other) && other.session() == exchange.session() && exchange.session().is_some());
+    if ended || lost {
         return;
     }
     // Where a case asked for a stream meanwhile, that one may have come first, and there may be one only.

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use super::conversation::Conversation;
 use super::http_exchange::HttpExchange;
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, Monitor, Observer, STREAMABLE, Scope, quoted};
 use crate::spec::requirement::Severity;
 use crate::trace::{ENDED_BY_HARNESS, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "http-session",
+    scope: Scope::Stateful,
+    over: STREAMABLE,
     summary: "session ids consist of visible ASCII, are all different, and cannot be guessed; the end of a session ends its streams",
     requirements: &[
         "transport-streamable-http/session-id-header",

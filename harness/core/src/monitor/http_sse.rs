@@ -2,12 +2,14 @@
 
 use super::conversation::Conversation;
 use super::http_exchange::{HttpExchange, Item, responses};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, HTTP_SSE, Monitor, Observer, Scope, quoted};
 use crate::spec::requirement::Severity;
 use crate::trace::TransportKind;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "http-sse",
+    scope: Scope::Stateful,
+    over: HTTP_SSE,
     summary: "over HTTP+SSE the stream names the endpoint first, and responses come on the stream",
     requirements: &[
         "transport-http-sse/sse-endpoint",
@@ -124,6 +126,18 @@ fn endpoint(observer: &mut Observer<'_>, exchange: &HttpExchange<'_>, event: usi
 }
 
 fn post(observer: &mut Observer<'_>, exchange: &HttpExchange<'_>) {
+    if let Some(head) = exchange
+        .response
+        .as_ref()
+        .filter(|head| matches!(head.status, 404 | 405 | 501) && exchange.asks("initialize"))
+    {
+        let message = format!(
+            "initialize was posted to the URI of the endpoint event, and refused there with status {}",
+            head.status
+        );
+        let breach = BreachAt::new("transport-http-sse/post-endpoint", head.event, message);
+        observer.broken(breach.also(&[exchange.request]));
+    }
     let Some(head) = exchange.success() else { return };
     observer.kept("transport-http-sse/post-endpoint", head.event);
     observer.kept("transport-http-sse/post-status", head.event);

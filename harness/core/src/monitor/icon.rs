@@ -5,11 +5,13 @@ use serde_json::Value;
 
 use super::content::contradicts;
 use super::conversation::{Conversation, Direction};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::spec::requirement::Severity;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "icon",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "pictures of icons come over HTTP or as data, and data is the picture that it says it is",
     requirements: &["schema/icon-src-scheme", "schema/icon-data-uri"],
     judge: observe,
@@ -31,8 +33,10 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
 
 /// The sources of all icons at places where the schema has them.
 fn collect<'a>(value: &'a Value, sources: &mut Vec<&'a str>) {
-    const PLACES: [&str; 6] = [
+    const PLACES: [&str; 8] = [
         "serverInfo",
+        "_meta",
+        "io.modelcontextprotocol/serverInfo",
         "tools",
         "prompts",
         "resources",

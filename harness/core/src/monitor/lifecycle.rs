@@ -3,13 +3,15 @@
 use serde_json::Value;
 
 use super::conversation::{Conversation, Direction};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::jsonrpc::Shape;
 use crate::revision::Revision;
 use crate::spec::requirement::Severity;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "lifecycle",
+    scope: Scope::Stateful,
+    over: EVERYWHERE,
     summary: "the handshake comes first, and an unsupported version is never agreed to",
     requirements: &[
         "lifecycle/initialize-answered",

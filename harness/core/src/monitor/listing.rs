@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::conversation::{Conversation, Exchange};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "listing",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "paged lists come to an end, pages do not overlap, names and URIs are unique",
     requirements: &[
         "pagination/terminates",
@@ -20,6 +22,8 @@ pub(super) const MONITOR: Monitor = Monitor {
         "tools/name-unique",
         "prompts/name-unique",
         "resources/uri-unique",
+        "caching/scope-same-on-all-pages",
+        "tools/list-deterministic-order",
     ],
     judge: observe,
 };
@@ -42,6 +46,8 @@ struct Walk {
     /// Those of them that were asked for.
     followed: Vec<String>,
     pages: usize,
+    /// The `cacheScope` of the first page, with its event.
+    scope: Option<(String, usize)>,
 }
 
 fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &mut Observer<'_>) {
@@ -53,6 +59,7 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
             page(observer, exchange, &mut walk, member, key, unique);
         }
     }
+    order_of_tools(observer, &exchanges);
 }
 
 fn page(
@@ -94,6 +101,7 @@ fn page(
         return;
     };
     walk.pages += 1;
+    cache_scope(observer, exchange, walk, result, event);
     if cursor.is_some() {
         observer.kept("pagination/cursor-accepted", event);
         observer.kept("pagination/operations", event);
@@ -152,6 +160,72 @@ fn page(
             if walk.pages > 1 {
                 observer.kept("pagination/terminates", event);
                 observer.kept("pagination/no-overlap", event);
+            }
+        }
+    }
+}
+
+/// All pages of a list have the same `cacheScope`.
+fn cache_scope(observer: &mut Observer<'_>, exchange: &Exchange<'_>, walk: &mut Walk, result: &Value, event: usize) {
+    const REQUIREMENT: &str = "caching/scope-same-on-all-pages";
+    let Some(scope) = result.get("cacheScope").and_then(Value::as_str) else {
+        return;
+    };
+    match &walk.scope {
+        None => walk.scope = Some((scope.to_owned(), event)),
+        Some((first, _)) if first == scope => observer.kept(REQUIREMENT, event),
+        Some((first, at)) => {
+            let message = format!(
+                "a page of {} has the cacheScope {}, the first page {}",
+                exchange.method,
+                quoted(scope),
+                quoted(first)
+            );
+            observer.broken(
+                BreachAt::new(REQUIREMENT, event, message)
+                    .also(&[*at])
+                    .about(exchange.method),
+            );
+        }
+    }
+}
+
+/// Names of tools in the order of a first page, with what the client had declared for it.
+type Order<'m> = (Option<&'m Value>, Vec<&'m str>, usize);
+
+/// The same tools in another order: lists that are compared with what was kept then look changed.
+fn order_of_tools(observer: &mut Observer<'_>, exchanges: &[Exchange<'_>]) {
+    const REQUIREMENT: &str = "tools/list-deterministic-order";
+    let mut seen: Vec<Order<'_>> = Vec::new();
+    for exchange in exchanges.iter().filter(|exchange| exchange.method == "tools/list") {
+        if exchange.request.value.pointer("/params/cursor").is_some() {
+            continue;
+        }
+        let Some(answer) = exchange.answers.first() else {
+            continue;
+        };
+        let Some(tools) = answer.message.value.pointer("/result/tools").and_then(Value::as_array) else {
+            continue;
+        };
+        let names: Vec<&str> = tools.iter().filter_map(|tool| tool.get("name")?.as_str()).collect();
+        let client = super::stateless::capabilities(exchange.request.value);
+        let event = answer.message.event;
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        // The last list with the same tools for the same client.
+        let earlier = seen.iter_mut().find(|(for_client, known, _)| {
+            let mut known = known.clone();
+            known.sort_unstable();
+            *for_client == client && known == sorted
+        });
+        match earlier {
+            None => seen.push((client, names, event)),
+            Some((_, known, _)) if *known == names => observer.kept(REQUIREMENT, event),
+            Some((_, known, first)) => {
+                let message = "tools/list gave the same tools in another order than before";
+                observer.broken(BreachAt::new(REQUIREMENT, event, message).also(&[*first]));
+                *known = names;
+                *first = event;
             }
         }
     }

@@ -4,12 +4,14 @@ use serde_json::Value;
 
 use super::conversation::{Conversation, Direction, Exchange};
 use super::declared::{RACE_US, at, busiest_second, notified};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::spec::requirement::Severity;
 use crate::trace::TransportKind;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "logging",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "log messages keep to the level that was set, are not too many, and hold no secrets",
     requirements: &[
         "logging/level-filter",
@@ -23,7 +25,7 @@ pub(super) const MONITOR: Monitor = Monitor {
 };
 
 /// The levels, from the least severe.
-const LEVELS: [&str; 8] = [
+pub(super) const LEVELS: [&str; 8] = [
     "debug",
     "info",
     "notice",
@@ -38,7 +40,8 @@ const MOST_IN_A_SECOND: usize = 100;
 /// From how many messages on it says something that no two have the same logger.
 const MANY: usize = 10;
 
-fn severity(level: &str) -> Option<usize> {
+/// The position of a level among the levels.
+pub(super) fn severity(level: &str) -> Option<usize> {
     LEVELS.iter().position(|known| *known == level)
 }
 

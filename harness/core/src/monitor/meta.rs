@@ -5,17 +5,20 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::conversation::{Conversation, Direction};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::revision::Revision;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "meta",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "keys of _meta are well-formed, and keep off the prefixes that are reserved for MCP",
     requirements: &[
         "meta/key-prefix-grammar",
         "meta/key-name-grammar",
         "meta/reserved-prefix-unused",
         "meta/reverse-dns-prefix",
+        "meta/trace-context-values",
     ],
     judge: observe,
 };
@@ -54,26 +57,73 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     // A key that comes back is the client's.
     let mut echoed: BTreeSet<&str> = BTreeSet::new();
     for message in &messages {
-        let mut keys = Vec::new();
-        collect(message.value, &mut keys);
+        let mut members = Vec::new();
+        collect(message.value, &mut members);
         match message.direction {
-            Direction::ToServer => echoed.extend(keys),
+            Direction::ToServer => echoed.extend(members.iter().map(|(key, _)| *key)),
             Direction::FromServer => {
-                for key in keys.into_iter().filter(|key| !echoed.contains(key)) {
-                    judge(observer, context.revision, key, message.event);
+                for (key, value) in members {
+                    trace_context(observer, key, value, message.event);
+                    if !echoed.contains(key) {
+                        judge(observer, context.revision, key, message.event);
+                    }
                 }
             }
         }
     }
 }
 
-/// The keys of every `_meta` object at a place that the protocol defines.
-fn collect<'a>(value: &'a Value, keys: &mut Vec<&'a str>) {
+/// Keys under which the context of a distributed trace travels, with the values of W3C Trace Context and Baggage.
+fn trace_context(observer: &mut Observer<'_>, key: &str, value: &Value, event: usize) {
+    let text = value.as_str();
+    let sound = match key {
+        "traceparent" => text.is_some_and(is_traceparent),
+        "tracestate" | "baggage" => text.is_some_and(|list| {
+            list.split(',').all(|entry| {
+                let entry = entry.trim();
+                entry.is_empty() || entry.split_once('=').is_some_and(|(name, _)| !name.trim().is_empty())
+            })
+        }),
+        _ => return,
+    };
+    if sound {
+        observer.kept("meta/trace-context-values", event);
+    } else {
+        let message = format!(
+            "{key} in _meta is {}, which W3C Trace Context does not know",
+            quoted(&value.to_string())
+        );
+        observer.broken(BreachAt::new("meta/trace-context-values", event, message).about(key));
+    }
+}
+
+/// `version-trace_id-parent_id-flags`, in small hexadecimal digits, neither id all zeros. Later versions may add fields.
+fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [version, trace, parent, flags, rest @ ..] = parts.as_slice() else {
+        return false;
+    };
+    let hexadecimal = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let some = |part: &str| part.bytes().any(|byte| byte != b'0');
+    hexadecimal(version, 2)
+        && *version != "ff"
+        && (*version != "00" || rest.is_empty())
+        && hexadecimal(trace, 32)
+        && some(trace)
+        && hexadecimal(parent, 16)
+        && some(parent)
+        && hexadecimal(flags, 2)
+}
+
+/// The members of every `_meta` object at a place that the protocol defines.
+fn collect<'a>(value: &'a Value, keys: &mut Vec<(&'a str, &'a Value)>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| collect(item, keys)),
         Value::Object(members) => {
             if let Some(Value::Object(meta)) = members.get("_meta") {
-                keys.extend(meta.keys().map(String::as_str));
+                keys.extend(meta.iter().map(|(key, value)| (key.as_str(), value)));
             }
             own(members).for_each(|member| collect(member, keys));
         }
@@ -150,13 +200,15 @@ fn is_reserved(labels: &[&str], revision: Revision) -> bool {
         .is_some_and(|label| ["mcp", "modelcontextprotocol"].contains(label))
 }
 
-fn is_label(label: &str) -> bool {
+/// Whether a text may stand between the dots of a prefix.
+pub(super) fn is_label(label: &str) -> bool {
     label.starts_with(|first: char| first.is_ascii_alphabetic())
         && label.ends_with(|last: char| last.is_ascii_alphanumeric())
         && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a text may follow a prefix.
+pub(super) fn is_name(name: &str) -> bool {
     name.is_empty()
         || (name.starts_with(|first: char| first.is_ascii_alphanumeric())
             && name.ends_with(|last: char| last.is_ascii_alphanumeric())

@@ -15,14 +15,21 @@ mod content;
 mod conversation;
 mod credential;
 mod declared;
+mod deprecated;
+mod discover;
 mod elicitation;
 mod envelope;
+mod error_code;
+mod ext_task;
+mod header_annotation;
 mod http_exchange;
 mod http_reply;
 mod http_session;
 mod http_sse;
+mod http_stateless;
 mod icon;
 mod lifecycle;
+mod listen;
 mod listing;
 mod logging;
 mod meta;
@@ -30,18 +37,25 @@ mod outgoing;
 mod pairing;
 mod ping;
 mod progress;
+mod request_log;
 mod resource;
+mod result_type;
 mod roots;
 mod sampling;
 mod schema;
+mod schema_reference;
 mod security;
 mod shutdown;
 mod sse_stream;
+mod stateless;
 mod stdout;
 mod subscription;
 mod task;
+mod text_form;
 mod tool;
 mod tool_form;
+mod ui;
+mod unprompted;
 
 pub use conversation::{Answered, Conversation, Direction, End, Exchange, Frame, Message};
 pub use outgoing::own_mistakes;
@@ -49,9 +63,10 @@ pub use tool::dialect;
 
 use std::collections::BTreeMap;
 
-use crate::revision::Revision;
+use crate::revision::{Era, Revision};
 use crate::spec::requirement::Severity;
 use crate::spec::schema::RevisionSchemas;
+use crate::trace::TransportKind;
 use crate::verdict::{Breach, Evidence, Observation, Outcome, Score};
 
 /// What monitors know beside the trace.
@@ -69,9 +84,62 @@ pub struct Monitor {
     pub name: &'static str,
     /// What it watches, in one sentence.
     pub summary: &'static str,
+    /// Which conversations it speaks of.
+    pub scope: Scope,
+    /// The transports over which it judges.
+    pub over: &'static [TransportKind],
     /// The requirements that it can judge.
     pub requirements: &'static [&'static str],
     judge: fn(&Conversation<'_>, &Context<'_>, &mut Observer<'_>),
+}
+
+/// Over every transport.
+const EVERYWHERE: &[TransportKind] = &TransportKind::ALL;
+/// Over pipes only.
+const STDIO: &[TransportKind] = &[TransportKind::Stdio];
+/// Over Streamable HTTP only.
+const STREAMABLE: &[TransportKind] = &[TransportKind::StreamableHttp];
+/// Over HTTP+SSE only.
+const HTTP_SSE: &[TransportKind] = &[TransportKind::HttpSse];
+/// Over both HTTP transports.
+const HTTP: &[TransportKind] = &[TransportKind::StreamableHttp, TransportKind::HttpSse];
+
+/// Which conversations a monitor speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Every one: what it judges is the same in both eras.
+    Wire,
+    /// Those of the era of the revision that is judged. A server of both eras may be spoken to in the other one meanwhile.
+    Either,
+    /// Those that begin with a handshake.
+    Stateful,
+    /// Those in which every request speaks for itself.
+    Stateless,
+}
+
+impl Scope {
+    /// Whether it speaks of conversations of a revision at all.
+    #[must_use]
+    pub fn speaks_of(self, revision: Revision) -> bool {
+        match self {
+            Self::Wire | Self::Either => true,
+            Self::Stateful => revision.era() == Era::Stateful,
+            Self::Stateless => revision.era() == Era::Stateless,
+        }
+    }
+
+    fn holds(self, conversation: &Conversation<'_>, revision: Revision) -> bool {
+        // Over HTTP every request tells for itself, so that both eras may share a conversation.
+        let other_era = revision.era() == Era::Stateless
+            && conversation.handshake().is_some()
+            && !conversation.transport().is_http();
+        match self {
+            Self::Wire => true,
+            Self::Either => !other_era,
+            Self::Stateful => revision.era() == Era::Stateful,
+            Self::Stateless => revision.era() == Era::Stateless && !other_era,
+        }
+    }
 }
 
 /// Every monitor.
@@ -109,6 +177,19 @@ pub fn all() -> &'static [Monitor] {
         http_session::MONITOR,
         sse_stream::MONITOR,
         http_sse::MONITOR,
+        unprompted::MONITOR,
+        result_type::MONITOR,
+        error_code::MONITOR,
+        discover::MONITOR,
+        listen::MONITOR,
+        request_log::MONITOR,
+        ext_task::MONITOR,
+        ui::MONITOR,
+        header_annotation::MONITOR,
+        schema_reference::MONITOR,
+        text_form::MONITOR,
+        http_stateless::MONITOR,
+        deprecated::MONITOR,
     ];
     ALL
 }
@@ -121,7 +202,8 @@ pub fn observe(conversation: &Conversation<'_>, context: &Context<'_>) -> Vec<Ob
         kept: BTreeMap::new(),
         broken: Vec::new(),
     };
-    for monitor in all() {
+    let fitting = |monitor: &&Monitor| monitor.scope.holds(conversation, context.revision);
+    for monitor in all().iter().filter(fitting) {
         (monitor.judge)(conversation, context, &mut observer);
     }
     observer.finish()

@@ -3,13 +3,15 @@
 use serde_json::Value;
 
 use super::conversation::{Conversation, Direction, Exchange, Message};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::jsonrpc::{IdKind, Shape};
 use crate::spec::requirement::Severity;
 use crate::trace::{EventKind, Intent, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "pairing",
+    scope: Scope::Wire,
+    over: EVERYWHERE,
     summary: "every request gets exactly one answer with its own id, notifications get none, and the server stays alive",
     requirements: &[
         "base-protocol/response-id-echo",
@@ -35,6 +37,8 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             continue; // No client may send such an id, and the specification does not say what becomes of it.
         }
         match exchange.answers.as_slice() {
+            // A subscription is answered when it ends.
+            [] if exchange.method == "subscriptions/listen" => {}
             [] => unanswered(conversation, observer, exchange, &mut deaths),
             [answer] => answered(observer, exchange, answer.message, answer.exact),
             [first, second, ..] => {
@@ -128,15 +132,22 @@ fn unanswered(
         return; // One death, one finding.
     }
     deaths.push(event);
-    let mut message = format!("the request {} got no answer: {what}", exchange.method);
+    // A server that dies of what it does not expect dies of many methods: one mistake. A tool that ends it is another one.
+    let name = exchange.request.value.pointer("/params/name").and_then(Value::as_str);
+    let tool = name.filter(|_| exchange.method == "tools/call");
+    let (asked, about) = match tool {
+        Some(tool) => ("the call of a tool", tool),
+        None => ("a request", exchange.method),
+    };
+    let mut message = format!("{asked} got no answer: {what}");
     let mut at_most = Severity::Fail;
     // How long a tool may work is nowhere said, so that one that works on looks like one that has forgotten the call.
-    if exchange.method == "tools/call" && gave_up.is_some() {
+    if tool.is_some() && gave_up.is_some() {
         message.push_str("; a tool may work for longer");
         at_most = Severity::Warn;
     }
-    let breach = BreachAt::new("base-protocol/request-answered-once", event, message).at_most(at_most);
-    observer.broken(breach.also(&[request]));
+    let breach = BreachAt::new("base-protocol/request-answered-once", event, message).about(about);
+    observer.broken(breach.at_most(at_most).also(&[request]));
 }
 
 /// The notification that a response which belongs to no request seems to answer.
@@ -206,8 +217,10 @@ fn answered_notifications(
 /// refused is judged by the cases that send one.
 fn refuses_batch(messages: &[Message<'_>], stray: &Message<'_>) -> bool {
     let without_id = stray.value.get("id").is_none_or(Value::is_null);
-    let is_probe =
-        |message: &Message<'_>| !message.batched && message.value.get("method").and_then(Value::as_str) == Some("ping");
+    let is_probe = |message: &Message<'_>| {
+        let method = message.value.get("method").and_then(Value::as_str);
+        !message.batched && matches!(method, Some("ping" | "server/discover"))
+    };
     let before = messages
         .iter()
         .rev()

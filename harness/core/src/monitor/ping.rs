@@ -2,11 +2,13 @@
 
 use super::conversation::{Conversation, Exchange, Message};
 use super::declared::{asked, at, busiest_second, notified};
-use super::{BreachAt, Context, Monitor, Observer};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope};
 use crate::spec::requirement::Severity;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "ping",
+    scope: Scope::Stateful,
+    over: EVERYWHERE,
     summary: "a ping is answered while another request takes its time; the server does not ping too often",
     requirements: &[
         "ping/during-long-request",

@@ -6,12 +6,14 @@ use serde_json::Value;
 
 use super::conversation::{Conversation, Direction, Exchange, Message};
 use super::declared::{asked, at, busiest_second, notified};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::spec::requirement::Severity;
 use crate::trace::TransportKind;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "progress",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "progress belongs to a request under way, grows, and ends with the answer",
     requirements: &[
         "progress/only-known-tokens",

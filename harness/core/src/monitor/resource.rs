@@ -6,12 +6,15 @@ use base64::Engine as _;
 use serde_json::Value;
 
 use super::conversation::{Conversation, Exchange};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::stateless::result_type;
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::revision::Revision;
 use crate::spec::requirement::Severity;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "resource",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "schemes of URIs are well-formed, text is text, and reading a resource agrees with its listing",
     requirements: &[
         "resources/custom-scheme",
@@ -70,10 +73,12 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
     }
 }
 
-/// The result of a request and the event that shows it.
+/// The result of a request and the event that shows it. One that asks for input first, or begins a task, is not the result yet.
 pub(super) fn result<'a>(exchange: &Exchange<'a>) -> Option<(&'a Value, usize)> {
     let answer = exchange.answers.first()?;
-    Some((answer.message.value.get("result")?, answer.message.event))
+    let result = answer.message.value.get("result")?;
+    let preliminary = matches!(result_type(result), Some("input_required" | "task"));
+    (!preliminary).then_some((result, answer.message.event))
 }
 
 /// The entries of a list in a result.

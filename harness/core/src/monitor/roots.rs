@@ -6,11 +6,13 @@ use serde_json::Value;
 
 use super::conversation::{Conversation, Direction};
 use super::declared::asked;
-use super::{BreachAt, Context, Monitor, Observer};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope};
 use crate::jsonrpc::Shape;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "roots",
+    scope: Scope::Stateful,
+    over: EVERYWHERE,
     summary: "the list of roots is not asked for anew with every call",
     requirements: &["client-features/roots-cached"],
     judge: observe,

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::conversation::Conversation;
-use super::declared::{Asked, Declared, asked};
+use super::declared::{Asked, questions};
 use super::tool::dialect;
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::spec::judge::{Judgement, SchemaJudge};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "sampling",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "sampling uses what the client declared; tool uses and tool results belong together, and come to an end",
     requirements: &[
         "client-features/sampling-context-capability",
@@ -30,16 +32,13 @@ const MOST_TURNS: usize = 100;
 fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
-    let Some(declared) = Declared::of(&exchanges) else {
-        return;
-    };
-    let questions = asked(&messages);
+    let questions = questions(&messages, &exchanges);
     let sampling: Vec<&Asked<'_>> = questions
         .iter()
         .filter(|asked| asked.method == "sampling/createMessage")
         .collect();
     for asked in &sampling {
-        capabilities(observer, &declared, asked);
+        capabilities(observer, asked);
         conversation_of_the_model(observer, asked, context);
     }
     for call in exchanges.iter().filter(|exchange| exchange.method == "tools/call") {
@@ -59,14 +58,14 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     }
 }
 
-fn capabilities(observer: &mut Observer<'_>, declared: &Declared<'_>, asked: &Asked<'_>) {
-    if !declared.client_has("/sampling") {
+fn capabilities(observer: &mut Observer<'_>, asked: &Asked<'_>) {
+    if !asked.client_has("/sampling") {
         return; // That it asks at all is the breach.
     }
     let event = asked.message.event;
     let context = asked.params.get("includeContext").and_then(Value::as_str);
     match context {
-        Some(context @ ("thisServer" | "allServers")) if !declared.client_has("/sampling/context") => {
+        Some(context @ ("thisServer" | "allServers")) if !asked.client_has("/sampling/context") => {
             let text = format!("includeContext is {context}, and the client does not declare sampling.context");
             observer.broken(BreachAt::new(
                 "client-features/sampling-context-capability",
@@ -80,7 +79,7 @@ fn capabilities(observer: &mut Observer<'_>, declared: &Declared<'_>, asked: &As
         .into_iter()
         .find(|name| asked.params.get(*name).is_some());
     match tools {
-        Some(name) if !declared.client_has("/sampling/tools") => {
+        Some(name) if !asked.client_has("/sampling/tools") => {
             let text = format!("a sampling request has `{name}`, and the client does not declare sampling.tools");
             observer.broken(BreachAt::new("client-features/sampling-tools-capability", event, text));
         }

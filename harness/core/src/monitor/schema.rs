@@ -2,52 +2,61 @@
 
 use serde_json::{Map, Value};
 
-use super::conversation::{Conversation, Direction};
-use super::{BreachAt, Context, Monitor, Observer};
+use super::conversation::{Conversation, Direction, Exchange};
+use super::stateless;
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope};
 use crate::case::expectation::lookup;
 use crate::jsonrpc::Shape;
+use crate::revision::Era;
 use crate::spec::requirement::Severity;
 use crate::spec::schema::Checked;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "schema",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "every result, notification and server request has the members that the revision defines",
     requirements: &[
         "lifecycle/negotiated-version-respected",
         "base-protocol/server-method-vocabulary",
+        "schema/results-valid",
+        "schema/notification-shapes",
+        "client-features/no-elicitation-complete",
     ],
     judge: observe,
 };
 
 /// The rule that a schema breach falls under when its place names no other.
-const GENERAL: &str = "lifecycle/negotiated-version-respected";
+pub(super) const GENERAL: &str = "lifecycle/negotiated-version-respected";
+/// The same in the stateless era, which has one for results and one for notifications.
+const RESULTS: &str = "schema/results-valid";
+const NOTIFICATIONS: &str = "schema/notification-shapes";
+
+fn general(context: &Context<'_>, of_era: &'static str) -> &'static str {
+    match context.revision.era() {
+        Era::Stateful => GENERAL,
+        Era::Stateless => of_era,
+    }
+}
 
 fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
-    for exchange in &exchanges {
-        let as_task = exchange.request.value.pointer("/params/task").is_some();
+    for exchange in exchanges.iter().filter(|exchange| exchange.is_of(context.revision)) {
         for answer in &exchange.answers {
             if let Some(result) = answer.message.value.get("result").filter(|result| result.is_object()) {
-                // A server that takes a request as a task answers with the task instead of the result.
-                let task = context
-                    .schemas
-                    .task_result_definition(exchange.method)
-                    .filter(|_| as_task && result.get("task").is_some());
-                let Some(definition) = task.or_else(|| context.schemas.result_definition(exchange.method)) else {
+                let Some(definition) = definition_of(context, exchange, result) else {
                     continue;
                 };
                 let checked = context.schemas.check(definition, result);
                 let place = format!("the result of {}", exchange.method);
-                report(
-                    observer,
-                    context,
-                    checked,
-                    result,
-                    &place,
-                    exchange.method,
-                    answer.message.event,
-                );
+                let whole = Whole {
+                    value: result,
+                    place: &place,
+                    method: exchange.method,
+                    general: general(context, RESULTS),
+                };
+                report(observer, context, checked, &whole, answer.message.event);
             }
         }
     }
@@ -64,6 +73,8 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             Shape::Request { method, .. } if method.starts_with("notifications/") => {
                 (method, context.schemas.notification_definition(method), "notification")
             }
+            // Where a server may send no requests at all, that is the breach.
+            Shape::Request { .. } if context.revision.era() == Era::Stateless => continue,
             Shape::Request { method, .. } => (method, context.schemas.server_request_definition(method), "request"),
             _ => continue,
         };
@@ -74,17 +85,47 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         observer.kept("base-protocol/server-method-vocabulary", message.event);
         let params = message.value.get("params").unwrap_or(&empty);
         if params.is_object() {
-            report(
-                observer,
-                context,
-                context.schemas.check(definition, params),
-                params,
-                &format!("the {kind} {method}"),
+            let whole = Whole {
+                value: params,
+                place: &format!("the {kind} {method}"),
                 method,
-                message.event,
-            );
+                general: general(context, NOTIFICATIONS),
+            };
+            let checked = context.schemas.check(definition, params);
+            report(observer, context, checked, &whole, message.event);
         }
     }
+}
+
+/// The definition that a result must fit, which depends on what it says that it is. Of a kind that may not stand here there is none: that is the
+/// breach of another rule.
+fn definition_of<'c>(context: &Context<'c>, exchange: &Exchange<'_>, result: &Value) -> Option<&'c str> {
+    let method = exchange.method;
+    let schemas = context.schemas;
+    if context.revision.era() == Era::Stateless {
+        return match stateless::result_type(result) {
+            Some("complete") | None => schemas.result_definition(method),
+            Some("input_required") => schemas.input_result_definition(method),
+            Some("task") => schemas.task_result_definition(method),
+            Some(_) => None,
+        };
+    }
+    // A server that takes a request as a task answers with the task instead of the result.
+    let as_task = exchange.request.value.pointer("/params/task").is_some();
+    let task = schemas
+        .task_result_definition(method)
+        .filter(|_| as_task && result.get("task").is_some());
+    task.or_else(|| schemas.result_definition(method))
+}
+
+/// What was checked as a whole: a result or the params of a message.
+pub(super) struct Whole<'a> {
+    pub(super) value: &'a Value,
+    /// What it is, in words.
+    pub(super) place: &'a str,
+    pub(super) method: &'a str,
+    /// The rule that counts where a place names no other.
+    pub(super) general: &'static str,
 }
 
 /// Reports what is wrong with a value, each fault under the rule that it breaks.
@@ -92,13 +133,17 @@ pub(super) fn report(
     observer: &mut Observer<'_>,
     context: &Context<'_>,
     checked: Checked,
-    value: &Value,
-    place: &str,
-    method: &str,
+    whole: &Whole<'_>,
     event: usize,
 ) {
+    let Whole {
+        value,
+        place,
+        method,
+        general,
+    } = *whole;
     for fault in &checked.faults {
-        let requirement = fault.requirement.as_deref().unwrap_or(GENERAL);
+        let requirement = fault.requirement.as_deref().unwrap_or(general);
         if super::resource::owns_scheme(requirement, value.pointer(&fault.pointer), context.revision) {
             continue; // The resource monitor says it better.
         }
@@ -111,7 +156,7 @@ pub(super) fn report(
         );
     }
     if checked.faults.is_empty() {
-        observer.kept(GENERAL, event);
+        observer.kept(general, event);
     }
     let broken: Vec<&str> = checked
         .faults
@@ -166,7 +211,12 @@ fn stranger(observer: &mut Observer<'_>, context: &Context<'_>, kind: &str, meth
             "the {kind} `{method}` is one of another revision, not of {}",
             context.revision
         );
-        observer.broken(BreachAt::new(GENERAL, event, text).about(method));
+        let requirement = match (context.revision.era(), method) {
+            (Era::Stateful, _) => GENERAL,
+            (Era::Stateless, "notifications/elicitation/complete") => "client-features/no-elicitation-complete",
+            (Era::Stateless, _) => NOTIFICATIONS,
+        };
+        observer.broken(BreachAt::new(requirement, event, text).about(method));
         return;
     }
     let text = format!(

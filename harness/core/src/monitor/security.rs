@@ -4,10 +4,12 @@ use serde_json::Value;
 
 use super::conversation::{Conversation, Direction};
 use super::resource::entries;
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "security",
+    scope: Scope::Wire,
+    over: EVERYWHERE,
     summary: "errors show no stack traces, texts have no terminal escapes and no invisible characters",
     requirements: &[
         "security/no-internal-details-in-errors",

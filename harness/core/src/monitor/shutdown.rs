@@ -1,12 +1,14 @@
 //! How a stdio server ends.
 
 use super::conversation::Conversation;
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, Monitor, Observer, STDIO, Scope, quoted};
 use crate::spec::requirement::Severity;
 use crate::trace::{EventKind, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "shutdown",
+    scope: Scope::Wire,
+    over: STDIO,
     summary: "the server exits by itself when its input ends, and leaves no process behind",
     requirements: &[
         "transport-stdio/exit-on-stdin-close",

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::conversation::{Conversation, Direction, Frame};
 use super::http_exchange::{HttpExchange, Item, responses};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, HTTP, Monitor, Observer, Scope, quoted};
 use crate::jsonrpc::{Document, IdToken, Reading, Shape};
 use crate::revision::Revision;
 use crate::spec::requirement::Severity;
@@ -15,6 +15,8 @@ use crate::trace::{ENDED_BY_HARNESS, TransportKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "event-stream",
+    scope: Scope::Either,
+    over: HTTP,
     summary: "event streams are well formed, hold messages, bring the answers that belong to them, and end after that",
     requirements: &[
         "transport-streamable-http/sse-framing",
@@ -279,6 +281,11 @@ fn answers(
                     "the stream of a request ended without the response to it"
                 };
                 observer.broken(BreachAt::new(requirement, end, message).also(&[stream.request]));
+                if !came_back && has_retry(stream) {
+                    let message = "the stream said when to come back, and gave no event id to come back with";
+                    let breach = BreachAt::new(RESUMABLE, end, message).at_most(Severity::Info);
+                    observer.broken(breach.also(&[stream.request]));
+                }
             }
         }
     }
@@ -456,7 +463,9 @@ fn progress(observer: &mut Observer<'_>, streams: &[&HttpExchange<'_>], exchange
         .collect();
     let mut on_own_stream: BTreeMap<String, (usize, u32)> = BTreeMap::new();
     let mut on_others: Vec<(String, String, usize, u32)> = Vec::new();
-    for stream in streams.iter().filter(|stream| !stream.is_resumed()) {
+    // What comes on the stream of a subscription is judged with the subscriptions.
+    let judged = |stream: &&&HttpExchange<'_>| !stream.is_resumed() && !stream.asks("subscriptions/listen");
+    for stream in streams.iter().filter(judged) {
         let own = &own_tokens[&stream.number];
         for frame in stream.messages() {
             let Some((token, value)) = progress_of(frame) else {

@@ -1,13 +1,15 @@
 //! What the standard output of a stdio server holds: messages, one a line, and nothing else.
 
 use super::conversation::{Conversation, Frame};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, Monitor, Observer, STDIO, Scope, quoted};
 use crate::jsonrpc::{self, Document, Reading, Shape};
 use crate::spec::requirement::Severity;
 use crate::trace::{Channel, EventKind};
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "stdout",
+    scope: Scope::Wire,
+    over: STDIO,
     summary: "standard output holds messages, one a line, and nothing else, from start to exit",
     requirements: &[
         "transport-stdio/stdout-pure",

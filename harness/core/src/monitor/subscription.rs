@@ -4,13 +4,15 @@ use serde_json::Value;
 
 use super::conversation::{Conversation, Direction};
 use super::declared::{Declared, at, notified};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
-use crate::case::expectation::lookup;
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::jsonrpc::Shape;
+use crate::revision::Era;
 use crate::trace::TransportKind;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "subscription",
+    scope: Scope::Stateful,
+    over: EVERYWHERE,
     summary: "notifications/resources/updated comes for subscribed resources only, and not after unsubscribing",
     requirements: &["resources/updated-only-subscribed", "resources/unsubscribe-stops"],
     judge: observe,
@@ -22,11 +24,10 @@ const ON_ITS_WAY_US: u64 = 30_000;
 fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &mut Observer<'_>) {
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
-    let Some(declared) = Declared::of(&exchanges) else {
+    let Some(declared) = Declared::of(&exchanges, Era::Stateful) else {
         return;
     };
-    let declares = lookup(declared.server, "resources.subscribe").is_some_and(|flag| *flag != Value::Bool(false));
-    if !declares {
+    if !declared.declares("resources.subscribe") {
         return; // News without the capability are the breach of another rule.
     }
     // Subscribed from the request on, unsubscribed from the answer on.

@@ -13,15 +13,19 @@ mod requests;
 #[cfg(test)]
 mod tests;
 
+pub(super) use identity::variation;
+
 use serde_json::Value;
 
 use super::conversation::{Conversation, Direction, Exchange, Message};
-use super::{Context, Monitor, Observer};
+use super::{Context, EVERYWHERE, Monitor, Observer, Scope};
 use crate::case::expectation::lookup;
 use crate::jsonrpc::Shape;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "task",
+    scope: Scope::Stateful,
+    over: EVERYWHERE,
     summary: "tasks begin as working, change only as they may, and are told of consistently; their results wait for the end",
     requirements: &[
         "tasks/capability-declared",

@@ -9,6 +9,8 @@ use crate::trace::{Channel, EventKind, Intent, Survivor, Trace, TransportKind};
 
 mod features;
 mod http;
+mod stateless;
+mod stateless_http;
 
 /// One line of a trace, in short.
 pub(super) enum Line {

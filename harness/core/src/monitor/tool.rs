@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::conversation::{Conversation, Exchange};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::stateless::result_type;
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::revision::Revision;
 use crate::spec::judge::{DialectPolicy, SchemaJudge, SchemaProblem};
 use crate::spec::requirement::Severity;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "tool",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "tool schemas are valid JSON Schema, structured results conform to them, names are well-formed",
     requirements: &[
         "tools/input-schema-valid",
@@ -19,6 +22,7 @@ pub(super) const MONITOR: Monitor = Monitor {
         "tools/output-schema-structured-present",
         "tools/output-schema-conformance",
         "tools/structured-content-text",
+        "tools/non-object-structured-content-text",
         "tools/name-length",
         "tools/name-charset",
         "tools/input-schema-required-known",
@@ -153,6 +157,8 @@ fn compile(
         // The dialect has a rule of its own there.
         Err(_) if context.revision >= Revision::V2025_11_25 && names_no_dialect(schema) => None,
         Err(SchemaProblem::UnknownDialect(_)) if context.revision >= Revision::V2025_11_25 => None,
+        // And so have references.
+        Err(SchemaProblem::Reference(_)) if context.revision >= Revision::V2026_07_28 => None,
         Err(problem) => {
             let message = format!("the {member} of tool {} is not usable: {problem}", quoted(tool));
             observer.broken(BreachAt::new(requirement, event, message).about(tool));
@@ -201,7 +207,8 @@ fn call(
     let Some(name) = exchange.request.value.pointer("/params/name").and_then(Value::as_str) else {
         return;
     };
-    if result.get("task").is_some() && exchange.request.value.pointer("/params/task").is_some() {
+    let begun = result.get("task").is_some() && exchange.request.value.pointer("/params/task").is_some();
+    if begun || matches!(result_type(result), Some("input_required" | "task")) {
         return; // The tool has only begun: this is no result of it.
     }
     let event = answer.message.event;
@@ -250,14 +257,26 @@ fn call(
             .filter_map(|block| block.get("text")?.as_str())
             .collect();
         let twin = texts.iter().any(|text| says(text, structured));
+        // What is no object has a rule of its own from 2026-07-28.
+        let requirement = if structured.is_object() || context.revision < Revision::V2026_07_28 {
+            "tools/structured-content-text"
+        } else {
+            "tools/non-object-structured-content-text"
+        };
         if twin {
-            observer.kept("tools/structured-content-text", event);
+            observer.kept(requirement, event);
         } else {
             let message = format!(
                 "the result of tool {} has structuredContent, but no text block with the same JSON",
                 quoted(name)
             );
-            let breach = BreachAt::new("tools/structured-content-text", event, message).about(name);
+            let breach = BreachAt::new(requirement, event, message).about(name);
+            // The proposal demands it of what is no object, the page only recommends it.
+            let breach = if structured.is_object() {
+                breach
+            } else {
+                breach.at_most(Severity::Warn)
+            };
             // A client without structured content misses nothing where the text has all that the only member has.
             let unwrapped = only_member(structured).is_some_and(|value| unwrapped(&texts, value));
             observer.broken(if unwrapped {

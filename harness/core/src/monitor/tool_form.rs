@@ -6,12 +6,14 @@ use serde_json::Value;
 
 use super::conversation::Conversation;
 use super::resource::{entries, result};
-use super::{BreachAt, Context, Monitor, Observer, quoted};
+use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::revision::Revision;
 use crate::spec::requirement::Severity;
 
 pub(super) const MONITOR: Monitor = Monitor {
     name: "tool-form",
+    scope: Scope::Either,
+    over: EVERYWHERE,
     summary: "schemas of tools name a known dialect, preferably 2020-12, and hints do not contradict each other",
     requirements: &[
         "tools/schema-dialect-known",

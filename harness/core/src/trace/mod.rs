@@ -8,6 +8,7 @@
 mod event;
 mod file;
 mod payload;
+pub mod snapshot;
 
 pub use event::{Channel, ENDED_BY_HARNESS, Event, EventKind, Intent, REPEATED_SECRET, Survivor};
 pub use file::TraceFileError;

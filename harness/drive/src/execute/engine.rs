@@ -3,30 +3,28 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use touchstone_core::case::{FixtureCatalog, Suite};
-use touchstone_core::coverage::Coverage;
-use touchstone_core::monitor::{self, Context, Conversation};
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::requirement::Catalog;
 use touchstone_core::spec::schema::SchemaLibrary;
 use touchstone_core::trace::{Trace, TransportKind};
-use touchstone_core::verdict::{
-    self, CaseResult, Circumstances, Observation, Outcome, RevisionRun, ToolCoverage, Verdict,
-};
+use touchstone_core::verdict::RevisionRun;
 
+use super::eras::{self, EraReport, Opened};
 use super::fixture::Fixtures;
+use super::halt::{Halt, Patience};
 use super::inventory::{CallPolicy, Inventory};
 use super::lane::{Finished, Lane, Shared, run_alone};
 use super::locked::{Access, Locked};
 use super::plan::{CaseFilter, Plan, Planned, Surroundings};
 use super::protection::Protection;
 use crate::credentials::Credentials;
-use crate::session::{ClientIdentity, ConnectError, Connector, ConnectorOptions, Session};
+use crate::session::{ConnectError, Connector, ConnectorOptions, Session};
 use crate::target::Target;
 use crate::transport::DetectError;
 
@@ -42,7 +40,7 @@ const MOST_LANES: usize = 2;
 /// Which revisions are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Selection {
-    /// The newest that the server speaks.
+    /// The newest of each era that the server speaks.
     #[default]
     Newest,
     /// Every one that it speaks.
@@ -66,6 +64,8 @@ pub struct EngineOptions {
     pub fixtures: FixtureCatalog,
     /// Cases that run at the same time; 0 for as many as there are processors, and at least four.
     pub jobs: usize,
+    /// Longest time for a target; what is not done by then is not exercised.
+    pub time_limit: Option<Duration>,
     /// How connections are made.
     pub connector: ConnectorOptions,
     /// Tokens beside the one that the target's header fields carry.
@@ -107,6 +107,9 @@ pub enum StartError {
         /// What the server answered with.
         offered: String,
     },
+    /// The time for the run was over before anything was learnt.
+    #[error("the time for the run, {0:?}, was over before the server had answered")]
+    OutOfTime(Duration),
     /// The run was interrupted before anything was learnt.
     #[error("interrupted before the server had answered")]
     Interrupted,
@@ -121,12 +124,16 @@ pub struct TargetRun {
     pub offered: Vec<Revision>,
     /// One for each judged revision, newest first.
     pub runs: Vec<RevisionRun>,
-    /// Whether the run was interrupted, so that cases are missing.
+    /// Whether the run was interrupted or out of time, so that cases are missing.
     pub interrupted: bool,
+    /// The time that the run was given, when it was over before the run was.
+    pub out_of_time: Option<Duration>,
     /// Mistakes of Touchstone itself.
     pub own_mistakes: Vec<String>,
     /// Server processes or HTTP sessions that were opened.
     pub sessions: usize,
+    /// Which revisions each era was found to have, and by what.
+    pub eras: Vec<EraReport>,
     /// Why only authorization could be judged, when that is so.
     pub locked: Option<Locked>,
 }
@@ -143,19 +150,27 @@ pub struct Engine<'a> {
     pub options: EngineOptions,
 }
 
-/// A session that was opened while looking for revisions, and serves as the shared one of its revision.
-struct Opened {
-    revision: Revision,
-    session: Session,
-}
-
 /// What cases of a revision start from.
 pub(super) struct Stage {
     pub revision: Revision,
     pub session: Option<Session>,
+    /// How far an attempt came to open a session, where none could be opened.
+    pub attempt: Option<Trace>,
     pub capabilities: Value,
     pub server: Value,
+    /// The versions that the server lists, where the era has it list some.
+    pub versions: Vec<String>,
+    pub known: Known,
     pub inventory: Rc<Inventory>,
+}
+
+/// What the search for revisions tells the cases of each of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Known {
+    /// The newest revision of the handshake era that the server speaks.
+    pub handshake_revision: Option<Revision>,
+    /// Whether it speaks none of that era.
+    pub modern_only: bool,
 }
 
 impl Engine<'_> {
@@ -167,8 +182,10 @@ impl Engine<'_> {
         &self,
         target: &Target,
         on_event: &dyn Fn(RunEvent<'_>),
-        cancel: &CancellationToken,
+        user: &CancellationToken,
     ) -> Result<TargetRun, StartError> {
+        let halt = Halt::new(user, self.options.time_limit);
+        let cancel = &halt;
         let mut credentials = self.options.credentials.clone();
         if let Target::Url(url) = target {
             credentials.valid = url.token().or(credentials.valid);
@@ -179,7 +196,7 @@ impl Engine<'_> {
         };
         let prepared = tokio::select! {
             prepared = Connector::prepare(target.clone(), options.clone()) => prepared,
-            () = cancel.cancelled() => return Err(StartError::Interrupted),
+            () = cancel.cancelled() => return Err(stopped(cancel)),
         };
         let mut access = Access {
             protection: Protection::default(),
@@ -187,7 +204,10 @@ impl Engine<'_> {
         };
         let connector = match prepared {
             Ok(connector) => {
-                access.protection = self.protection(target, &connector, &access.credentials).await;
+                access.protection = tokio::select! {
+                    protection = self.protection(target, &connector, &access.credentials) => protection,
+                    () = cancel.cancelled() => return Err(stopped(cancel)),
+                };
                 connector
             }
             Err(refusal @ ConnectError::Detect(DetectError::NeedsCredentials { .. })) => {
@@ -196,17 +216,28 @@ impl Engine<'_> {
                     .run_locked_out(target, options, access, refusal, on_event, cancel)
                     .await;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                let credentials = access.credentials;
+                return self
+                    .run_unopened(target, options, credentials, error.into(), on_event, cancel)
+                    .await;
+            }
         };
         let opened = tokio::select! {
-            opened = self.find_revisions(&connector) => opened,
-            () = cancel.cancelled() => return Err(StartError::Interrupted),
+            opened = eras::find(&connector, self.options.selection) => opened,
+            () = cancel.cancelled() => return Err(stopped(cancel)),
         };
-        let opened = match opened {
+        let mut eras = match opened {
             // The transport was given, so nobody has asked before.
             Err(refusal @ StartError::Connect(ConnectError::Handshake(_))) if access.protection.oauth => {
                 return self
                     .run_locked_out(target, options, access, refusal, on_event, cancel)
+                    .await;
+            }
+            Err(refusal) if connector.transport() == TransportKind::HttpSse => {
+                let credentials = access.credentials;
+                return self
+                    .run_unopened(target, options, credentials, refusal, on_event, cancel)
                     .await;
             }
             opened => opened?,
@@ -217,13 +248,19 @@ impl Engine<'_> {
             jobs => jobs,
         };
         let turns = Semaphore::new(jobs);
+        let opened = std::mem::take(&mut eras.opened);
+        let left = std::mem::take(&mut eras.left);
         let offered = opened.iter().map(|opened| opened.revision).collect();
+        let known = Known {
+            handshake_revision: eras.handshake_revision(),
+            modern_only: eras.modern_only(),
+        };
         let own_mistakes = Cell::new(Vec::new());
         let revisions = opened.into_iter().map(|opened| {
             let (connector, turns, own_mistakes) = (&connector, &turns, &own_mistakes);
             async move {
                 let (run, mut mistakes) = self
-                    .judge_revision(connector, access, opened, turns, on_event, cancel)
+                    .judge_revision(connector, access, known, opened, turns, on_event, cancel)
                     .await;
                 let mut all = own_mistakes.take();
                 all.append(&mut mistakes);
@@ -231,107 +268,25 @@ impl Engine<'_> {
                 run
             }
         });
-        let runs = futures_util::future::join_all(revisions).await;
+        // What came to nothing is ended meanwhile.
+        let end = async {
+            for mut session in left {
+                connector.end(&mut session).await;
+            }
+        };
+        let (runs, ()) = tokio::join!(futures_util::future::join_all(revisions), end);
         connector.dismiss_spares();
         Ok(TargetRun {
             transport: connector.transport(),
             offered,
             runs,
             interrupted: cancel.is_cancelled(),
+            out_of_time: cancel.out_of_time(),
             own_mistakes: own_mistakes.take(),
             sessions: connector.sessions(),
+            eras: eras.reports,
             locked: None,
         })
-    }
-
-    /// Opens one session for each revision to be judged, newest first.
-    async fn find_revisions(&self, connector: &Connector) -> Result<Vec<Opened>, StartError> {
-        match self.options.selection {
-            Selection::Only(wanted) => {
-                let opened = open(connector, wanted).await?;
-                if opened.revision == Some(wanted) {
-                    return Ok(vec![Opened {
-                        revision: wanted,
-                        session: opened.session,
-                    }]);
-                }
-                let mut session = opened.session;
-                connector.end(&mut session).await;
-                Err(StartError::Revision {
-                    wanted: wanted.to_string(),
-                    offered: opened.version,
-                })
-            }
-            Selection::Newest => {
-                let mut refusal = None;
-                for wanted in Revision::STATEFUL.into_iter().rev() {
-                    match open(connector, wanted).await {
-                        Ok(Candidate {
-                            revision: Some(revision),
-                            session,
-                            ..
-                        }) => return Ok(vec![Opened { revision, session }]),
-                        Ok(Candidate {
-                            version, mut session, ..
-                        }) => {
-                            connector.end(&mut session).await;
-                            refusal.get_or_insert(StartError::Revision {
-                                wanted: wanted.to_string(),
-                                offered: version,
-                            });
-                        }
-                        // A server that refuses a version with an error may accept an older one; anything else ends the search.
-                        Err(ConnectError::Handshake(failure)) if failure.refused && wanted != Revision::V2024_11_05 => {
-                        }
-                        Err(error) => return Err(refusal.unwrap_or(error.into())),
-                    }
-                }
-                Err(refusal.unwrap_or(StartError::Revision {
-                    wanted: "newest".to_owned(),
-                    offered: "none".to_owned(),
-                }))
-            }
-            Selection::All => {
-                let candidates = Revision::STATEFUL.into_iter().rev();
-                let results: Vec<_> = stream::iter(candidates)
-                    .map(|wanted| async move { (wanted, open(connector, wanted).await) })
-                    .buffered(2)
-                    .collect()
-                    .await;
-                let mut found = Vec::new();
-                let mut failure = None;
-                for (wanted, result) in results {
-                    match result {
-                        Ok(Candidate {
-                            revision: Some(revision),
-                            session,
-                            ..
-                        }) if revision == wanted => {
-                            found.push(Opened { revision, session });
-                        }
-                        Ok(Candidate {
-                            mut session, version, ..
-                        }) => {
-                            connector.end(&mut session).await;
-                            failure.get_or_insert(StartError::Revision {
-                                wanted: wanted.to_string(),
-                                offered: version,
-                            });
-                        }
-                        Err(error) => {
-                            failure.get_or_insert(error.into());
-                        }
-                    }
-                }
-                if found.is_empty() {
-                    return Err(failure.unwrap_or(StartError::Revision {
-                        wanted: "all".to_owned(),
-                        offered: "none".to_owned(),
-                    }));
-                }
-                Ok(found)
-            }
-        }
     }
 
     /// Runs all cases of a revision and judges what was recorded.
@@ -339,19 +294,28 @@ impl Engine<'_> {
         &self,
         connector: &Connector,
         access: &Access,
+        known: Known,
         opened: Opened,
         turns: &Semaphore,
         on_event: &dyn Fn(RunEvent<'_>),
-        cancel: &CancellationToken,
+        cancel: &Halt,
     ) -> (RevisionRun, Vec<String>) {
         let Opened { revision, mut session } = opened;
         let opening = session.opening().cloned().unwrap_or_default();
-        let inventory = Rc::new(Inventory::take(&mut session, &self.options.call, &self.options.allowed_tools).await);
+        connector.note_answer();
+        let inventory = tokio::select! {
+            inventory = Inventory::take(&mut session, &self.options.call, &self.options.allowed_tools) => inventory,
+            () = cancel.cancelled() => Inventory::default(),
+        };
+        let inventory = Rc::new(inventory);
         let stage = Stage {
             revision,
             session: Some(session),
+            attempt: None,
             capabilities: opening.capabilities,
             server: opening.server,
+            versions: opening.versions,
+            known,
             inventory,
         };
         self.run_cases(connector, access, stage, turns, on_event, cancel).await
@@ -365,17 +329,21 @@ impl Engine<'_> {
         stage: Stage,
         turns: &Semaphore,
         on_event: &dyn Fn(RunEvent<'_>),
-        cancel: &CancellationToken,
+        cancel: &Halt,
     ) -> (RevisionRun, Vec<String>) {
         let Stage {
             revision,
             mut session,
+            attempt,
             capabilities,
             server,
+            versions,
+            known,
             inventory,
         } = stage;
-        let known = [&self.options.fixtures, &self.suite.fixtures];
-        let fixtures = Fixtures::find(&known, revision, &inventory);
+        let catalogs = [&self.options.fixtures, &self.suite.fixtures];
+        let fixtures = Fixtures::find(&catalogs, revision, &inventory);
+        let opened = attempt.is_none();
         let surroundings = Surroundings {
             transport: connector.transport(),
             capabilities: &capabilities,
@@ -385,6 +353,8 @@ impl Engine<'_> {
             protection: &access.protection,
             credentials: &access.credentials,
             fixtures: &fixtures,
+            versions: &versions,
+            known,
             address: session.as_mut().and_then(|session| session.connection().address()),
         };
         let plan = Plan::make(self.suite, self.catalog, revision, &self.options.filter, &surroundings);
@@ -402,6 +372,7 @@ impl Engine<'_> {
             credentials: &access.credentials,
             examples: &self.options.examples,
             fixtures: fixtures.bindings(),
+            halt: cancel,
         };
         let (alone, together): (Vec<Planned<'_>>, Vec<Planned<'_>>) =
             plan.run.iter().partition(|planned| planned.case.wants_own_session());
@@ -421,17 +392,17 @@ impl Engine<'_> {
             cancel,
             &on_done,
         );
+        let patience = Patience::default();
         let alone = async {
             let runs = alone.into_iter().map(|planned| {
-                let (shared, on_done) = (&shared, &on_done);
+                let (shared, on_done, patience) = (&shared, &on_done, &patience);
                 async move {
                     let Ok(_turn) = turns.acquire().await else {
-                        return (interrupted(planned), Vec::new());
+                        return (interrupted(planned, cancel), Vec::new());
                     };
-                    let done = tokio::select! {
-                        biased;
-                        () = cancel.cancelled() => (interrupted(planned), Vec::new()),
-                        done = run_alone(shared, planned) => done,
+                    let done = match patience.worn_out() {
+                        Some(reason) => (Finished::not_run(planned, reason), Vec::new()),
+                        None => run_alone(shared, planned, patience).await,
                     };
                     on_done(&planned.id());
                     done
@@ -446,7 +417,12 @@ impl Engine<'_> {
         let mut traces: Vec<Trace> = gentle_traces;
         traces.extend(rough_traces);
         traces.extend(alone_traces.into_iter().flatten());
-        let finished: Vec<Finished<'_>> = gentle.into_iter().chain(rough).chain(alone).collect();
+        traces.extend(attempt);
+        let mut finished: Vec<Finished<'_>> = gentle.into_iter().chain(rough).chain(alone).collect();
+        let apart = finished
+            .iter_mut()
+            .flat_map(|case| std::mem::take(&mut case.report.apart))
+            .collect();
         self.sum_up(
             connector,
             access,
@@ -457,144 +433,9 @@ impl Engine<'_> {
             plan,
             finished,
             traces,
+            apart,
+            opened,
         )
-    }
-
-    /// Judges the traces and puts everything together.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one record, each produced elsewhere"
-    )]
-    fn sum_up(
-        &self,
-        connector: &Connector,
-        access: &Access,
-        revision: Revision,
-        capabilities: &Value,
-        server: Value,
-        inventory: &Inventory,
-        plan: Plan<'_>,
-        finished: Vec<Finished<'_>>,
-        traces: Vec<Trace>,
-    ) -> (RevisionRun, Vec<String>) {
-        let context = Context {
-            revision,
-            schemas: self.schemas.for_revision(revision),
-        };
-        let mut observations: Vec<Observation> = Vec::new();
-        let mut own_mistakes = Vec::new();
-        for trace in &traces {
-            let conversation = Conversation::of(trace);
-            observations.extend(monitor::observe(&conversation, &context));
-            own_mistakes.extend(monitor::own_mistakes(&conversation, &context));
-        }
-        let mut reasons: BTreeMap<String, String> = BTreeMap::new();
-        for skipped in &plan.skipped {
-            for requirement in skipped.planned.case.requirements() {
-                reasons
-                    .entry(requirement.to_owned())
-                    .or_insert_with(|| skipped.reason.clone());
-            }
-        }
-        for case in &finished {
-            observations.extend(case.report.observations.iter().cloned());
-            for (requirement, reason) in &case.report.unexercised {
-                reasons.entry(requirement.clone()).or_insert_with(|| reason.clone());
-            }
-        }
-        let coverage = Coverage::new(self.catalog, self.schemas, self.suite);
-        let circumstances = Circumstances {
-            revision,
-            transport: connector.transport(),
-            capabilities: capabilities.clone(),
-            reasons,
-            covered: coverage.judged_in(revision).map(str::to_owned).collect(),
-            protected: access.protection.demanded,
-            blocked: access.protection.locked.clone(),
-        };
-        access.credentials.hide_in(&mut observations);
-        if access.protection.locked.is_some() {
-            // A server that lets nobody in has shown nothing else that is good.
-            observations.retain(|observation| {
-                observation.requirement.starts_with("authorization/")
-                    || matches!(observation.outcome, Outcome::Broken(_))
-            });
-        }
-        let judged = verdict::judge(self.catalog, &circumstances, &observations);
-        let broken = self.broken_by_case(revision, &observations);
-        let mut cases: Vec<CaseResult> = finished.iter().map(|case| case_result(case, &broken)).collect();
-        cases.extend(plan.skipped.into_iter().map(|skipped| CaseResult {
-            id: skipped.planned.id(),
-            title: skipped.planned.case.title.clone(),
-            verdict: Verdict::NotApplicable,
-            reason: Some(skipped.reason),
-            messages: Vec::new(),
-            duration_us: 0,
-            trace: None,
-        }));
-        cases.sort_by(|a, b| a.id.cmp(&b.id));
-        let tools: ToolCoverage = inventory.coverage();
-        let run = RevisionRun {
-            revision,
-            transport: connector.transport(),
-            server,
-            requirements: judged.requirements,
-            cases,
-            findings: judged.findings,
-            traces,
-            tools,
-        };
-        (run, own_mistakes)
-    }
-
-    /// What was broken during each case: how badly, and in which words.
-    fn broken_by_case<'o>(
-        &self,
-        revision: Revision,
-        observations: &'o [Observation],
-    ) -> BTreeMap<&'o str, Vec<(Verdict, &'o str, &'o str)>> {
-        let mut broken: BTreeMap<&str, Vec<(Verdict, &str, &str)>> = BTreeMap::new();
-        for observation in observations {
-            let (Outcome::Broken(breach), Some(case)) = (&observation.outcome, observation.case.as_deref()) else {
-                continue;
-            };
-            let Some(requirement) = self.catalog.get(&observation.requirement) else {
-                continue;
-            };
-            if requirement.level(revision).is_some() {
-                let severity = verdict::severity_of(requirement, revision, breach);
-                broken
-                    .entry(case)
-                    .or_default()
-                    .push((severity.into(), &observation.requirement, &breach.message));
-            }
-        }
-        for messages in broken.values_mut() {
-            messages.sort_by_key(|(verdict, ..)| std::cmp::Reverse(*verdict));
-        }
-        broken
-    }
-}
-
-/// A session that answered the opening request.
-struct Candidate {
-    revision: Option<Revision>,
-    version: String,
-    session: Session,
-}
-
-async fn open(connector: &Connector, revision: Revision) -> Result<Candidate, ConnectError> {
-    let name = format!("{revision}/shared");
-    let mut session = connector
-        .session(&name, revision, ClientIdentity::touchstone(revision))
-        .await?;
-    match session.open().await {
-        Ok(opening) => Ok(Candidate {
-            revision: opening.revision,
-            version: opening.version,
-            session,
-        }),
-        Err(problem) => Err(connector.failed_handshake(session, problem).await),
     }
 }
 
@@ -613,7 +454,7 @@ async fn run_lanes<'a>(
     mut session: Option<Session>,
     hands: Vec<Vec<Planned<'a>>>,
     turns: &Semaphore,
-    cancel: &CancellationToken,
+    cancel: &Halt,
     on_done: &dyn Fn(&str),
 ) -> (Vec<Finished<'a>>, Vec<Trace>) {
     let lanes = hands.into_iter().enumerate().map(|(at, hand)| {
@@ -636,7 +477,7 @@ async fn run_lane<'a>(
     mut lane: Lane<'a>,
     cases: Vec<Planned<'a>>,
     turns: &Semaphore,
-    cancel: &CancellationToken,
+    cancel: &Halt,
     on_done: &dyn Fn(&str),
 ) -> (Vec<Finished<'a>>, Vec<Trace>) {
     let mut finished = Vec::new();
@@ -645,7 +486,7 @@ async fn run_lane<'a>(
         let Ok(_turn) = turns.acquire().await else { break };
         let mut done = tokio::select! {
             biased;
-            () = cancel.cancelled() => interrupted(planned),
+            () = cancel.cancelled() => interrupted(planned, cancel),
             done = lane.run(planned) => done,
         };
         report_traces.append(&mut done.report.traces);
@@ -657,40 +498,12 @@ async fn run_lane<'a>(
     (finished, traces)
 }
 
-fn interrupted(planned: Planned<'_>) -> Finished<'_> {
-    Finished::not_run(planned, "interrupted".to_owned())
+fn interrupted<'a>(planned: Planned<'a>, halt: &Halt) -> Finished<'a> {
+    Finished::not_run(planned, halt.reason())
 }
 
-fn case_result(case: &Finished<'_>, broken: &BTreeMap<&str, Vec<(Verdict, &str, &str)>>) -> CaseResult {
-    let id = case.planned.id();
-    let broken = broken.get(id.as_str()).map_or(&[][..], Vec::as_slice);
-    let kept = case
-        .report
-        .observations
-        .iter()
-        .any(|observation| matches!(observation.outcome, Outcome::Kept(_)));
-    let worst = broken.first().map(|(verdict, ..)| *verdict);
-    let unexercised = case.report.unexercised.values().next();
-    let verdict = match (worst, &case.report.stopped) {
-        (Some(worst), _) => worst,
-        (None, Some(_)) => Verdict::NotExercised,
-        (None, None) if !kept && unexercised.is_some() => Verdict::NotExercised,
-        (None, None) => Verdict::Passed,
-    };
-    CaseResult {
-        id,
-        title: case.planned.case.title.clone(),
-        verdict,
-        reason: case
-            .report
-            .stopped
-            .clone()
-            .or_else(|| unexercised.filter(|_| verdict == Verdict::NotExercised).cloned()),
-        messages: broken
-            .iter()
-            .map(|(verdict, requirement, message)| format!("{} {requirement}: {message}", verdict.as_str()))
-            .collect(),
-        duration_us: case.duration_us,
-        trace: case.trace.clone(),
-    }
+/// Why there is no run at all.
+fn stopped(halt: &Halt) -> StartError {
+    halt.out_of_time()
+        .map_or(StartError::Interrupted, StartError::OutOfTime)
 }

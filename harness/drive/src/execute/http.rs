@@ -5,11 +5,13 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use touchstone_core::case::interpolation::{interpolate, interpolate_text};
 use touchstone_core::case::{HttpStep, HttpUntil, Input, Step};
+use touchstone_core::revision::UnknownRevision;
 use touchstone_core::trace::{EventKind, Intent, Trace, TransportKind};
 
+use super::hand_made::request_ids;
 use super::places::{FOREIGN, Targets};
-use super::runner::{Runner, Seen, Stop, request_ids};
-use crate::session::{Answer, Pending, Session, Until};
+use super::runner::{Runner, Seen, Stop};
+use crate::session::{Answer, ClientIdentity, Pending, Session, Until};
 use crate::transport::{RawRequest, Sent};
 
 /// The most of a body or of an event's data that expectations see, in characters.
@@ -18,7 +20,7 @@ const LONGEST: usize = 4096;
 impl Runner<'_> {
     /// Sends an HTTP request, or the same one to several places until one of them has what is looked for, and looks at what comes back.
     pub(super) async fn http(&mut self, request: &HttpStep, step: &Step) -> Result<Seen, Stop> {
-        let mut raw = self.raw_request(request, step.deliberate)?;
+        let mut raw = self.raw_request(request, step)?;
         let (target, headers) = (raw.target.clone(), raw.headers.clone());
         let Targets { places, foreign } = self.targets(request)?;
         let mut seen = None;
@@ -104,7 +106,7 @@ impl Runner<'_> {
         })
     }
 
-    fn raw_request(&self, request: &HttpStep, deliberate: bool) -> Result<RawRequest, Stop> {
+    fn raw_request(&self, request: &HttpStep, step: &Step) -> Result<RawRequest, Stop> {
         let mut raw = RawRequest::new(&request.method);
         raw.lowercase_names = request.lower_case;
         raw.target = match &request.target {
@@ -113,19 +115,28 @@ impl Runner<'_> {
         };
         let headers = interpolate(&Value::Object(request.headers.clone()), &self.bindings)?;
         for (name, value) in headers.as_object().into_iter().flatten() {
-            let value = match value {
-                Value::Null => None,
-                Value::String(text) => Some(text.clone().into_bytes()),
-                other => Some(other.to_string().into_bytes()),
+            let text = |value: &Value| match value {
+                Value::String(text) => text.clone().into_bytes(),
+                other => other.to_string().into_bytes(),
             };
-            raw.headers.push((name.clone(), value));
+            match value {
+                Value::Null => raw.headers.push((name.clone(), None)),
+                Value::Array(values) => {
+                    let fields = values.iter().map(|value| (name.clone(), Some(text(value))));
+                    raw.headers.extend(fields);
+                }
+                value => raw.headers.push((name.clone(), Some(text(value)))),
+            }
         }
         raw.body = match (&request.json, &request.body) {
-            (Some(json), _) => Some(interpolate(json, &self.bindings)?.to_string().into_bytes()),
+            (Some(json), _) => {
+                let message = self.dressed(interpolate(json, &self.bindings)?, step)?;
+                Some(message.to_string().into_bytes())
+            }
             (None, Some(text)) => Some(interpolate_text(text, &self.bindings)?.into_bytes()),
             (None, None) => None,
         };
-        let broken = deliberate || self.case.input == Input::Illegal;
+        let broken = step.deliberate || self.case.input == Input::Illegal;
         raw.intent = if broken { Intent::Broken } else { Intent::Proper };
         Ok(raw)
     }
@@ -186,26 +197,75 @@ impl Runner<'_> {
         described
     }
 
-    /// Opens a further connection, with a handshake.
-    pub(super) async fn connect(&mut self, name: &str) -> Result<(), Stop> {
-        let trace = format!("{}/{}@{name}", self.revision, self.case_id);
-        let client = self.session.client();
-        let blocked = |error: String| Stop::Case(format!("blocked: no connection for a second client: {error}"));
-        let session = self.connector.session(&trace, self.revision, client).await;
-        let mut session = session.map_err(|error| blocked(error.to_string()))?;
-        if let Err(problem) = session.open().await {
-            self.connector.end(&mut session).await;
-            self.report.traces.push(session.tap().snapshot());
-            return Err(blocked(problem.reason));
+    /// A body with what the era adds to the params of a request.
+    fn dressed(&self, mut message: Value, step: &Step) -> Result<Value, Stop> {
+        let method = message.get("method").and_then(Value::as_str).map(str::to_owned);
+        let (Some(method), Value::Object(members)) = (method, &mut message) else {
+            return Ok(message);
+        };
+        let manner = self.manner(step)?;
+        if members.contains_key("id") || manner.meta.is_some() {
+            let params = self
+                .session
+                .dressed(&method, members.remove("params"), manner.meta.as_ref());
+            members.extend(params.map(|params| ("params".to_owned(), params)));
         }
-        session.begin_case(self.case_id, self.case.input == Input::Illegal);
+        Ok(message)
+    }
+
+    /// Opens a further connection, with a handshake; in another revision when the case names one.
+    pub(super) async fn connect(&mut self, name: &str, revision: Option<&str>) -> Result<Seen, Stop> {
+        let trace = format!("{}/{}@{name}", self.revision, self.case_id);
+        let blocked = |error: String| Stop::Case(format!("blocked: no connection for a second client: {error}"));
+        let own = self.session.revision();
+        let wanted = match revision {
+            Some(text) => interpolate_text(text, &self.bindings)?
+                .parse()
+                .map_err(|error: UnknownRevision| Stop::Case(error.to_string()))?,
+            None => own,
+        };
+        let client = match revision {
+            Some(_) => ClientIdentity::touchstone(wanted),
+            None => self.session.client(),
+        };
+        let session = self.connector.session(&trace, wanted, client).await;
+        let mut session = session.map_err(|error| blocked(error.to_string()))?;
+        let opened = session.open().await;
+        if wanted == own {
+            session.begin_case(self.case_id, self.case.input == Input::Illegal);
+        }
+        let last = session.tap().position().saturating_sub(1);
+        let value = match opened {
+            Ok(opening) => json!({ "outcome": "opened", "version": opening.version }),
+            Err(problem) if revision.is_some() => {
+                json!({ "outcome": "refused", "reason": problem.reason, "versions": problem.versions })
+            }
+            Err(problem) => {
+                self.hang_up(session).await;
+                return Err(blocked(problem.reason));
+            }
+        };
         let facts = facts(&mut session);
         self.bindings.insert(name.to_owned(), facts);
-        if let Some(mut earlier) = self.others.insert(name.to_owned(), session) {
-            self.connector.end(&mut earlier).await;
-            self.report.traces.push(earlier.tap().snapshot());
+        if let Some(earlier) = self.others.insert(name.to_owned(), session) {
+            self.hang_up(earlier).await;
         }
-        Ok(())
+        Ok(Seen {
+            value,
+            events: vec![last],
+            spoilt: None,
+        })
+    }
+
+    /// Ends a connection that a `connect` step has opened.
+    async fn hang_up(&mut self, mut session: Session) {
+        self.connector.end(&mut session).await;
+        let trace = session.tap().snapshot();
+        if session.revision() == self.revision {
+            self.report.traces.push(trace);
+        } else {
+            self.report.apart.push(trace);
+        }
     }
 
     /// Lets the connection of that name and the current one change places.
@@ -220,8 +280,7 @@ impl Runner<'_> {
     pub(super) async fn disconnect(&mut self) {
         for (_, mut session) in std::mem::take(&mut self.others) {
             session.end_case(self.case_id);
-            self.connector.end(&mut session).await;
-            self.report.traces.push(session.tap().snapshot());
+            self.hang_up(session).await;
         }
     }
 

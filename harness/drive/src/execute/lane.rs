@@ -11,12 +11,14 @@ use touchstone_core::spec::requirement::Catalog;
 use touchstone_core::trace::Trace;
 
 use super::arguments;
+use super::halt::{Halt, Patience};
 use super::inventory::Inventory;
-use super::plan::{Planned, Surroundings};
+use super::plan::{Planned, Surroundings, legacy_version};
 use super::protection;
 use super::runner::{CaseReport, Runner};
 use crate::credentials::Credentials;
 use crate::session::{ClientIdentity, ConnectError, Connector, Session};
+use crate::tap::Tap;
 use crate::target::Target;
 
 /// What cases of one revision share.
@@ -31,6 +33,8 @@ pub(super) struct Shared<'a> {
     pub examples: &'a BTreeMap<String, Value>,
     /// The fixtures that were found, by kind, as cases see them.
     pub fixtures: Value,
+    /// When the run stops before its end.
+    pub halt: &'a Halt,
 }
 
 /// A case that was run.
@@ -64,7 +68,10 @@ pub(super) struct Lane<'a> {
     shared: &'a Shared<'a>,
     name: String,
     session: Option<Session>,
+    /// The trace of the session in use, which outlives a case that is broken off.
+    current: Option<Tap>,
     restarts: usize,
+    patience: Patience,
     /// Traces of sessions that are over.
     pub traces: Vec<Trace>,
 }
@@ -78,30 +85,45 @@ impl<'a> Lane<'a> {
         Self {
             shared,
             name,
+            current: session.as_ref().map(|session| session.tap().clone()),
             session,
             restarts: 0,
+            patience: Patience::default(),
             traces: Vec::new(),
         }
     }
 
     /// Runs a case on the lane's session.
     pub(super) async fn run(&mut self, planned: Planned<'a>) -> Finished<'a> {
+        if let Some(reason) = self.patience.worn_out() {
+            return Finished::not_run(planned, reason);
+        }
         let mut session = match self.session.take() {
-            Some(session) if session.closed().is_none() => session,
+            Some(session) if is_usable(&session) => session,
             gone => {
                 if let Some(mut gone) = gone {
                     self.shared.connector.end(&mut gone).await;
-                    self.traces.push(gone.tap().snapshot());
+                    self.keep_trace();
                 }
                 match self.open().await {
                     Ok(session) => session,
-                    Err(reason) => return Finished::not_run(planned, reason),
+                    Err(reason) => {
+                        self.patience.note(false);
+                        return Finished::not_run(planned, reason);
+                    }
                 }
             }
         };
+        self.current = Some(session.tap().clone());
         let finished = run_case(self.shared, planned, &mut session).await;
+        self.patience.note(is_responsive(&session));
         self.session = Some(session);
         finished
+    }
+
+    /// Puts the trace of the session that is over to the others.
+    fn keep_trace(&mut self) {
+        self.traces.extend(self.current.take().map(|tap| tap.snapshot()));
     }
 
     async fn open(&mut self) -> Result<Session, String> {
@@ -124,31 +146,75 @@ impl<'a> Lane<'a> {
 
     /// Ends the session and gives back all traces.
     pub(super) async fn close(mut self) -> Vec<Trace> {
-        if let Some(mut session) = self.session.take() {
-            self.shared.connector.end(&mut session).await;
-            self.traces.push(session.tap().snapshot());
+        // When the run stops, nobody waits for the server; without its session it is killed.
+        if let Some(mut session) = self.session.take()
+            && !self.shared.halt.is_cancelled()
+        {
+            tokio::select! {
+                () = self.shared.connector.end(&mut session) => {}
+                () = self.shared.halt.cancelled() => {}
+            }
         }
+        self.keep_trace();
         self.traces
     }
 }
 
 /// Runs a case on a connection of its own. Gives back its traces as well.
-pub(super) async fn run_alone<'a>(shared: &'a Shared<'a>, planned: Planned<'a>) -> (Finished<'a>, Vec<Trace>) {
+pub(super) async fn run_alone<'a>(
+    shared: &'a Shared<'a>,
+    planned: Planned<'a>,
+    patience: &Patience,
+) -> (Finished<'a>, Vec<Trace>) {
     let name = format!("{}/{}", shared.revision, planned.id());
     let client = identity(shared.revision, planned.case);
-    let session = match planned.case.handshake {
-        Handshake::Automatic => opened(shared, &name, client).await,
-        Handshake::Manual => shared.connector.session(&name, shared.revision, client).await,
+    let opening = async {
+        match planned.case.handshake {
+            Handshake::Automatic => opened(shared, &name, client).await,
+            Handshake::Manual => shared.connector.session(&name, shared.revision, client).await,
+        }
+    };
+    let session = tokio::select! {
+        biased;
+        () = shared.halt.cancelled() => return (Finished::not_run(planned, shared.halt.reason()), Vec::new()),
+        session = opening => session,
     };
     let mut session = match session {
         Ok(session) => session,
-        Err(error) => return (Finished::not_run(planned, format!("blocked: {error}")), Vec::new()),
+        Err(error) => {
+            patience.note(false);
+            return (Finished::not_run(planned, format!("blocked: {error}")), Vec::new());
+        }
     };
-    let mut finished = run_case(shared, planned, &mut session).await;
-    shared.connector.end(&mut session).await;
+    let mut finished = tokio::select! {
+        finished = run_case(shared, planned, &mut session) => finished,
+        () = shared.halt.cancelled() => Finished::not_run(planned, shared.halt.reason()),
+    };
+    // Without a handshake a server may keep silent.
+    if planned.case.handshake == Handshake::Automatic {
+        patience.note(is_responsive(&session));
+    }
+    tokio::select! {
+        biased;
+        () = shared.halt.cancelled() => {}
+        () = shared.connector.end(&mut session) => {}
+    }
     let mut traces = std::mem::take(&mut finished.report.traces);
     traces.push(session.tap().snapshot());
     (finished, traces)
+}
+
+/// Requests left unanswered in a row that show more than one request that is never answered: the last is always one that any server answers.
+const NO_SIGN_OF_LIFE: usize = 2;
+
+/// Whether the server has given a sign of life at last, or has ended, and not only floods us.
+fn is_responsive(session: &Session) -> bool {
+    session.given_up() < NO_SIGN_OF_LIFE && !session.tap().is_full()
+}
+
+/// Whether another case can run on the session.
+fn is_usable(session: &Session) -> bool {
+    session.closed().is_none() && is_responsive(session)
 }
 
 /// A session that is ready for requests.
@@ -188,6 +254,9 @@ async fn run_case<'a>(shared: &Shared<'_>, planned: Planned<'a>, session: &mut S
         report: CaseReport::default(),
     };
     let report = runner.run().await;
+    if session.closed().is_none() && !session.ending() {
+        session.stop_listening().await;
+    }
     // Liveness after every case; the monitors judge what comes of it.
     if session.closed().is_none() && !session.ending() && session.opening().is_some() {
         session.probe().await;
@@ -223,10 +292,17 @@ fn bindings(shared: &Shared<'_>, session: &Session) -> Map<String, Value> {
         "client".to_owned(),
         json!({ "info": client.info, "capabilities": client.capabilities }),
     );
-    bindings.insert(
-        "server".to_owned(),
-        json!({ "info": opening.server, "capabilities": opening.capabilities }),
-    );
+    let mut server =
+        json!({ "info": opening.server, "capabilities": opening.capabilities, "versions": opening.versions });
+    if let Some(version) = legacy_version(&opening.versions) {
+        server["legacy-version"] = json!(version.as_str());
+    }
+    if let Some(revision) = shared.surroundings.known.handshake_revision {
+        server["handshake-revision"] = json!(revision.as_str());
+    }
+    bindings.insert("server".to_owned(), server);
+    bindings.insert("probe".to_owned(), json!({ "method": session.probe_method() }));
+    bindings.insert("meta".to_owned(), Value::Object(session.meta()));
     let fresh =
         json!({ "name": "touchstone-no-such-name", "uri": "touchstone://no/such/resource", "text": "touchstone" });
     bindings.insert("fresh".to_owned(), fresh);

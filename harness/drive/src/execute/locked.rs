@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::TransportKind;
 
-use super::engine::{Engine, RunEvent, Selection, Stage, StartError, TargetRun};
+use super::engine::{Engine, Known, RunEvent, Selection, Stage, StartError, TargetRun};
+use super::halt::Halt;
 use super::protection::Protection;
 use crate::credentials::Credentials;
 use crate::session::{Connector, ConnectorOptions};
@@ -66,7 +66,7 @@ impl Engine<'_> {
         mut access: Access,
         refusal: StartError,
         on_event: &dyn Fn(RunEvent<'_>),
-        cancel: &CancellationToken,
+        cancel: &Halt,
     ) -> Result<TargetRun, StartError> {
         let Target::Url(url) = target else {
             return Err(refusal);
@@ -120,8 +120,11 @@ impl Engine<'_> {
             let stage = Stage {
                 revision: *revision,
                 session: None,
+                attempt: None,
                 capabilities: Value::Null,
                 server: Value::Null,
+                versions: Vec::new(),
+                known: Known::default(),
                 inventory: Rc::default(),
             };
             let (run, mut mistakes) = self
@@ -135,8 +138,10 @@ impl Engine<'_> {
             offered: revisions,
             runs,
             interrupted: cancel.is_cancelled(),
+            out_of_time: cancel.out_of_time(),
             own_mistakes,
             sessions: connector.sessions(),
+            eras: Vec::new(),
             locked: Some(locked),
         })
     }

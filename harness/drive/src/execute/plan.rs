@@ -1,10 +1,11 @@
 //! Which cases run in a revision, and why others do not.
 
 use touchstone_core::case::{Case, CaseFile, Credential, Handshake, Need, Suite};
-use touchstone_core::revision::Revision;
+use touchstone_core::revision::{Era, Revision};
 use touchstone_core::spec::requirement::Catalog;
 use touchstone_core::trace::TransportKind;
 
+use super::engine::Known;
 use super::fixture::Fixtures;
 use super::inventory::Inventory;
 use super::protection::Protection;
@@ -15,6 +16,44 @@ use crate::transport::HttpAddress;
 #[derive(Debug, Clone, Default)]
 pub struct CaseFilter {
     globs: Vec<String>,
+    partition: Option<Partition>,
+}
+
+/// One of several parts that cases are shared out to, by their names: a case that is added moves no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partition {
+    part: u32,
+    of: u32,
+}
+
+impl Partition {
+    fn holds(self, id: &str) -> bool {
+        // FNV-1a: the same on every machine, as the parts run on several.
+        let hash = id.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        hash % self.of + 1 == self.part
+    }
+}
+
+impl std::fmt::Display for Partition {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.part, self.of)
+    }
+}
+
+impl std::str::FromStr for Partition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text
+            .split_once('/')
+            .and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+        match parts {
+            Some((part, of)) if part >= 1 && part <= of => Ok(Self { part, of }),
+            _ => Err(format!("{text:?} is no part such as 1/3 or 3/3")),
+        }
+    }
 }
 
 /// A case that runs.
@@ -48,13 +87,26 @@ impl CaseFilter {
     /// Keeps cases whose id matches one of `globs` (`*` stands for anything); all when there is none.
     #[must_use]
     pub fn new(globs: Vec<String>) -> Self {
-        Self { globs }
+        Self { globs, partition: None }
+    }
+
+    /// Keeps only the cases of one part.
+    #[must_use]
+    pub fn part(self, partition: Option<Partition>) -> Self {
+        Self { partition, ..self }
+    }
+
+    /// Whether every case is wanted.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.globs.is_empty() && self.partition.is_none()
     }
 
     /// Whether the case is wanted.
     #[must_use]
     pub fn matches(&self, id: &str) -> bool {
-        self.globs.is_empty() || self.globs.iter().any(|glob| glob_matches(glob, id))
+        let named = self.globs.is_empty() || self.globs.iter().any(|glob| glob_matches(glob, id));
+        named && self.partition.is_none_or(|partition| partition.holds(id))
     }
 }
 
@@ -81,6 +133,10 @@ pub(super) struct Surroundings<'a> {
     pub credentials: &'a Credentials,
     /// What serves as a fixture.
     pub fixtures: &'a Fixtures,
+    /// The versions that the server lists.
+    pub versions: &'a [String],
+    /// What the search for revisions has shown.
+    pub known: Known,
     /// Where the server listens, over HTTP.
     pub address: Option<HttpAddress>,
 }
@@ -118,6 +174,17 @@ impl<'a> Plan<'a> {
 /// Why a need is not met, as far as this can be told before the case runs.
 pub(super) fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<String> {
     match need {
+        Need::Found(what) if what == "legacy-version" => legacy_version(surroundings.versions)
+            .is_none()
+            .then(|| "the server lists no version that begins with a handshake".to_owned()),
+        Need::Found(what) if what == "header-param" => unmet(&Need::Fixture("header-tool".to_owned()), surroundings),
+        Need::Found(what) if what == "input-required" => {
+            unmet(&Need::Fixture("input-required".to_owned()), surroundings)
+        }
+        Need::Found(what) if what == "change-capability" => {
+            let declared = CHANGES.iter().any(|path| declares(surroundings.capabilities, path));
+            (!declared).then(|| "the server declares no capability for changes".to_owned())
+        }
         Need::Found(what) => match surroundings.inventory.found(what) {
             Some(false) if what == "safe-tool" || what == "required-arg" => {
                 Some("no such tool may be called: annotate it readOnlyHint, or run with --call all".to_owned())
@@ -133,6 +200,28 @@ pub(super) fn unmet(need: &Need, surroundings: &Surroundings<'_>) -> Option<Stri
         Need::Circumstance(what) => unmet_circumstance(what, surroundings),
         other => other.unmet(surroundings.transport, surroundings.capabilities),
     }
+}
+
+/// The capabilities that announce changes.
+const CHANGES: [&str; 4] = [
+    "tools.listChanged",
+    "prompts.listChanged",
+    "resources.listChanged",
+    "resources.subscribe",
+];
+
+fn declares(capabilities: &serde_json::Value, path: &str) -> bool {
+    Need::Capability(path.to_owned())
+        .unmet(TransportKind::Stdio, capabilities)
+        .is_none()
+}
+
+/// The newest version of the handshake era among those that a server lists.
+pub(super) fn legacy_version(versions: &[String]) -> Option<Revision> {
+    let known = versions.iter().filter_map(|version| version.parse().ok());
+    known
+        .filter(|revision: &Revision| revision.era() == Era::Stateful)
+        .max()
 }
 
 /// Whether a case can run although the server lets nobody in.
@@ -160,6 +249,19 @@ fn unmet_circumstance(what: &str, surroundings: &Surroundings<'_>) -> Option<Str
             let given = address.is_some_and(|address| address.session.is_some());
             (!given).then(|| "the server gave no session id".to_owned())
         }
+        "dual-era" if surroundings.known.handshake_revision.is_some() => None,
+        "dual-era" => Some("the server speaks only one era".to_owned()),
+        "modern-only" if surroundings.known.modern_only => None,
+        "modern-only" => Some("the server speaks the era of handshakes as well".to_owned()),
+        // Whether the server takes subscriptions shows when it is asked for one: declared changes say that it does.
+        "subscriptions" => unmet(&Need::Found("change-capability".to_owned()), surroundings),
+        "ext:tasks" => lacks_extension("io.modelcontextprotocol/tasks", surroundings),
+        "ext:ui" => lacks_extension("io.modelcontextprotocol/ui", surroundings),
+        "ext:any" => {
+            let extensions = surroundings.capabilities.get("extensions");
+            let some = extensions.and_then(serde_json::Value::as_object).is_some_and(|all| !all.is_empty());
+            (!some).then(|| "the server advertises no extension".to_owned())
+        }
         // A server may put ids on some streams only, so the case itself finds out.
         "sse-resumable" => None,
         "auth" | "oauth" | "own-authentication" if !demanded => Some("the server demands no authorization".to_owned()),
@@ -182,6 +284,12 @@ fn unmet_circumstance(what: &str, surroundings: &Surroundings<'_>) -> Option<Str
     }
 }
 
+fn lacks_extension(name: &str, surroundings: &Surroundings<'_>) -> Option<String> {
+    let extensions = surroundings.capabilities.get("extensions");
+    let advertised = extensions.and_then(|extensions| extensions.get(name)).is_some();
+    (!advertised).then(|| format!("the server does not advertise the extension {name}"))
+}
+
 /// Whether a text matches a pattern in which `*` stands for any number of characters.
 fn glob_matches(glob: &str, text: &str) -> bool {
     match glob.split_once('*') {
@@ -197,6 +305,19 @@ fn glob_matches(glob: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_case_is_in_exactly_one_part() {
+        let parts: Vec<CaseFilter> = (1..=3)
+            .map(|part| CaseFilter::default().part(Some(format!("{part}/3").parse().unwrap())))
+            .collect();
+        for id in ["tools/unknown-tool", "ping/answered", "prompts/list", "tasks/listing"] {
+            assert_eq!(parts.iter().filter(|part| part.matches(id)).count(), 1, "{id}");
+        }
+        for wrong in ["0/3", "4/3", "1", "a/b", "1/0"] {
+            assert!(wrong.parse::<Partition>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn globs_match_whole_ids() {

@@ -5,25 +5,22 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use touchstone_core::case::interpolation::{Unbound, interpolate, interpolate_text};
-use touchstone_core::case::{Action, Arguments, Case, Expectation, Input, Judgement, Need, Step};
-use touchstone_core::jsonrpc::{self, IdToken, Reading, Shape};
+use touchstone_core::case::{Action, Case, Input, Need, Step};
+use touchstone_core::jsonrpc::IdToken;
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::judge::DialectPolicy;
-use touchstone_core::spec::requirement::{Catalog, Severity};
+use touchstone_core::spec::requirement::Catalog;
 use touchstone_core::trace::{Intent, Trace};
-use touchstone_core::verdict::{Breach, Evidence, Observation, Outcome as Observed, Score};
+use touchstone_core::verdict::Observation;
 
-use super::arguments;
 use super::inventory::{Inventory, walk};
 use super::plan::{Surroundings, unmet};
 use crate::credentials::Credentials;
-use crate::session::{Answer, Arrival, Connector, Outcome, Pending, Session};
+use crate::session::{Answer, Connector, Manner, Pending, Session};
 use crate::transport::Sent;
 
 /// How long a server may take to exit when a case waits for it.
 const EXIT: Duration = Duration::from_secs(5);
-/// How long the answers to hand-made messages are waited for, once a probe has shown that the server is alive: it may not answer them at all.
-const HAND_MADE: Duration = Duration::from_secs(2);
 
 /// What the steps of a case came to.
 #[derive(Default)]
@@ -36,6 +33,8 @@ pub(super) struct CaseReport {
     pub stopped: Option<String>,
     /// Traces of connections that the case ended on its way.
     pub traces: Vec<Trace>,
+    /// Traces of connections in another revision than the case's, which the rules of its revision do not judge.
+    pub apart: Vec<Trace>,
 }
 
 /// Everything that the steps of a case work with.
@@ -83,15 +82,6 @@ pub(super) struct Seen {
     pub spoilt: Option<&'static str>,
 }
 
-/// The code of an unknown method.
-const METHOD_NOT_FOUND: i64 = -32601;
-/// The requirements that a server without ping breaks. Whatever else is seen by a ping is not exercised then: one mistake, one finding.
-const WITHOUT_PING: [&str; 2] = ["ping/answered", "ping/no-capability"];
-/// The server does not know ping, which the cases of ping report.
-const NO_PING: &str = "blocked: the server does not know ping";
-/// A tool whose call took longer than this is called by no further item of a `for-each`: its work is long, and every call would cost as much.
-const SLOW_CALL: Duration = Duration::from_secs(2);
-
 /// The answer has another id than the request, which the pairing monitor reports.
 const OTHER_ID: &str = "blocked: the answer has another id than the request";
 /// The server did not survive the notification, which the pairing monitor reports.
@@ -111,7 +101,7 @@ impl Runner<'_> {
         self.report
     }
 
-    async fn steps(&mut self, steps: &[Step]) -> Result<(), Stop> {
+    pub(super) async fn steps(&mut self, steps: &[Step]) -> Result<(), Stop> {
         for step in steps {
             if let Some(reason) = self.unmet(step) {
                 self.unexercised_rest(std::slice::from_ref(step), &reason);
@@ -124,7 +114,7 @@ impl Runner<'_> {
     }
 
     /// Why a step is passed over.
-    fn unmet(&self, step: &Step) -> Option<String> {
+    pub(super) fn unmet(&self, step: &Step) -> Option<String> {
         if step.needs.is_empty() {
             return None;
         }
@@ -161,13 +151,15 @@ impl Runner<'_> {
             Action::Start {
                 method,
                 params,
+                id,
                 arguments,
             } => {
                 let (method, params) = self.filled_in(method, params.as_ref())?;
                 let variants = self.variants(params, arguments.as_ref())?;
                 let params = variants.into_iter().next().flatten();
-                let id = self.session.fresh_id();
-                let pending = self.session.start_with(&id, &method, params, self.intent(step)).await;
+                let id = self.id(id.as_deref())?;
+                let manner = self.manner(step)?;
+                let pending = self.session.start_in(&id, &method, params, &manner).await;
                 let pending = pending.map_err(|error| Stop::Case(error.to_string()))?;
                 if let Some(name) = &step.name {
                     self.bindings.insert(
@@ -188,7 +180,8 @@ impl Runner<'_> {
             }
             Action::Notify { method, params } => {
                 let (method, params) = self.filled_in(method, params.as_ref())?;
-                let sent = self.session.notify_with(&method, params, self.intent(step)).await;
+                let manner = self.manner(step)?;
+                let sent = self.session.notify_in(&method, params, &manner).await;
                 let seen = self.replies(sent.ok()).await;
                 let answered = seen.value["replies"]
                     .as_array()
@@ -201,9 +194,9 @@ impl Runner<'_> {
             }
             Action::Send(message) => {
                 let message = interpolate(message, &self.bindings)?;
-                self.send(&[message.to_string().into_bytes()], true, step.within).await
+                self.send(&[message.to_string().into_bytes()], true, step).await
             }
-            Action::SendRaw { chunks, newline } => self.send(chunks, *newline, step.within).await,
+            Action::SendRaw { chunks, newline } => self.send(chunks, *newline, step).await,
             Action::Http(request) => self.http(request, step).await?,
             Action::Await { method, params } => {
                 let wanted = params.clone().map(Value::Object);
@@ -314,128 +307,16 @@ impl Runner<'_> {
                 return Ok(());
             }
             Action::Reconnect => return self.reconnect().await,
-            Action::Connect { name } => return self.connect(name).await,
+            Action::Connect { name, revision } => {
+                let seen = self.connect(name, revision.as_deref()).await?;
+                // What is seen stands in the trace of the new connection.
+                self.change_to(name)?;
+                let concluded = self.conclude(step, seen);
+                self.change_to(name)?;
+                return concluded;
+            }
         };
         self.conclude(step, seen)
-    }
-
-    async fn request(
-        &mut self,
-        step: &Step,
-        method: &str,
-        params: Option<&Value>,
-        id: Option<&str>,
-        arguments: Option<&Arguments>,
-    ) -> Result<(), Stop> {
-        let (method, params) = self.filled_in(method, params)?;
-        for params in self.variants(params, arguments)? {
-            let called = self.called_item(&method, params.as_ref());
-            if let Some(waited) = called.as_ref().and_then(|name| self.session.slow_tool(name)) {
-                return Err(Stop::Item(format!(
-                    "one call of it took {:.0} s already",
-                    waited.as_secs_f64()
-                )));
-            }
-            let since = tokio::time::Instant::now();
-            let id = match id {
-                Some(token) => {
-                    let token = interpolate_text(token, &self.bindings)?;
-                    IdToken::from_raw(&token).ok_or_else(|| Stop::Case(format!("{token:?} is no id token")))?
-                }
-                None => self.session.fresh_id(),
-            };
-            let patience = called.as_ref().map(|_| self.session.patience_with_tools());
-            let answer = match self.session.start_with(&id, &method, params, self.intent(step)).await {
-                Ok(pending) => {
-                    let answer = self.session.finish(&pending, step.within.or(patience)).await;
-                    seen(&answer, Some(pending.sent))
-                }
-                Err(error) => Seen {
-                    value: json!({ "outcome": "closed", "reason": error.to_string() }),
-                    events: vec![],
-                    spoilt: None,
-                },
-            };
-            if let Some(version) = answer.value["result"]["protocolVersion"].as_str()
-                && method == "initialize"
-                && self.session.opening().is_none()
-            {
-                self.session.take_up_version(version);
-            }
-            if let Some(name) = called.filter(|_| since.elapsed() > SLOW_CALL) {
-                self.session.note_slow_tool(&name, since.elapsed());
-            }
-            self.conclude(step, answer)?;
-        }
-        Ok(())
-    }
-
-    /// The tool of a `for-each` that a request calls.
-    fn called_item(&self, method: &str, params: Option<&Value>) -> Option<String> {
-        let name = params?.get("name")?.as_str()?;
-        (method == "tools/call" && self.item.as_deref() == Some(name)).then(|| name.to_owned())
-    }
-
-    /// The params with each of the arguments that are to be generated, or as they are.
-    fn variants(&self, params: Option<Value>, wanted: Option<&Arguments>) -> Result<Vec<Option<Value>>, Stop> {
-        let Some(wanted) = wanted else {
-            return Ok(vec![params]);
-        };
-        let tool = self
-            .bindings
-            .get(&wanted.from)
-            .ok_or_else(|| Stop::Case(format!("no tool is bound to {:?}", wanted.from)))?;
-        let text = wanted.text.as_deref();
-        let text = text.map(|text| interpolate_text(text, &self.bindings)).transpose()?;
-        let values = arguments::make(wanted, text.as_deref(), tool, self.dialect, self.examples).map_err(Stop::Item)?;
-        let with = |value| {
-            let mut params = params.clone().unwrap_or_else(|| json!({}));
-            params["arguments"] = value;
-            Some(params)
-        };
-        Ok(values.into_iter().map(with).collect())
-    }
-
-    async fn parallel(&mut self, steps: &[Step]) -> Result<(), Stop> {
-        let mut started = Vec::new();
-        for step in steps {
-            if let Some(reason) = self.unmet(step) {
-                self.unexercised_rest(std::slice::from_ref(step), &reason);
-                continue;
-            }
-            let Action::Request { method, params, id, .. } = &step.action else {
-                continue;
-            };
-            let (method, params) = self.filled_in(method, params.as_ref())?;
-            let token = match id.as_deref() {
-                Some(token) => {
-                    Some(IdToken::from_raw(token).ok_or_else(|| Stop::Case(format!("{token:?} is no id token")))?)
-                }
-                None => None,
-            };
-            if let Some(name) = &step.on {
-                self.change_to(name)?;
-            }
-            let id = token.unwrap_or_else(|| self.session.fresh_id());
-            let pending = self.session.start_with(&id, &method, params, self.intent(step)).await;
-            if let Some(name) = &step.on {
-                self.change_to(name)?;
-            }
-            let pending = pending.map_err(|error| Stop::Case(error.to_string()))?;
-            started.push((step, pending));
-        }
-        for (step, pending) in started {
-            if let Some(name) = &step.on {
-                self.change_to(name)?;
-            }
-            let answer = self.session.finish(&pending, step.within).await;
-            let concluded = self.conclude(step, seen(&answer, Some(pending.sent)));
-            if let Some(name) = &step.on {
-                self.change_to(name)?;
-            }
-            concluded?;
-        }
-        Ok(())
     }
 
     async fn for_each(
@@ -488,89 +369,8 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Sends chunks of bytes and collects the answers to the requests in them, or whatever else answers them.
-    async fn send(&mut self, chunks: &[Vec<u8>], newline: bool, within: Option<Duration>) -> Seen {
-        let whole = chunks.concat();
-        let illegal = self.case.input == Input::Illegal;
-        let intent = if illegal { Intent::Broken } else { Intent::Proper };
-        let sent = match self.session.connection().send_chunks(chunks, newline, intent).await {
-            Ok(sent) => sent,
-            Err(error) => {
-                return Seen {
-                    value: json!({ "outcome": "closed", "reason": error.to_string() }),
-                    events: vec![],
-                    spoilt: None,
-                };
-            }
-        };
-        if illegal {
-            return self.replies(Some(sent)).await;
-        }
-        let ids = request_ids(&whole);
-        if !ids.is_empty() {
-            self.session.probe().await;
-        }
-        let since = tokio::time::Instant::now();
-        let mut answers = Vec::new();
-        for id in ids {
-            let pending = Pending { id, sent, since };
-            answers.push(self.session.finish(&pending, Some(within.unwrap_or(HAND_MADE))).await);
-        }
-        let mut seen = self.replies(Some(sent)).await;
-        let mut replies: Vec<Value> = answers.iter().filter_map(|answer| answer.message.clone()).collect();
-        if let Some(worst) = answers
-            .iter()
-            .find(|answer| answer.message.is_none())
-            .or(answers.first())
-        {
-            let Value::Array(strays) = seen.value["replies"].take() else {
-                return seen;
-            };
-            seen.value = worst.to_value();
-            replies.extend(strays);
-            seen.events = answers
-                .iter()
-                .filter_map(|answer| answer.event)
-                .chain([sent.event])
-                .collect();
-        }
-        seen.value["replies"] = json!(replies);
-        seen
-    }
-
-    /// What answers a message that asks for nothing: waits until a liveness probe was answered.
-    async fn replies(&mut self, sent: Option<Sent>) -> Seen {
-        let (arrivals, probe) = self.session.settle(sent).await;
-        let status = sent.and_then(|sent| self.session.exchange_status(sent.exchange?));
-        let answer = match arrivals.first() {
-            Some(first) => Answer::of_arrival(first, status),
-            None if matches!(probe.outcome, Outcome::Closed | Outcome::Silence) => Answer::closed(
-                probe.reason.as_deref().unwrap_or("the server no longer answers"),
-                status,
-            ),
-            None => Answer::silence(status),
-        };
-        let mut value = answer.to_value();
-        value["replies"] = json!(
-            arrivals
-                .iter()
-                .map(|arrival: &Arrival| &arrival.value)
-                .collect::<Vec<_>>()
-        );
-        let events = arrivals
-            .iter()
-            .map(|arrival| arrival.event)
-            .chain(sent.map(|sent| sent.event))
-            .collect();
-        Seen {
-            value,
-            events,
-            spoilt: None,
-        }
-    }
-
     /// What a message of this step is meant to be.
-    fn intent(&self, step: &Step) -> Intent {
+    pub(super) fn intent(&self, step: &Step) -> Intent {
         match (self.case.input, step.deliberate) {
             (Input::Illegal, _) => Intent::Broken,
             (Input::Legal, true) => Intent::Deliberate,
@@ -578,120 +378,31 @@ impl Runner<'_> {
         }
     }
 
+    /// The id that a step wants, or the session's next one.
+    pub(super) fn id(&mut self, wanted: Option<&str>) -> Result<IdToken, Stop> {
+        let Some(token) = wanted else {
+            return Ok(self.session.fresh_id());
+        };
+        let token = interpolate_text(token, &self.bindings)?;
+        IdToken::from_raw(&token).ok_or_else(|| Stop::Case(format!("{token:?} is no id token")))
+    }
+
+    /// How a message of this step differs from what the session makes of it.
+    pub(super) fn manner(&self, step: &Step) -> Result<Manner, Stop> {
+        let meta = step.meta.as_ref();
+        let meta = meta.map(|change| change.try_map(|value| interpolate(value, &self.bindings)));
+        Ok(Manner {
+            intent: self.intent(step),
+            meta: meta.transpose()?,
+            retry: step.retry,
+        })
+    }
+
     /// A method and its params with every `${...}` replaced.
-    fn filled_in(&self, method: &str, params: Option<&Value>) -> Result<(String, Option<Value>), Stop> {
+    pub(super) fn filled_in(&self, method: &str, params: Option<&Value>) -> Result<(String, Option<Value>), Stop> {
         let method = interpolate_text(method, &self.bindings)?;
         let params = params.map(|params| interpolate(params, &self.bindings)).transpose()?;
         Ok((method, params))
-    }
-
-    /// Keeps the answer under the step's name and judges the step's expectations.
-    fn conclude(&mut self, step: &Step, seen: Seen) -> Result<(), Stop> {
-        let is_request = !matches!(
-            step.action,
-            Action::Silence(_) | Action::Await { .. } | Action::ExpectExit
-        );
-        let about = self.item.clone().or_else(|| step.about().map(str::to_owned));
-        let without_ping = matches!(&step.action, Action::Request { method, .. } if method == "ping")
-            && seen.value["error"]["code"] == METHOD_NOT_FOUND;
-        for expectation in &step.expect {
-            if without_ping && !WITHOUT_PING.contains(&expectation.requirement.as_str()) {
-                self.unexercised(&expectation.requirement, NO_PING);
-                continue;
-            }
-            self.judge(expectation, &seen, is_request, about.as_deref())?;
-        }
-        let gone = self.session.closed().map(str::to_owned);
-        if let Some(name) = &step.name {
-            self.bindings.insert(name.clone(), seen.value);
-        }
-        match gone {
-            // What comes after the end of the server says nothing, unless the case itself brought the end about.
-            Some(reason) if !matches!(step.action, Action::ExpectExit | Action::Silence(_)) => {
-                Err(Stop::Case(format!("blocked: {reason}")))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn judge(
-        &mut self,
-        expectation: &Expectation,
-        seen: &Seen,
-        is_request: bool,
-        about: Option<&str>,
-    ) -> Result<(), Stop> {
-        let id = expectation.requirement.as_str();
-        if self
-            .catalog
-            .get(id)
-            .is_none_or(|requirement| requirement.level(self.revision).is_none())
-        {
-            return Ok(());
-        }
-        if let Some(reason) = seen.spoilt {
-            self.unexercised(id, reason);
-            return Ok(());
-        }
-        let illegal = self.case.input == Input::Illegal;
-        let outcome = seen.value.get("outcome").and_then(Value::as_str).unwrap_or_default();
-        if is_request && matches!(outcome, "silence" | "closed") && !illegal && !expectation.looks_at_outcome() {
-            self.unexercised(id, "blocked: the request was not answered");
-            return Ok(());
-        }
-        let expectation = expectation.try_map(|value| interpolate(value, &self.bindings))?;
-        let outcome = match expectation.judge(&seen.value) {
-            Judgement::Irrelevant => return Ok(()),
-            Judgement::Kept => Observed::Kept(1),
-            Judgement::Broken { message, at_most } => {
-                // Illegal input: any answer is allowed, so this is only worth knowing.
-                let at_most = if illegal { Severity::Info } else { at_most };
-                let message = format!("{}: {message}", self.case.title);
-                Observed::Broken(Breach {
-                    message,
-                    about: about.map(str::to_owned),
-                    at_most,
-                    score: Score::Conformance,
-                })
-            }
-        };
-        let trace = self.session.tap().read(|trace| trace.name.clone());
-        let evidence = seen
-            .events
-            .iter()
-            .map(|event| Evidence {
-                trace: trace.clone(),
-                event: *event,
-            })
-            .collect();
-        self.report.observations.push(Observation {
-            requirement: id.to_owned(),
-            outcome,
-            case: Some(self.case_id.to_owned()),
-            evidence,
-        });
-        Ok(())
-    }
-
-    fn unexercised(&mut self, requirement: &str, reason: &str) {
-        self.report
-            .unexercised
-            .entry(requirement.to_owned())
-            .or_insert_with(|| reason.to_owned());
-    }
-
-    /// Notes that the expectations of steps were not judged.
-    fn unexercised_rest(&mut self, steps: &[Step], reason: &str) {
-        for step in steps {
-            for expectation in &step.expect {
-                self.unexercised(&expectation.requirement, reason);
-            }
-            if let Action::ForEach { steps, .. } | Action::Repeat { steps, .. } | Action::Parallel { steps } =
-                &step.action
-            {
-                self.unexercised_rest(steps, reason);
-            }
-        }
     }
 }
 
@@ -701,29 +412,11 @@ fn has_members(params: &Value, wanted: &Value) -> bool {
     wanted.all(|(name, value)| params.get(name) == Some(value))
 }
 
-fn seen(answer: &Answer, sent: Option<Sent>) -> Seen {
+pub(super) fn seen(answer: &Answer, sent: Option<Sent>) -> Seen {
     let events = answer.event.into_iter().chain(sent.map(|sent| sent.event)).collect();
     Seen {
         value: answer.to_value(),
         events,
         spoilt: (!answer.exact).then_some(OTHER_ID),
     }
-}
-
-/// The ids of the requests in some bytes: one message, a batch, or several lines.
-pub(super) fn request_ids(bytes: &[u8]) -> Vec<IdToken> {
-    let mut ids = Vec::new();
-    for line in bytes.split(|byte| *byte == b'\n') {
-        if let Reading::Complete(document) = jsonrpc::read(line, &jsonrpc::Limits::default()) {
-            match document.shape {
-                Shape::Request { id, .. } => ids.push(id),
-                Shape::Batch(elements) => ids.extend(elements.into_iter().filter_map(|element| match element.shape {
-                    Shape::Request { id, .. } => Some(id),
-                    _ => None,
-                })),
-                _ => {}
-            }
-        }
-    }
-    ids
 }

@@ -52,6 +52,8 @@ pub struct Answer {
     pub reason: Option<String>,
     /// Whether the response has the id of the request, and not one that only looks like it.
     pub exact: bool,
+    /// How often the request was sent again with input that the server had asked for.
+    pub rounds: usize,
 }
 
 impl Answer {
@@ -77,6 +79,7 @@ impl Answer {
             status,
             reason: None,
             exact: true,
+            rounds: 0,
         }
     }
 
@@ -93,6 +96,7 @@ impl Answer {
             status,
             reason: None,
             exact: true,
+            rounds: 0,
         }
     }
 
@@ -104,6 +108,7 @@ impl Answer {
             status,
             reason: Some(reason.to_owned()),
             exact: true,
+            rounds: 0,
         }
     }
 
@@ -120,6 +125,7 @@ impl Answer {
             status,
             reason: failure,
             exact: true,
+            rounds: 0,
         }
     }
 
@@ -155,6 +161,9 @@ impl Answer {
         }
         if let Some(status) = self.status {
             members.insert("http".to_owned(), json!({ "status": status }));
+        }
+        if self.rounds > 0 {
+            members.insert("rounds".to_owned(), json!(self.rounds));
         }
         if let Some(reason) = &self.reason {
             members.insert("reason".to_owned(), json!(reason));

@@ -1,24 +1,24 @@
 //! Opens connections to a target, as many as the run needs.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::time::Duration;
 
 use touchstone_core::jsonrpc::{self, IdToken};
-use touchstone_core::revision::Revision;
-use touchstone_core::trace::{Channel, EventKind, TransportKind};
+use touchstone_core::revision::{Era, Revision};
+use touchstone_core::trace::{Channel, EventKind, Trace, TransportKind};
 
 use super::hint;
-use super::protocol::{ClientIdentity, OpeningProblem, Stateful, protocol_for};
+use super::protocol::{ClientIdentity, Opening, OpeningProblem, Stateful, protocol_for};
 use super::spare::Spares;
 use super::{Session, SessionLimits};
 use crate::credentials::Secret;
 use crate::process::{ProcessOptions, SpawnError};
-use crate::tap::{DEFAULT_TRACE_BYTES, Tap};
+use crate::tap::{DEFAULT_RUN_BYTES, DEFAULT_TRACE_BYTES, Tap, TraceBudget};
 use crate::target::Target;
 use crate::transport::{
-    Connection, DetectError, HttpError, HttpSseConnection, HttpSseError, StdioOptions, StreamableHttpConnection,
-    TransportLimits, detect,
+    Connection, DetectError, HttpError, HttpSseConnection, HttpSseError, MirroredArguments, Routing, StdioOptions,
+    StreamableHttpConnection, TransportLimits, detect,
 };
 
 /// How connections are made.
@@ -32,6 +32,8 @@ pub struct ConnectorOptions {
     pub process: ProcessOptions,
     /// Bytes of payload that a trace keeps.
     pub trace_bytes: usize,
+    /// Bytes of payload that all traces together keep.
+    pub run_bytes: usize,
     /// Texts that must not stand in a trace.
     pub secrets: Vec<Secret>,
 }
@@ -43,6 +45,7 @@ impl Default for ConnectorOptions {
             session: SessionLimits::default(),
             process: ProcessOptions::default(),
             trace_bytes: DEFAULT_TRACE_BYTES,
+            run_bytes: DEFAULT_RUN_BYTES,
             secrets: Vec::new(),
         }
     }
@@ -69,9 +72,6 @@ pub enum ConnectError {
     /// The target and the transport do not go together.
     #[error("{0}")]
     Mismatch(String),
-    /// Touchstone does not speak the revision.
-    #[error("revision {0} cannot be spoken yet")]
-    Unspoken(Revision),
 }
 
 /// A handshake that failed, with what helps to find out why.
@@ -79,6 +79,10 @@ pub enum ConnectError {
 pub struct HandshakeFailure {
     /// Whether the server answered with an error, so that another revision may do.
     pub refused: bool,
+    /// The versions that it names instead, where it does.
+    pub versions: Vec<String>,
+    /// Whether the server went away.
+    pub ended: bool,
     /// What happened.
     pub reason: String,
     /// The end of what the server wrote to stderr.
@@ -103,8 +107,18 @@ pub struct Connector {
     sessions: Cell<usize>,
     /// Set when a server had to be ended by a signal: the next ones get less time, the finding is made.
     slow_exit: Cell<bool>,
+    /// Set when the server has answered: one that listens already needs no time to start any more.
+    answered: Cell<bool>,
+    budget: TraceBudget,
     spares: Spares,
+    /// Which arguments are mirrored in header fields in the stateless era.
+    mirrored: MirroredArguments,
+    /// What stands for the answer of a server that does not answer what should open a conversation of the stateless era.
+    assumed: RefCell<Option<Opening>>,
 }
+
+/// Over HTTP the ids of each session of the stateless era begin at a multiple of this: the server cannot tell senders apart.
+const IDS_OF_ONE_SESSION: u64 = 1_000_000;
 
 /// Grace after stdin was closed, once it is known that the server does not exit by itself.
 const SHORT_GRACE: Duration = Duration::from_millis(500);
@@ -135,10 +149,14 @@ impl Connector {
         Ok(Self {
             target,
             transport,
+            budget: TraceBudget::new(options.run_bytes),
             options,
+            answered: Cell::new(false),
             sessions: Cell::new(0),
             slow_exit: Cell::new(false),
             spares: Spares::default(),
+            mirrored: MirroredArguments::default(),
+            assumed: RefCell::default(),
         })
     }
 
@@ -176,10 +194,65 @@ impl Connector {
         revision: Revision,
         client: ClientIdentity,
     ) -> Result<Session, ConnectError> {
-        let protocol = protocol_for(revision, client).ok_or(ConnectError::Unspoken(revision))?;
-        let (connection, tap) = self.connection(name).await?;
-        self.sessions.set(self.sessions.get() + 1);
-        Ok(Session::new(connection, tap, revision, protocol, self.options.session))
+        let stateless = revision.era() == Era::Stateless;
+        if stateless && self.transport == TransportKind::HttpSse {
+            let message = format!("revision {revision} is not spoken over HTTP+SSE");
+            return Err(ConnectError::Mismatch(message));
+        }
+        let protocol = protocol_for(revision, client);
+        let (mut connection, tap) = self.connection(name).await?;
+        let number = self.sessions.get() + 1;
+        self.sessions.set(number);
+        if stateless {
+            connection.speak_stateless(Routing::new(
+                revision.as_str(),
+                MirroredArguments::clone(&self.mirrored),
+            ));
+        }
+        let mut limits = self.options.session;
+        if self.answered.get() && !self.spawns() {
+            limits.start = limits.start.min(limits.request);
+        }
+        let mut session = Session::new(connection, tap, revision, protocol, limits);
+        if stateless {
+            if self.transport.is_http() {
+                session.count_from(number as u64 * IDS_OF_ONE_SESSION + 1);
+            }
+            if let Some(opening) = &*self.assumed.borrow() {
+                session.assume(opening.clone());
+            }
+        }
+        Ok(session)
+    }
+
+    /// Sessions of the stateless era are taken for opened from now on, by a server that does not answer what should open them.
+    pub fn assume(&self, opening: Opening) {
+        *self.assumed.borrow_mut() = Some(opening);
+    }
+
+    /// How far an attempt comes to open a session over HTTP+SSE, whose connection can fail after much was said.
+    ///
+    /// # Errors
+    /// When the target is reached in another way.
+    pub async fn attempt(&self, name: &str, revision: Revision, client: ClientIdentity) -> Result<Trace, ConnectError> {
+        let protocol = protocol_for(revision, client);
+        let (Target::Url(url), TransportKind::HttpSse) = (&self.target, self.transport) else {
+            return Err(ConnectError::Mismatch("only for HTTP+SSE".to_owned()));
+        };
+        let tap = self.tap(name);
+        if let Ok(connection) = HttpSseConnection::open(url, &self.options.transport, tap.clone()).await {
+            let connection = Connection::HttpSse(connection);
+            let mut session = Session::new(connection, tap.clone(), revision, protocol, self.options.session);
+            // Whatever came of it stands in the trace.
+            let _ = session.open().await;
+            session.close().await;
+        }
+        Ok(tap.snapshot())
+    }
+
+    /// The server has answered once.
+    pub fn note_answer(&self) {
+        self.answered.set(true);
     }
 
     /// Ends a session properly, and remembers servers that do not end by themselves.
@@ -202,6 +275,8 @@ impl Connector {
     /// Ends a session whose handshake failed, and says what is known about why.
     pub async fn failed_handshake(&self, mut session: Session, problem: OpeningProblem) -> ConnectError {
         let stderr = session.connection().stderr_tail();
+        let ended = session.closed().is_some();
+        session.connection().speak_stateful();
         self.end(&mut session).await;
         let stdout = session.tap().read(|trace| {
             trace.events.iter().find_map(|event| match &event.kind {
@@ -220,6 +295,8 @@ impl Connector {
         let hint = hint::for_start_failure(&problem.reason, &stderr, stdout.as_deref());
         ConnectError::Handshake(HandshakeFailure {
             refused: problem.refused,
+            versions: problem.versions,
+            ended,
             reason: problem.reason,
             stderr,
             stdout,
@@ -240,7 +317,14 @@ impl Connector {
     /// The tap of a new connection, which hides what must not be shown.
     fn tap(&self, name: &str) -> Tap {
         let secrets = self.options.secrets.iter().map(|secret| secret.expose().to_owned());
-        Tap::hiding(name, self.transport, self.options.trace_bytes, secrets.collect())
+        let budget = self.budget.clone();
+        Tap::hiding(
+            name,
+            self.transport,
+            self.options.trace_bytes,
+            budget,
+            secrets.collect(),
+        )
     }
 
     async fn connection(&self, name: &str) -> Result<(Connection, Tap), ConnectError> {

@@ -20,7 +20,7 @@ impl Session {
         params: Option<&str>,
         intent: Intent,
     ) -> Result<Pending, TransportError> {
-        let params = self.dressed(method, params);
+        let params = self.dressed_exactly(method, params);
         let params = params
             .map(|params| format!(r#","params":{params}"#))
             .unwrap_or_default();
@@ -53,7 +53,7 @@ impl Session {
     }
 
     /// The spelled params with what the era adds to those of the method.
-    fn dressed(&self, method: &str, params: Option<&str>) -> Option<String> {
+    fn dressed_exactly(&self, method: &str, params: Option<&str>) -> Option<String> {
         let added = self.protocol.dress(method, Some(Value::Object(Map::new())));
         let added = match &added {
             Some(Value::Object(members)) if !members.is_empty() => {
@@ -74,11 +74,6 @@ impl Session {
         };
         let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
         Some(format!("{{{added}{comma}{rest}"))
-    }
-
-    /// The next id will be at least this one, so that ids differ from those of another session.
-    pub fn count_from(&mut self, id: u64) {
-        self.next_id = self.next_id.max(id);
     }
 
     /// Forgets everything about requests that were answered: a campaign is too long to remember all of them.

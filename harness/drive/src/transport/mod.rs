@@ -6,12 +6,14 @@
 pub mod detect;
 pub mod http;
 mod http_sse;
+mod routing;
 mod stdio;
 mod streamable_http;
 
 pub use detect::{DetectError, detect};
 pub use http::{HttpError, RawRequest};
 pub use http_sse::{HttpSseConnection, HttpSseError};
+pub use routing::{MirroredArguments, Routing};
 pub use stdio::{StdioConnection, StdioOptions};
 pub use streamable_http::StreamableHttpConnection;
 
@@ -262,6 +264,27 @@ impl Connection {
     pub fn set_protocol_version(&mut self, version: Option<String>) {
         if let Self::StreamableHttp(connection) = self {
             connection.set_protocol_version(version);
+        }
+    }
+
+    /// Speaks the stateless era from now on. Over Streamable HTTP messages are mirrored in header fields then, and session ids mean nothing.
+    pub fn speak_stateless(&mut self, routing: Routing) {
+        if let Self::StreamableHttp(connection) = self {
+            connection.set_routing(Some(routing));
+        }
+    }
+
+    /// Goes back to the era of sessions, so that one that the server has opened is ended as is due there.
+    pub fn speak_stateful(&mut self) {
+        if let Self::StreamableHttp(connection) = self {
+            connection.set_routing(None);
+        }
+    }
+
+    /// Remembers what listed tools say about header fields.
+    pub fn note_tools(&self, tools: &[serde_json::Value]) {
+        if let Self::StreamableHttp(connection) = self {
+            connection.note_tools(tools);
         }
     }
 

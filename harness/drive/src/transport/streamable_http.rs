@@ -13,12 +13,12 @@ use tokio::sync::mpsc;
 use touchstone_core::trace::Intent;
 
 use super::http::{Exchanges, HttpClient, HttpError, HttpRequest, MESSAGE_TYPES, Observer, RawRequest};
+use super::routing::{PROTOCOL_VERSION, Routing};
 use super::{Incoming, Sent, TransportError, TransportLimits};
 use crate::tap::Tap;
 use crate::target::UrlTarget;
 
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Session ids that are remembered in order to end the sessions; a server that hands out more has to clean up itself.
@@ -31,6 +31,8 @@ pub struct StreamableHttpConnection {
     queue: mpsc::Receiver<Incoming>,
     sessions: Rc<RefCell<Sessions>>,
     protocol_version: Option<HeaderValue>,
+    /// In the stateless era: how messages are mirrored. Session ids mean nothing then.
+    routing: Option<Routing>,
     closed: bool,
     closed_given: bool,
 }
@@ -60,6 +62,7 @@ impl StreamableHttpConnection {
             queue,
             sessions,
             protocol_version: None,
+            routing: None,
             closed: false,
             closed_given: false,
         })
@@ -71,6 +74,7 @@ impl StreamableHttpConnection {
     /// When the connection was closed.
     pub async fn send(&mut self, message: &[u8], intent: Intent) -> Result<Sent, TransportError> {
         let mut request = self.default_request(&Method::POST)?;
+        self.mirror(&mut request, Some(message));
         request.set_body(message.to_vec());
         let observer = self.observer(true, None);
         Ok(self.exchanges.start(request, Some(intent), observer).into())
@@ -119,6 +123,9 @@ impl StreamableHttpConnection {
     pub fn request_raw(&mut self, raw: &RawRequest) -> Result<u32, TransportError> {
         let method = raw.parsed_method()?;
         let mut request = self.default_request(&method)?;
+        if !raw.document {
+            self.mirror(&mut request, raw.body.as_deref());
+        }
         raw.apply(&mut request)?;
         let ends = (method == Method::DELETE)
             .then(|| request.headers().get(SESSION_ID).cloned())
@@ -126,6 +133,24 @@ impl StreamableHttpConnection {
         let observer = self.observer(raw.adopt_session, ends);
         let intent = (!request.is_document()).then_some(raw.intent);
         Ok(self.exchanges.start(request, intent, observer).exchange)
+    }
+
+    /// Speaks the stateless era, or, with `None`, the one of sessions.
+    pub fn set_routing(&mut self, routing: Option<Routing>) {
+        self.routing = routing;
+    }
+
+    /// Remembers what listed tools say about header fields.
+    pub fn note_tools(&self, tools: &[serde_json::Value]) {
+        if let Some(routing) = &self.routing {
+            routing.note_tools(tools);
+        }
+    }
+
+    fn mirror(&self, request: &mut HttpRequest, body: Option<&[u8]>) {
+        for (name, value) in self.routing.iter().flat_map(|routing| routing.fields(body)) {
+            request.set(name, value);
+        }
     }
 
     /// Breaks off one exchange, as a client that disconnects does. Its end arrives in the queue.
@@ -170,6 +195,8 @@ impl StreamableHttpConnection {
         }
         self.exchanges.stop_all().await;
         let open = std::mem::take(&mut self.sessions.borrow_mut().open);
+        // In the stateless era nobody asks to end what nobody should have opened.
+        let open = if self.routing.is_none() { open } else { Vec::new() };
         for id in open {
             let Ok(mut request) = self.fresh_request(&Method::DELETE) else {
                 break;
@@ -213,7 +240,7 @@ impl StreamableHttpConnection {
         let generation = self.sessions.borrow().generation;
         Rc::new(SessionObserver {
             sessions: Rc::clone(&self.sessions),
-            adopt: adopt.then_some(generation),
+            adopt: (adopt && self.routing.is_none()).then_some(generation),
             ends,
         })
     }

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::super::{Fault, HTTP_SSE};
-use super::{acting, answer, asking, asks_ping, framing, http, is_post, replying, with_status};
+use super::{acting, answer, asking, asks_ping, framing, http, is_answer, is_post, replying, with_status};
 use crate::revision::Revision;
 use crate::transport::deviation::{Act, Asked, HttpDecorator};
 use crate::transport::http_server::{self, Reply};
@@ -102,6 +102,82 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         || http(ByPost::default()),
     )),
     legacy(Fault::new(
+        "sse-malformed-500",
+        "refuses a body that is no JSON with status 500",
+        &["transport-http-sse/post-malformed"],
+        || {
+            replying(
+                |asked, reply| match asked.body().is_some() && asked.message().is_none() {
+                    true => with_status(reply, StatusCode::INTERNAL_SERVER_ERROR),
+                    false => reply,
+                },
+            )
+        },
+    )),
+    legacy(Fault::new(
+        "sse-unknown-session-202",
+        "accepts messages for sessions that it does not know",
+        &["transport-http-sse/post-unknown-session"],
+        || {
+            replying(
+                |asked, reply| match is_post(asked) && reply.status() == StatusCode::NOT_FOUND {
+                    true => http_server::empty(StatusCode::ACCEPTED),
+                    false => reply,
+                },
+            )
+        },
+    )),
+    legacy(Fault::new(
+        "sse-endpoint-missing",
+        "does not say where to post",
+        &["transport-http-sse/endpoint-event"],
+        || {
+            acting(|act| match act {
+                Act::Send { kind: "endpoint", .. } => Vec::new(),
+                act => vec![act],
+            })
+        },
+    )),
+    legacy(Fault::new(
+        "sse-endpoint-never",
+        "ends the stream without saying where to post",
+        &["transport-http-sse/endpoint-event"],
+        || {
+            acting(|act| match act {
+                Act::Send {
+                    stream,
+                    kind: "endpoint",
+                    ..
+                } => vec![Act::End { stream }],
+                act => vec![act],
+            })
+        },
+    )),
+    legacy(Fault::new(
+        "sse-endpoint-foreign",
+        "names an endpoint on another host",
+        &["transport-http-sse/endpoint-uri-resolvable"],
+        || acting(|act| renamed(act, |path| format!("http://messages.example{path}"))),
+    )),
+    legacy(Fault::new(
+        "sse-endpoint-file",
+        "names an endpoint that is a file",
+        &["transport-http-sse/endpoint-uri-resolvable"],
+        || acting(|act| renamed(act, |path| format!("file://{path}"))),
+    )),
+    legacy(Fault::new(
+        "sse-endpoint-dead",
+        "names an endpoint at which there is nothing",
+        &["transport-http-sse/post-endpoint"],
+        || acting(|act| renamed(act, |path| format!("/nowhere{path}"))),
+    )),
+    legacy(Fault::new(
+        "sse-clients-crossed",
+        "answers the client that came first when two have given a request the same text as id",
+        &["transport-http-sse/multiple-clients"],
+        || http(Crossed::default()),
+    )),
+    legacy(Fault::new(
         "variant-sse-endpoint-absolute",
         "is correct, and names its endpoint with scheme and host",
         &[],
@@ -139,6 +215,38 @@ fn renamed(act: Act, rename: impl FnOnce(&str) -> String) -> Vec<Act> {
         },
         act => act,
     }]
+}
+
+/// Knows under which texts a stream was answered, and answers others as that one.
+#[derive(Clone, Debug, Default)]
+struct Crossed(Vec<(String, u64, Value)>);
+
+impl HttpDecorator for Crossed {
+    fn act(&mut self, act: Act) -> Vec<Act> {
+        let Some(mut message) = act.message().filter(is_answer) else {
+            return vec![act];
+        };
+        let (Some(id), Act::Send { stream, kind, .. }) = (message["id"].as_str(), &act) else {
+            return vec![act];
+        };
+        let (stream, kind) = (*stream, *kind);
+        match self.0.iter().find(|(known, other, _)| known == id && *other != stream) {
+            Some((.., first)) => vec![Act::Send {
+                stream,
+                kind,
+                data: first.to_string().into_bytes(),
+            }],
+            None => {
+                let id = id.to_owned();
+                // With -32601 it would look as if the other had asked for something that there is not.
+                if let Some(code) = message.pointer_mut("/error/code") {
+                    *code = json!(-32603);
+                }
+                self.0.push((id, stream, message));
+                vec![act]
+            }
+        }
+    }
 }
 
 /// Knows the host that clients ask for.

@@ -296,13 +296,12 @@ struct Streams {
 
 impl Streams {
     fn note(&mut self, act: &Act) {
-        let (Act::Open { stream, .. } | Act::Send { stream, .. } | Act::End { stream }) = act;
         if is_progress(act) {
-            self.progressing.insert(*stream);
+            self.progressing.insert(act.stream());
         }
         let asks = |message: Value| message.get("method").is_some() && message.get("id").is_some();
         if act.message().is_some_and(asks) {
-            self.asking.insert(*stream);
+            self.asking.insert(act.stream());
         }
     }
 
@@ -314,8 +313,7 @@ impl Streams {
 impl HttpDecorator for Calm {
     fn act(&mut self, act: Act) -> Vec<Act> {
         self.streams.note(&act);
-        let (Act::Open { stream, .. } | Act::Send { stream, .. } | Act::End { stream }) = act;
-        match self.streams.is_calm(stream) {
+        match self.streams.is_calm(act.stream()) {
             true => (self.act)(act),
             false => vec![act],
         }
@@ -392,7 +390,7 @@ impl HttpDecorator for Misrouted {
             Act::End { stream } => {
                 self.answering.remove(stream);
             }
-            Act::Send { .. } => {}
+            Act::Send { .. } | Act::Interrupt { .. } => {}
         }
         (self.route)(self, act)
     }

@@ -20,6 +20,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use self::task::{RELATED, Task};
+pub(crate) use self::timestamp::iso_8601;
 use super::asking::ask;
 use super::{Answer, Ask, Object, Session, object, string};
 use crate::conversation::Output;
@@ -277,7 +278,7 @@ fn related(message: Message, task: &str) -> Message {
 }
 
 /// 128 random bits: whoever knows the id may see the task.
-fn random_id() -> Result<String, RpcError> {
+pub(crate) fn random_id() -> Result<String, RpcError> {
     let random = || getrandom::u64().map_err(|error| RpcError::new(-32603, format!("No random id: {error}")));
     Ok(format!("{:016x}{:016x}", random()?, random()?))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The time since 1970 as UTC with milliseconds, for example `2025-11-25T10:30:00.000Z`.
-pub(super) fn iso_8601(since_1970: Duration) -> String {
+pub(crate) fn iso_8601(since_1970: Duration) -> String {
     const DAY: u64 = 24 * 60 * 60;
     let seconds = since_1970.as_secs();
     let (year, month, day) = date(seconds / DAY);

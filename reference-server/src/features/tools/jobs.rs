@@ -1,4 +1,4 @@
-//! The tools that run as tasks, which only 2025-11-25 has.
+//! The tools that run as tasks in 2025-11-25; two of them do so under the extension of 2026-07-28 too.
 
 use std::time::Duration;
 
@@ -29,25 +29,29 @@ pub(super) const JOBS: [Tool; 3] = [
         output: Some(|| arguments(json!({ "label": { "type": "string" } }), &["label"])),
         run: slow_compute,
     },
-    Tool {
-        name: "failing_job",
-        title: "Failing job",
-        description: "Works for a moment as a task, and then fails, as it always does.",
-        read_only: true,
-        input: || arguments(json!({}), &[]),
-        output: None,
-        run: failing_job,
-    },
-    Tool {
-        name: "protocol_error_job",
-        title: "Job with a protocol error",
-        description: "Works for a moment as a task, and then ends in a JSON-RPC error, as it always does.",
-        read_only: true,
-        input: || arguments(json!({}), &[]),
-        output: None,
-        run: protocol_error_job,
-    },
+    FAILING,
+    PROTOCOL_ERROR,
 ];
+
+pub(super) const FAILING: Tool = Tool {
+    name: "failing_job",
+    title: "Failing job",
+    description: "Works for a moment as a task, and then fails, as it always does.",
+    read_only: true,
+    input: || arguments(json!({}), &[]),
+    output: None,
+    run: failing_job,
+};
+
+pub(super) const PROTOCOL_ERROR: Tool = Tool {
+    name: "protocol_error_job",
+    title: "Job with a protocol error",
+    description: "Works for a moment as a task, and then ends in a JSON-RPC error, as it always does.",
+    read_only: true,
+    input: || arguments(json!({}), &[]),
+    output: None,
+    run: protocol_error_job,
+};
 
 /// Answers late, with progress half-way if there is a token to report it under.
 fn slow_compute(_: &mut Session, arguments: &Object, token: Option<&Value>) -> Result<Answer, String> {

@@ -8,6 +8,7 @@ mod actions;
 mod catalogue;
 mod jobs;
 mod show;
+mod task_tools;
 
 use serde_json::{Value, json};
 
@@ -16,7 +17,9 @@ pub(super) use self::catalogue::{Tool, arguments, no_arguments};
 use self::jobs::JOBS;
 use super::validation::check;
 use super::{Answer, Object, Session, object, paging, string};
-use super::{asking, changes, content, elicitation, logging, roots, sampling, tasks};
+use super::{
+    apps, asking, changes, content, elicitation, inputs, logging, metadata, reconnection, roots, sampling, tasks,
+};
 use crate::envelope::RpcError;
 use crate::revision::Revision;
 
@@ -28,7 +31,8 @@ impl Session {
 
     /// The tools of the revision.
     fn tools(&self) -> impl Iterator<Item = &'static Tool> + use<> {
-        let tables: [(bool, &'static [Tool]); 16] = [
+        let stateless = self.revision.is_stateless();
+        let tables: [(bool, &'static [Tool]); 23] = [
             (true, &TOOLS),
             (true, std::slice::from_ref(&show::TOOL)),
             (self.has_tasks(), &JOBS),
@@ -36,14 +40,21 @@ impl Session {
             (self.revision >= Revision::V2025_03_26, content::TOOLS_2025_03_26),
             (self.revision >= Revision::V2025_11_25, content::TOOLS_2025_11_25),
             (true, logging::TOOLS),
-            (true, asking::TOOLS),
+            (!stateless, asking::TOOLS),
             (true, roots::TOOLS),
             (true, sampling::TOOLS),
             (self.revision >= Revision::V2025_11_25, sampling::TOOLS_2025_11_25),
             (self.revision >= Revision::V2025_06_18, elicitation::TOOLS_2025_06_18),
             (self.revision >= Revision::V2025_11_25, elicitation::TOOLS_2025_11_25),
+            (self.revision == Revision::V2025_11_25, elicitation::REFUSING_TOOLS),
             (self.revision.has_tasks(), elicitation::TASK_TOOLS),
+            (self.revision == Revision::V2025_11_25, reconnection::TOOLS),
             (true, changes::TOOLS),
+            (stateless, changes::TOOLS_2026_07_28),
+            (stateless, inputs::TOOLS),
+            (stateless, metadata::TOOLS),
+            (stateless, task_tools::TOOLS),
+            (stateless, apps::TOOLS),
             (self.changes.extra, changes::EXTRA_TOOLS),
         ];
         let known = tables.into_iter().filter(|(known, _)| *known);
@@ -64,6 +75,9 @@ impl Session {
         if tool.name == show::NAME {
             item = self.presented(item);
         }
+        if tool.name == apps::NAME {
+            item["_meta"] = apps::link();
+        }
         if let Some(support) = tasks::support(tool.name).filter(|_| self.has_tasks()) {
             item["execution"] = json!({ "taskSupport": support });
         }
@@ -73,6 +87,12 @@ impl Session {
     /// Structured results came with 2025-06-18.
     fn has_structured_results(&self) -> bool {
         self.revision >= Revision::V2025_06_18
+    }
+
+    /// The schema of a tool's arguments.
+    pub(crate) fn schema_of(&self, tool: &str) -> Option<Value> {
+        let tool = self.tools().find(|known| known.name == tool)?;
+        Some((tool.input)())
     }
 
     pub(super) fn call_tool(&mut self, params: &Object) -> Result<Answer, RpcError> {

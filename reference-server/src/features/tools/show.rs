@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::super::{Answer, Object, Session, resources, showcase};
 use super::catalogue::Tool;
-use crate::revision::Revision;
 
 pub(super) const NAME: &str = "show_logo";
 
@@ -28,7 +27,7 @@ pub(super) const TOOL: Tool = Tool {
 impl Session {
     /// The tool's description with what later revisions have added to descriptions.
     pub(super) fn presented(&self, mut item: Value) -> Value {
-        if self.revision >= Revision::V2025_11_25 {
+        if self.revision.has_tasks() {
             item["execution"] = json!({ "taskSupport": "forbidden" });
         }
         showcase::adorned(self.revision, item)

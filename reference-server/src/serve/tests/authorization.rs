@@ -8,7 +8,12 @@ async fn guarded(faults: &[&str]) -> Server {
     let listener = bind(0).await.unwrap();
     let address = listener.local_addr().unwrap();
     let guard = guard(&listener, &faults, None).unwrap();
-    let served = tokio::spawn(serve_guarded(listener, Options::new(&[], &faults, 3), guard));
+    let served = tokio::spawn(serve_guarded(
+        listener,
+        Options::new(&[], &faults, 3),
+        guard,
+        Served::default(),
+    ));
     Server { address, served }
 }
 

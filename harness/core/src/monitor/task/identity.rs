@@ -64,7 +64,7 @@ fn unique(view: &View<'_>, observer: &mut Observer<'_>) {
 }
 
 /// A guess, in bits, at how much ids vary: each place at which they differ counts as much as its alphabet allows.
-fn variation(ids: &[&str]) -> f64 {
+pub(in super::super) fn variation(ids: &[&str]) -> f64 {
     let places = ids.iter().map(|id| id.chars().count()).max().unwrap_or_default();
     let distinct: Vec<BTreeSet<char>> = (0..places)
         .map(|place| ids.iter().filter_map(|id| id.chars().nth(place)).collect())

@@ -213,15 +213,13 @@ fn payload(
     let definition = context.schemas.result_definition("tools/call");
     if let Some(definition) = definition.filter(|_| of_a_tool && result.is_object()) {
         let checked = context.schemas.check(definition, result);
-        schema::report(
-            observer,
-            context,
-            checked,
-            result,
-            "the result of tasks/result",
-            "tasks/result",
-            answer.event,
-        );
+        let whole = schema::Whole {
+            value: result,
+            place: "the result of tasks/result",
+            method: "tasks/result",
+            general: schema::GENERAL,
+        };
+        schema::report(observer, context, checked, &whole, answer.event);
     }
 }
 

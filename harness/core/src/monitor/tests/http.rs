@@ -12,18 +12,18 @@ const CALL: &str =
 const CALLED: &str = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[]}}"#;
 const PROGRESS: &str =
     r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":1}}"#;
-const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
-const STREAM: &[(&str, &str)] = &[("content-type", "text/event-stream")];
+pub(super) const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
+pub(super) const STREAM: &[(&str, &str)] = &[("content-type", "text/event-stream")];
 const SESSION: &[(&str, &str)] = &[("Mcp-Session-Id", "s"), ("MCP-Protocol-Version", "2025-11-25")];
 
 /// A trace over HTTP in the making. A millisecond passes between its events.
-struct Http {
-    trace: Trace,
+pub(super) struct Http {
+    pub(super) trace: Trace,
     at_us: u64,
 }
 
 impl Http {
-    fn streamable() -> Self {
+    pub(super) fn streamable() -> Self {
         Self::over(TransportKind::StreamableHttp)
     }
 
@@ -34,19 +34,19 @@ impl Http {
         }
     }
 
-    fn push(mut self, kind: EventKind) -> Self {
+    pub(super) fn push(mut self, kind: EventKind) -> Self {
         self.at_us += 1_000;
         self.trace.push(self.at_us, kind);
         self
     }
 
     /// Lets time pass.
-    fn wait(mut self, milliseconds: u64) -> Self {
+    pub(super) fn wait(mut self, milliseconds: u64) -> Self {
         self.at_us += milliseconds * 1_000;
         self
     }
 
-    fn request(self, exchange: u32, method: &str, headers: &[(&str, &str)]) -> Self {
+    pub(super) fn request(self, exchange: u32, method: &str, headers: &[(&str, &str)]) -> Self {
         self.push(EventKind::HttpRequest {
             exchange,
             method: method.to_owned(),
@@ -60,7 +60,7 @@ impl Http {
         self.request(exchange, "POST", SESSION).sent(exchange, text)
     }
 
-    fn sent(self, exchange: u32, text: &str) -> Self {
+    pub(super) fn sent(self, exchange: u32, text: &str) -> Self {
         let intent = Intent::Proper;
         self.push(EventKind::Sent {
             payload: text.into(),
@@ -69,7 +69,7 @@ impl Http {
         })
     }
 
-    fn head(self, exchange: u32, status: u16, headers: &[(&str, &str)]) -> Self {
+    pub(super) fn head(self, exchange: u32, status: u16, headers: &[(&str, &str)]) -> Self {
         self.push(EventKind::HttpResponse {
             exchange,
             status,
@@ -84,7 +84,7 @@ impl Http {
         self.request(exchange, "GET", &headers).head(exchange, 200, STREAM)
     }
 
-    fn message(self, exchange: u32, text: &str) -> Self {
+    pub(super) fn message(self, exchange: u32, text: &str) -> Self {
         self.push(EventKind::Received {
             payload: text.into(),
             channel: Channel::PostStream,
@@ -94,7 +94,7 @@ impl Http {
     }
 
     /// The other fields of the event before.
-    fn fields(self, exchange: u32, name: Option<&str>, id: Option<&str>) -> Self {
+    pub(super) fn fields(self, exchange: u32, name: Option<&str>, id: Option<&str>) -> Self {
         self.push(EventKind::StreamEventFields {
             exchange,
             name: name.map(str::to_owned),
@@ -121,14 +121,14 @@ impl Http {
         })
     }
 
-    fn end(self, exchange: u32) -> Self {
+    pub(super) fn end(self, exchange: u32) -> Self {
         self.push(EventKind::HttpEnded {
             exchange,
             failure: None,
         })
     }
 
-    fn broken_off(self, exchange: u32) -> Self {
+    pub(super) fn broken_off(self, exchange: u32) -> Self {
         self.push(EventKind::HttpEnded {
             exchange,
             failure: Some(ENDED_BY_HARNESS.to_owned()),

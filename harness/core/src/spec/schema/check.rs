@@ -229,12 +229,11 @@ impl<'a> Check<'a> {
         if let Some(allowed) = schema.get("enum").and_then(Value::as_array)
             && !allowed.contains(value)
         {
-            let allowed: Vec<String> = allowed.iter().map(Value::to_string).collect();
-            self.fault(
-                place,
-                "enum",
-                format!("{} is none of {}", shown(value), allowed.join(", ")),
-            );
+            let allowed: Vec<String> = allowed
+                .iter()
+                .map(|allowed| allowed.as_str().map_or_else(|| allowed.to_string(), str::to_owned))
+                .collect();
+            self.fault(place, "enum", none_of(&shown(value), &allowed));
         }
     }
 
@@ -246,15 +245,29 @@ impl<'a> Check<'a> {
         let property = |name: &str| properties.and_then(|properties| properties.get(name));
         let required = schema.get("required").and_then(Value::as_array);
         let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|required| required == name));
+        // What one rule asks for and is not there is one mistake, however many members it has.
+        let mut missing: Vec<(Option<&str>, Vec<&str>)> = Vec::new();
         for name in required.into_iter().flatten().filter_map(Value::as_str) {
             if !members.contains_key(name) {
                 let own = property(name).and_then(|property| self.own_requirement(property, place));
-                let place = Place {
-                    requirement: own.or(place.requirement),
-                    ..place
-                };
-                self.fault(place, "required", format!("the member {name:?} is missing"));
+                let requirement = own.or(place.requirement);
+                match missing.iter_mut().find(|(known, _)| *known == requirement) {
+                    Some((_, names)) => names.push(name),
+                    None => missing.push((requirement, vec![name])),
+                }
             }
+        }
+        for (requirement, mut names) in missing {
+            names.sort_unstable();
+            let place = Place { requirement, ..place };
+            let text = match names.as_slice() {
+                [name] => format!("the member {name:?} is missing"),
+                names => {
+                    let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+                    format!("the members {} are missing", names.join(", "))
+                }
+            };
+            self.fault(place, "required", text);
         }
         if let Some(forms) = schema.get("x-one-of").and_then(Value::as_array)
             && !forms
@@ -429,12 +442,12 @@ impl<'a> Check<'a> {
             Some(schema) => self.node(schema, value, place.deeper()),
             None if choose.get("open") == Some(&Value::Bool(true)) => {}
             None => {
-                let known: Vec<&str> = map.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+                let known: Vec<String> = map.into_iter().flat_map(Map::keys).cloned().collect();
                 let path = Path {
                     outer: place.path,
                     step: Step::Member(by),
                 };
-                let message = format!("{} is none of {}", shown(&choice.into()), known.join(", "));
+                let message = none_of(&shown(&choice.into()), &known);
                 self.fault(
                     Place {
                         path: Some(&path),
@@ -461,6 +474,12 @@ impl<'a> Check<'a> {
             });
         }
     }
+}
+
+/// A value that is not among those that are allowed. Which ones that are differs between revisions, and the mistake is the same: what stands
+/// between the marks is left out of a finding's identity.
+fn none_of(found: &str, allowed: &[String]) -> String {
+    format!("{found} is none of `{}`", allowed.join(", "))
 }
 
 fn bound(schema: &Value, keyword: &str) -> Option<usize> {

@@ -25,7 +25,7 @@ const METHOD_TABLES: [(&str, MethodKind, bool); 4] = [
     ("server-requests", MethodKind::ServerRequest, true),
     ("server-notifications", MethodKind::ServerNotification, false),
 ];
-const METHOD_MEMBERS: [&str; 5] = ["params", "result", "task-result", "x-since", "x-until"];
+const METHOD_MEMBERS: [&str; 6] = ["params", "result", "task-result", "input-result", "x-since", "x-until"];
 const TYPES: [&str; 7] = ["null", "boolean", "number", "integer", "string", "array", "object"];
 
 pub(super) fn read<'a>(documents: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Vec<Document>, LoadError> {
@@ -430,15 +430,19 @@ impl<'a> Derivation<'a> {
                 if result.is_some() != answered {
                     return Err(self.problem(&here, "requests name a definition of their result, notifications none"));
                 }
-                // A method that lives longer than tasks do names a definition which later revisions lack.
-                let task_result = entry.get("task-result").and_then(Value::as_str);
-                let task_result = task_result.filter(|name| self.names.contains(*name)).map(str::to_owned);
+                // A method that lives longer than tasks and input requests do names definitions which other revisions lack.
+                let other = |member: &str| {
+                    let name = entry.get(member).and_then(Value::as_str);
+                    name.filter(|name| self.names.contains(*name)).map(str::to_owned)
+                };
+                let (task_result, input_result) = (other("task-result"), other("input-result"));
                 methods.entry(kind).or_default().insert(
                     method.clone(),
                     Method {
                         params,
                         result,
                         task_result,
+                        input_result,
                     },
                 );
             }

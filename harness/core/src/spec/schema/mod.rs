@@ -16,7 +16,8 @@
 //! - `x-choose`: `{ by, map, default?, open? }` picks a schema by a member's value (the default: where the member is absent), so that an
 //!   error names the field and not "none of the schemas". An unknown value is a fault of its own unless the choice is open;
 //! - `x-one-of`: at least one of these members is there; `x-absent`: the member must not be there at all;
-//! - `x-methods`: which definitions describe params and results; `x-errors`: which describe the data of an error code.
+//! - `x-methods`: which definitions describe params and results (`task-result` and `input-result`: what may come in place of the result);
+//!   `x-errors`: which describe the data of an error code.
 //!
 //! All objects are open. Optional means absent, not null. `5.0` is an integer.
 
@@ -78,6 +79,7 @@ struct Method {
     params: String,
     result: Option<String>,
     task_result: Option<String>,
+    input_result: Option<String>,
 }
 
 impl SchemaLibrary {
@@ -153,11 +155,17 @@ impl RevisionSchemas {
         self.method(MethodKind::ClientRequest, method)?.result.as_deref()
     }
 
-    /// The definition of the other result of a request that a client sends: when the request carries `task` and the server takes it up, a
-    /// task is the answer (2025-11-25).
+    /// The definition of the other result of a request that a client sends: a task, when the request carries `task` and the server takes it up
+    /// (2025-11-25), or when the client knows the extension for tasks (2026-07-28).
     #[must_use]
     pub fn task_result_definition(&self, method: &str) -> Option<&str> {
         self.method(MethodKind::ClientRequest, method)?.task_result.as_deref()
+    }
+
+    /// The definition of the result with which the server asks for input before it goes on (2026-07-28).
+    #[must_use]
+    pub fn input_result_definition(&self, method: &str) -> Option<&str> {
+        self.method(MethodKind::ClientRequest, method)?.input_result.as_deref()
     }
 
     /// The definition of the params of a request that a client sends.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::completeness::official_methods;
+use super::completeness::{OF_EXTENSIONS, official_methods};
 use super::{Definitions, Message, library, messages, only_formats, put};
 use crate::revision::Revision;
 use crate::spec::requirement::Severity;
@@ -118,6 +118,32 @@ const DIFFERENCES: &[Explanation] = &[
                 && !difference.ours_accepts()
         },
     ),
+    (
+        "the envelope leaves what is in a result to the definitions of the methods",
+        |difference| difference.is_at("ResultResponse", "/result") && difference.ours_accepts(),
+    ),
+    (
+        "filters have a field of the extension for tasks, which the schema of the core does not know",
+        |difference| {
+            ["ListenParams", "Acknowledged"].contains(&difference.definition)
+                && difference.all(|fault| fault.pointer.starts_with("/notifications/taskIds"))
+        },
+    ),
+    (
+        "that a result asks for input or carries state, and that some version is supported, is in the text only",
+        |difference| {
+            ["InputRequiredResult", "UnsupportedVersion"].contains(&difference.definition)
+                && difference.all(|fault| matches!(fault.rule, "x-one-of" | "minItems"))
+        },
+    ),
+    (
+        "answers to input requests are told apart here by the member that only their kind has; their content is the client's own",
+        |difference| difference.is_at("CallToolParams", "/inputResponses/") && difference.ours_accepts(),
+    ),
+    (
+        "JSON objects have only texts, whole numbers and truth values there, and anything by schema.ts",
+        |difference| difference.is_at("CreateMessageParams", "/metadata/") && difference.ours_accepts(),
+    ),
 ];
 
 fn mutations(message: &Value) -> Vec<Mutation> {
@@ -188,7 +214,7 @@ fn minimal(message: &Value, is_valid: impl Fn(&Value) -> bool) -> Value {
 fn the_checker_agrees_with_the_plain_schema() {
     let (library, messages) = (library(), messages());
     let mut tried = 0;
-    for revision in Revision::STATEFUL {
+    for revision in Revision::ALL {
         let schemas = library.for_revision(revision);
         let plain = Definitions::new(&schemas.plain(), "$defs");
         for message in messages.iter().filter(|message| message.revisions.contains(&revision)) {
@@ -227,14 +253,23 @@ fn differences_from_the_official_schemas_are_explained() {
     let (library, messages) = (library(), messages());
     let (mut tried, mut unexplained) = (0, Vec::new());
     let mut used: BTreeMap<&str, usize> = BTreeMap::new();
-    for revision in Revision::STATEFUL {
+    for revision in Revision::ALL {
         let text = std::fs::read_to_string(folder.join(format!("{revision}.schema.json"))).unwrap();
         let document: Value = serde_json::from_str(&text).unwrap();
         let official = Official::new(&document);
         let schemas = library.for_revision(revision);
-        let ours: BTreeSet<String> = schemas.server_methods().map(str::to_owned).collect();
+        let of_extension = |method: &str| revision == Revision::V2026_07_28 && OF_EXTENSIONS.contains(&method);
+        let ours: BTreeSet<String> = schemas
+            .server_methods()
+            .filter(|method| !of_extension(method))
+            .map(str::to_owned)
+            .collect();
         assert_eq!(ours, official_methods(&document, "Server"), "{revision}");
-        let ours: BTreeSet<String> = schemas.client_methods().map(str::to_owned).collect();
+        let ours: BTreeSet<String> = schemas
+            .client_methods()
+            .filter(|method| !of_extension(method))
+            .map(str::to_owned)
+            .collect();
         assert_eq!(ours, official_methods(&document, "Client"), "{revision}");
         for message in messages.iter().filter(|message| message.revisions.contains(&revision)) {
             let Some(name) = official.name(message) else {
@@ -245,11 +280,13 @@ fn differences_from_the_official_schemas_are_explained() {
                 );
                 continue;
             };
-            assert!(
-                official.accepts(name, &wrapped(message, &message.value)),
-                "{revision}: {}",
-                message.name
-            );
+            if !official.accepts(name, &wrapped(message, &message.value)) {
+                unexplained.push(format!(
+                    "{revision} {}: the official schema refuses it as it is",
+                    message.name
+                ));
+                continue;
+            }
             let least = minimal(&message.value, |value| {
                 schemas.check(&message.definition, value).faults.is_empty()
                     && official.accepts(name, &wrapped(message, value))
