@@ -12,6 +12,7 @@ mod build;
 mod coverage;
 mod dice;
 mod envelope;
+mod flaws;
 mod generator;
 mod minimise;
 mod mutate;

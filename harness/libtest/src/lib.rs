@@ -8,10 +8,11 @@
 //! }
 //! ```
 //!
-//! Trials are named `area::case::revision`. Listing needs no server. All selected cases share one run, which the first trial starts; under
-//! nextest every trial is a process and a run of its own.
+//! Trials are named `area::case::revision`; with a filter that begins with `fuzz`, also `fuzz::tool`, a short campaign against one tool. Listing
+//! needs no server. All selected cases share one run, which the first trial starts; under nextest every trial is a process and a run of its own.
 
 mod bundle;
+mod campaigns;
 mod snapshots;
 mod trials;
 
@@ -106,13 +107,21 @@ pub fn run(defaults: Defaults) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let campaigns = Bundle::load().map_err(|error| error.to_string()).and_then(|bundle| {
+        let (target, strict, call_all) = (target.clone(), arguments.strict, arguments.call_all);
+        campaigns::make(bundle, target, strict, call_all, &arguments.libtest)
+    });
     let settings = trials::Settings {
         target,
         strict: arguments.strict,
         call_all: arguments.call_all,
         snapshots,
     };
-    let trials = trials::make(bundle, settings, &arguments.libtest);
+    let mut trials = trials::make(bundle, settings, &arguments.libtest);
+    match campaigns {
+        Ok(campaigns) => trials.extend(campaigns),
+        Err(problem) => trials.push(libtest_mimic::Trial::test("fuzz::tools", move || Err(problem.into()))),
+    }
     libtest_mimic::run(&arguments.libtest, trials).exit_code()
 }
 

@@ -57,6 +57,14 @@ pub(super) struct Window {
     pub lost: bool,
 }
 
+/// How some cases went.
+pub(super) struct Batch {
+    /// How many were run.
+    pub done: usize,
+    /// Whether the server went away, or no longer answered.
+    pub lost: bool,
+}
+
 /// A session with what is needed to open another one like it.
 pub(super) struct Arena<'a> {
     connector: &'a Connector,
@@ -68,6 +76,11 @@ pub(super) struct Arena<'a> {
     windows: usize,
     name: &'static str,
     silent: bool,
+    /// What was run since somebody looked last.
+    pub gathered: Vec<Record>,
+    /// Cases that were to be run since then.
+    planned: usize,
+    lost: bool,
     /// Cases since the session was opened, newest last.
     pub history: Vec<FuzzCase>,
 }
@@ -91,6 +104,9 @@ impl<'a> Arena<'a> {
             windows: 0,
             name,
             silent: false,
+            gathered: Vec::new(),
+            planned: 0,
+            lost: false,
             history: Vec::new(),
         }
     }
@@ -110,6 +126,9 @@ impl<'a> Arena<'a> {
         self.prefix = session.tap().position();
         self.session = Some(session);
         self.history.clear();
+        self.gathered.clear();
+        self.planned = 0;
+        self.lost = false;
         self.silent = false;
         Ok((inventory, opening.capabilities, opening.server))
     }
@@ -139,7 +158,9 @@ impl<'a> Arena<'a> {
     pub(super) async fn end(&mut self) -> Option<Trace> {
         let mut session = self.session.take()?;
         self.connector.end(&mut session).await;
-        Some(self.cut(&session))
+        let trace = self.cut(&session);
+        let _ = session.tap().cut(0, "");
+        Some(trace)
     }
 
     /// Ends the session at once: nobody wants to know how it ends.
@@ -147,6 +168,7 @@ impl<'a> Arena<'a> {
         if let Some(mut session) = self.session.take() {
             session.connection().shorten_grace(Duration::from_millis(300));
             self.connector.end(&mut session).await;
+            let _ = session.tap().cut(0, "");
         }
     }
 
@@ -158,10 +180,24 @@ impl<'a> Arena<'a> {
         )
     }
 
-    /// Runs cases, those that may be together, and gives back what was recorded meanwhile. Stops early when the server is lost.
-    pub(super) async fn run(&mut self, cases: Vec<FuzzCase>, within: Option<Duration>) -> Option<Window> {
+    /// What was run since the last look, with everything that was recorded meanwhile.
+    pub(super) fn window(&mut self) -> Option<Window> {
+        let session = self.session.take()?;
+        let trace = self.cut(&session);
+        self.session = Some(session);
+        let planned = std::mem::take(&mut self.planned);
+        Some(Window {
+            trace,
+            records: std::mem::take(&mut self.gathered),
+            start: self.history.len().saturating_sub(planned),
+            lost: std::mem::take(&mut self.lost),
+        })
+    }
+
+    /// Runs cases, those that may be together. Stops early when the server is lost.
+    pub(super) async fn run(&mut self, cases: Vec<FuzzCase>, within: Option<Duration>) -> Option<Batch> {
         let mut session = self.session.take()?;
-        let planned = cases.len();
+        self.planned += cases.len();
         self.remember(&cases);
         let mut records: Vec<Record> = Vec::new();
         let mut lost = false;
@@ -199,16 +235,12 @@ impl<'a> Arena<'a> {
             // How it ended is part of what there is to see.
             session.listen(Duration::from_millis(30)).await;
         }
-        let trace = self.cut(&session);
         session.forget_answers();
         self.session = Some(session);
-        let start = self.history.len().saturating_sub(planned);
-        Some(Window {
-            trace,
-            records,
-            start,
-            lost,
-        })
+        self.lost |= lost;
+        let done = records.len();
+        self.gathered.append(&mut records);
+        Some(Batch { done, lost })
     }
 
     fn remember(&mut self, cases: &[FuzzCase]) {

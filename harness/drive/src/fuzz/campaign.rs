@@ -263,6 +263,20 @@ impl Campaign<'_> {
         Ok(result)
     }
 
+    /// The tools of a target that a campaign would call. Must run inside a `LocalSet`.
+    ///
+    /// # Errors
+    /// When no session can be opened.
+    pub async fn tools(&self, target: &Target) -> Result<Vec<String>, StartError> {
+        let connector = Connector::prepare(target.clone(), self.options.connector.clone()).await?;
+        let policy = (self.options.call.clone(), self.options.allowed_tools.clone());
+        let mut opened = self.open(&connector, &policy).await?;
+        opened.arena.discard().await;
+        let none = BTreeMap::new();
+        let toolbox = Toolbox::new(opened.inventory, opened.capabilities, &[], &none);
+        Ok(toolbox.callable().map(|tool| tool.name.clone()).collect())
+    }
+
     async fn open<'c>(
         &self,
         connector: &'c Connector,
@@ -270,7 +284,12 @@ impl Campaign<'_> {
     ) -> Result<Opened<'c>, StartError> {
         let candidates: Vec<Revision> = match self.options.revision {
             Some(revision) => vec![revision],
-            None => Revision::STATEFUL.into_iter().rev().collect(),
+            // The newer era last: most servers speak the older one, and some end when they are asked about the newer.
+            None => Revision::STATEFUL
+                .into_iter()
+                .rev()
+                .chain([Revision::V2026_07_28])
+                .collect(),
         };
         let mut refusal: Option<StartError> = None;
         for wanted in candidates {

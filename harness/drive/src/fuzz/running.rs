@@ -31,8 +31,12 @@ use crate::session::Connector;
 const MOST_DEATHS: u32 = 3;
 /// Starts in a row that may fail.
 const MOST_STARTS: usize = 3;
-/// Cases of a window: as much as monitors look at together.
-const WINDOW: usize = 96;
+/// Cases that are handed over together.
+const WINDOW: usize = 128;
+/// Cases that monitors look at together: each look costs what came before all cases once more.
+const MANY: usize = 512;
+/// The same over HTTP, where some rules look at every exchange for every other.
+const FEW: usize = 96;
 /// No tool.
 static NONE: BTreeSet<String> = BTreeSet::new();
 /// An answer that takes so long makes a tool a slow one.
@@ -205,20 +209,36 @@ impl<'a> Running<'a> {
             let began = Instant::now();
             let batch = rest.clone();
             let within = Some(self.options().within);
-            let window = tokio::select! {
+            let first = self.arena.gathered.len();
+            let batch = tokio::select! {
                 biased;
-                window = self.arena.run(batch, within) => window,
+                batch = self.arena.run(batch, within) => batch,
                 () = self.cancel.cancelled() => return,
             };
             self.sums.calling += began.elapsed();
-            let Some(window) = window else { return };
-            let done = window.records.len().max(1).min(rest.len());
-            rest.drain(..done);
-            let lost = window.lost;
-            self.take_in(window);
+            let Some(batch) = batch else { return };
+            rest.drain(..batch.done.max(1).min(rest.len()));
+            for record in &self.arena.gathered[first..] {
+                self.sums.calls += record.case.calls();
+                *self.sums.phases.entry(record.case.phase.as_str()).or_default() += 1;
+                for step in &record.case.steps {
+                    self.sums.digest = digest(self.sums.digest, step);
+                }
+                if let Some(covers) = record.case.covers.as_ref().filter(|_| !record.is_unanswered()) {
+                    self.covered.insert(covers.clone());
+                }
+                self.feedback.learn(record, self.campaign.options.guided);
+            }
             (self.on_event)(CampaignEvent::Progress(self.progress(phase)));
-            self.work_off().await;
-            if lost {
+            let enough = if self.connector.transport().is_http() {
+                FEW
+            } else {
+                MANY
+            };
+            if batch.lost || self.arena.gathered.len() >= enough {
+                self.look().await;
+            }
+            if batch.lost {
                 self.sums.restarts += 1;
                 let parked: BTreeSet<String> = self
                     .deaths
@@ -244,8 +264,17 @@ impl<'a> Running<'a> {
         }
     }
 
+    /// Judges what was run since the last look, and makes small what is new.
+    pub(super) async fn look(&mut self) {
+        if let Some(window) = self.arena.window() {
+            self.take_in(window);
+        }
+        self.work_off().await;
+    }
+
     /// Ends what is left of the session and opens another one.
     pub(super) async fn restart(&mut self) -> bool {
+        self.look().await;
         if let Some(trace) = self.arena.end().await {
             self.take_in(Window {
                 trace,
@@ -305,6 +334,17 @@ impl<'a> Running<'a> {
         );
 
         let mut keep_trace = false;
+        // How many calls there had been after each record.
+        let all: u64 = window.records.iter().map(|record| record.case.calls()).sum();
+        let mut count = self.sums.calls.saturating_sub(all);
+        let calls: Vec<u64> = window
+            .records
+            .iter()
+            .map(|record| {
+                count += record.case.calls();
+                count
+            })
+            .collect();
         for (observation, record) in found {
             let case = record
                 .and_then(|record| window.records.get(record))
@@ -327,7 +367,9 @@ impl<'a> Running<'a> {
             let seen = ledger::Seen {
                 case: case.as_ref(),
                 before: &self.arena.history[..end],
-                calls: self.sums.calls + record.map_or(0, |record| record as u64 + 1),
+                calls: record.map_or(self.sums.calls, |record| {
+                    calls.get(record).copied().unwrap_or(self.sums.calls)
+                }),
             };
             if let Some(signature) = self.ledger.add(self.campaign.catalog, self.revision, observation, seen) {
                 keep_trace = true;
@@ -338,15 +380,6 @@ impl<'a> Running<'a> {
             if record.slowest(&window.trace) >= SLOW {
                 self.slow.insert(record.case.subject.clone());
             }
-            self.sums.calls += record.case.calls();
-            *self.sums.phases.entry(record.case.phase.as_str()).or_default() += 1;
-            if let Some(covers) = record.case.covers.as_ref().filter(|_| !record.is_unanswered()) {
-                self.covered.insert(covers.clone());
-            }
-            for step in &record.case.steps {
-                self.sums.digest = digest(self.sums.digest, step);
-            }
-            self.feedback.learn(record, self.campaign.options.guided);
         }
         if keep_trace {
             self.ledger.keep(std::mem::replace(
@@ -522,6 +555,7 @@ impl<'a> Running<'a> {
 
     /// Ends the session, and sums up.
     pub(super) async fn finish(mut self, capabilities: &Value, server: Value) -> CampaignRun {
+        self.look().await;
         if let Some(trace) = self.arena.end().await {
             self.take_in(Window {
                 trace,

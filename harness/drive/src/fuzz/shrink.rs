@@ -77,7 +77,8 @@ impl Lab<'_> {
     pub(super) async fn observe(&self, cases: &[FuzzCase]) -> Option<Vec<Observation>> {
         let mut arena = Arena::new(self.connector, self.revision, self.policy.clone(), "again");
         arena.open().await.ok()?;
-        let window = arena.run(cases.to_vec(), Some(self.within)).await;
+        arena.run(cases.to_vec(), Some(self.within)).await;
+        let window = arena.window();
         arena.discard().await;
         let window = window?;
         Some(self.judge(&window))

@@ -198,16 +198,15 @@ impl Running<'_> {
                 explicit: false,
                 coercible: false,
             };
-            let window = self.arena.run(vec![case], Some(self.options().within)).await?;
-            let record = window.records.first()?;
+            self.run(vec![case], Phase::Growth).await;
+            // A look in between leaves nothing to see; then the server was lost.
+            let record = self.arena.gathered.last()?;
             let answered = record
                 .answers
                 .iter()
                 .flatten()
                 .all(|answer| !matches!(answer.outcome, Outcome::Silence | Outcome::Closed));
             let took = record.took;
-            self.take_in(window);
-            self.work_off().await;
             if !answered {
                 return None;
             }
