@@ -83,8 +83,9 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             exchange,
             carrier,
             version: stateless::version(exchange.request.value).filter(|version| {
-                // Where header and body name different versions, either may be the one that is refused.
-                carrier.is_none_or(|carrier| carrier.request_field("mcp-protocol-version") == Some(version))
+                // Where header and body name different versions, either may be the one that is refused; and `initialize` names one of its own.
+                exchange.method != "initialize"
+                    && carrier.is_none_or(|carrier| carrier.request_field("mcp-protocol-version") == Some(version))
             }),
         };
         for answer in &exchange.answers {
