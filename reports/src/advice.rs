@@ -94,7 +94,8 @@ pub struct Gap {
 /// What was not exercised in any revision, by what can be done about it: first what helps most.
 #[must_use]
 pub fn gaps(record: &RunRecord) -> Vec<Gap> {
-    let mut seen: BTreeMap<&str, (bool, Option<(&Run, usize)>)> = BTreeMap::new();
+    type Seen<'a> = (bool, Option<(&'a Run, usize)>);
+    let mut seen: BTreeMap<&str, Seen<'_>> = BTreeMap::new();
     for run in &record.runs {
         for (at, requirement) in run.requirements.iter().enumerate() {
             let entry = seen.entry(&requirement.id).or_default();

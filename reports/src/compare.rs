@@ -58,7 +58,7 @@ pub struct Change {
 
 /// Puts records side by side. Runs of the same target over the same transport are put in order of time. `labels` may name columns.
 #[must_use]
-pub fn compare(records: &mut Vec<(Option<String>, RunRecord)>) -> Comparison {
+pub fn compare(records: &mut [(Option<String>, RunRecord)]) -> Comparison {
     let history = records.len() > 1
         && records.windows(2).all(|pair| {
             let (a, b) = (&pair[0].1, &pair[1].1);

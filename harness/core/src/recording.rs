@@ -91,7 +91,9 @@ pub fn judge(
     schemas: &SchemaLibrary,
     coverage: &Coverage,
 ) -> Result<Vec<RevisionRun>, RecordingError> {
-    let mut groups: BTreeMap<(std::cmp::Reverse<Revision>, TransportKind), Vec<(Trace, Handshake)>> = BTreeMap::new();
+    // The newest revision first.
+    type Place = (std::cmp::Reverse<Revision>, TransportKind);
+    let mut groups: BTreeMap<Place, Vec<(Trace, Handshake)>> = BTreeMap::new();
     for trace in traces {
         let handshake = Handshake::find(&trace);
         let revision = match (wanted, &handshake.version) {

@@ -341,7 +341,7 @@ fn nesting(made: &mut Maker<'_>) {
     for depth in DEPTHS {
         let label = match depth {
             ..=129 => "nesting of about a hundred levels",
-            ..=1_000 => "nesting of hundreds of levels",
+            130..=1_000 => "nesting of hundreds of levels",
             _ => "nesting without end",
         };
         made.raw(FAMILY, label, "[".repeat(depth));

@@ -75,11 +75,11 @@ fn change(value: &mut Value, dice: &mut Dice, pool: &[Value], depth: usize) {
             _ => {}
         }
     }
-    if dice.chance(15) {
-        if let Some(other) = dice.pick(pool) {
-            *value = other.clone();
-            return;
-        }
+    if dice.chance(15)
+        && let Some(other) = dice.pick(pool)
+    {
+        *value = other.clone();
+        return;
     }
     *value = match value {
         Value::Object(members) => object(members, dice),

@@ -499,7 +499,7 @@ impl Decorator for Second {
             .entry(Value::Object(params(request)).to_string())
             .or_default();
         *times += 1;
-        if let (true, Ok(result)) = (*times % 2 == 0, &mut response.outcome) {
+        if let (true, Ok(result)) = (times.is_multiple_of(2), &mut response.outcome) {
             (self.change)(request, result);
         }
         response

@@ -297,10 +297,10 @@ struct Wavering {
 
 impl Decorator for Wavering {
     fn response(&mut self, request: &Request, mut response: Response) -> Response {
-        if let ("initialize", Ok(result)) = (request.method.as_str(), &mut response.outcome) {
-            if std::mem::replace(&mut self.opened, true) {
-                result["protocolVersion"] = json!("2024-11-05");
-            }
+        if let ("initialize", Ok(result)) = (request.method.as_str(), &mut response.outcome)
+            && std::mem::replace(&mut self.opened, true)
+        {
+            result["protocolVersion"] = json!("2024-11-05");
         }
         response
     }

@@ -21,6 +21,7 @@ const MOST_USED: usize = 1000;
 
 /// What came of a request.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and most are complete")]
 pub(crate) enum Answered {
     /// It is answered.
     Complete(Answer),

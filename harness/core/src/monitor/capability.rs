@@ -172,19 +172,16 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
         .iter()
         .filter(|message| message.direction == Direction::FromServer && message.event > declared_at)
     {
-        match message.shape {
-            Shape::Notification { method, .. } => {
-                let Some((_, capability, requirement)) = NOTIFICATIONS.iter().find(|(name, ..)| name == method) else {
-                    continue;
-                };
-                if declares(capability) {
-                    observer.kept(requirement, message.event);
-                } else {
-                    let text = format!("{method} was sent although the capability `{capability}` is not declared");
-                    observer.broken(BreachAt::new(requirement, message.event, text).also(&[declared_at]));
-                }
+        if let Shape::Notification { method, .. } = message.shape {
+            let Some((_, capability, requirement)) = NOTIFICATIONS.iter().find(|(name, ..)| name == method) else {
+                continue;
+            };
+            if declares(capability) {
+                observer.kept(requirement, message.event);
+            } else {
+                let text = format!("{method} was sent although the capability `{capability}` is not declared");
+                observer.broken(BreachAt::new(requirement, message.event, text).also(&[declared_at]));
             }
-            _ => {}
         }
     }
 }

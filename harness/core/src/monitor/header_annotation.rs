@@ -154,7 +154,7 @@ fn judge(observer: &mut Observer<'_>, tool: &str, annotations: &[Annotation<'_>]
                 observer.broken(breach.at_most(Severity::Warn));
             }
         }
-        if annotation.property.is_some_and(|property| is_personal(property)) {
+        if annotation.property.is_some_and(is_personal) {
             let text = format!("{place} puts what looks like a secret or personal data into a header field");
             observer.broken(broken("headers/param-annotation-not-sensitive", text).about(tool));
         } else {

@@ -294,6 +294,10 @@ impl Engine<'_> {
     }
 
     /// Runs all cases of a revision and judges what was recorded.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one run, each with an owner of its own"
+    )]
     async fn judge_revision(
         &self,
         connector: &Connector,

@@ -216,6 +216,7 @@ async fn side_by_side(modern: impl Future<Output = Side>, older: impl Future<Out
 }
 
 /// Puts the sides together, the newest revision first.
+#[expect(clippy::result_large_err, reason = "there is one for each run")]
 fn sum_up(sides: Vec<Side>, reports: Vec<EraReport>) -> Result<Eras, StartError> {
     let mut eras = Eras {
         opened: Vec::new(),
@@ -286,13 +287,14 @@ async fn modern(connector: &Connector, insist: bool) -> Side {
         Err(problem) => problem,
     };
     let named = problem.versions.iter().any(|version| version == MODERN.as_str());
-    if (named || (insist && problem.refused)) && session.closed().is_none() {
-        if let Some(opening) = undiscovered(&mut session).await {
-            let how = format!("{}, and its lists are those of {MODERN}", problem.reason);
-            connector.assume(opening.clone());
-            session.assume(opening);
-            return Side::opened(MODERN, session, how);
-        }
+    if (named || (insist && problem.refused))
+        && session.closed().is_none()
+        && let Some(opening) = undiscovered(&mut session).await
+    {
+        let how = format!("{}, and its lists are those of {MODERN}", problem.reason);
+        connector.assume(opening.clone());
+        session.assume(opening);
+        return Side::opened(MODERN, session, how);
     }
     Side::failed(connector.failed_handshake(session, problem).await.into())
 }

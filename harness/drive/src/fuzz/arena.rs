@@ -53,8 +53,6 @@ pub(super) struct Window {
     pub records: Vec<Record>,
     /// Where its cases begin in the history of the session.
     pub start: usize,
-    /// Whether the server went away, or no longer answered.
-    pub lost: bool,
 }
 
 /// How some cases went.
@@ -80,7 +78,6 @@ pub(super) struct Arena<'a> {
     pub gathered: Vec<Record>,
     /// Cases that were to be run since then.
     planned: usize,
-    lost: bool,
     /// Cases since the session was opened, newest last.
     pub history: Vec<FuzzCase>,
 }
@@ -106,7 +103,6 @@ impl<'a> Arena<'a> {
             silent: false,
             gathered: Vec::new(),
             planned: 0,
-            lost: false,
             history: Vec::new(),
         }
     }
@@ -128,7 +124,6 @@ impl<'a> Arena<'a> {
         self.history.clear();
         self.gathered.clear();
         self.planned = 0;
-        self.lost = false;
         self.silent = false;
         Ok((inventory, opening.capabilities, opening.server))
     }
@@ -190,7 +185,6 @@ impl<'a> Arena<'a> {
             trace,
             records: std::mem::take(&mut self.gathered),
             start: self.history.len().saturating_sub(planned),
-            lost: std::mem::take(&mut self.lost),
         })
     }
 
@@ -237,7 +231,6 @@ impl<'a> Arena<'a> {
         }
         session.forget_answers();
         self.session = Some(session);
-        self.lost |= lost;
         let done = records.len();
         self.gathered.append(&mut records);
         Some(Batch { done, lost })

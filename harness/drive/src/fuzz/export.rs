@@ -131,7 +131,7 @@ impl Written<'_> {
                     .map(|params| (params, serde_json::from_str::<Value>(params)));
                 let canonical = match &value {
                     None => Some(None),
-                    Some((text, Ok(value))) if value.to_string() == **text => Some(Some(value)),
+                    Some((text, Ok(value))) if is_spelled(value, text) => Some(Some(value)),
                     _ => None,
                 };
                 let Some(params) = canonical else {
@@ -307,6 +307,12 @@ fn related(written: &mut Written<'_>, case: &FuzzCase, kind: RelationKind, requi
         RelationKind::Repeated | RelationKind::Together | RelationKind::ReadOnly => return None,
     }
     Some(())
+}
+
+/// Whether the text is the plainest one of the value, so that nothing is lost when it is written as YAML.
+fn is_spelled(value: &Value, text: &str) -> bool {
+    let plain = value.to_string();
+    plain == text
 }
 
 #[cfg(test)]

@@ -280,7 +280,6 @@ impl<'a> Running<'a> {
                 trace,
                 records: Vec::new(),
                 start: 0,
-                lost: false,
             });
         }
         for attempt in 1..=MOST_STARTS {
@@ -561,7 +560,6 @@ impl<'a> Running<'a> {
                 trace,
                 records: Vec::new(),
                 start: 0,
-                lost: false,
             });
         }
         self.work_off().await;
