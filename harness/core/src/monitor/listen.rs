@@ -127,6 +127,8 @@ struct View<'m> {
     subscriptions: Vec<Subscription<'m>>,
     /// The position of the subscription that each notification belongs to, by its event.
     owners: HashMap<usize, usize>,
+    /// The event of the first acknowledgement of each subscription.
+    acknowledged: Vec<Option<usize>>,
     declared: Option<Declared<'m>>,
 }
 
@@ -145,15 +147,25 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
     let subscriptions = subscriptions(conversation, context, &messages, &exchanges);
+    let owners = owners(conversation, &messages, &subscriptions);
+    let mut acknowledged = vec![None; subscriptions.len()];
+    for message in messages.iter().rev() {
+        if notification(message) == Some(ACKNOWLEDGED)
+            && let Some(position) = owners.get(&message.event)
+        {
+            acknowledged[*position] = Some(message.event);
+        }
+    }
     let view = View {
-        owners: owners(conversation, &messages, &subscriptions),
+        owners,
+        acknowledged,
         subscriptions,
         declared: Declared::of(&exchanges, Era::Stateless),
         conversation,
         messages: &messages,
         exchanges: &exchanges,
     };
-    acknowledged(&view, observer);
+    acknowledgements(&view, observer);
     delivery::observe(&view, observer);
     only_on_listen(&view, observer);
     cancellations(&view, observer);
@@ -176,7 +188,13 @@ fn owners(
             } else {
                 let id = stateless::subscription(message.value)?;
                 let before = |own: &Subscription<'_>| own.opened() < message.event && same(own.id, id);
-                subscriptions.iter().rposition(before)
+                let text = |id: &Value| id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+                let alike = |own: &Subscription<'_>| own.opened() < message.event && text(own.id) == text(id);
+                // One of another type is meant for the same subscription; that it differs is judged.
+                subscriptions
+                    .iter()
+                    .rposition(before)
+                    .or_else(|| subscriptions.iter().rposition(alike))
             };
             Some((message.event, owner?))
         })
@@ -249,7 +267,7 @@ fn notification<'m>(message: &Message<'m>) -> Option<&'m str> {
 }
 
 /// What comes first, and what it says.
-fn acknowledged(view: &View<'_>, observer: &mut Observer<'_>) {
+fn acknowledgements(view: &View<'_>, observer: &mut Observer<'_>) {
     const FIRST: &str = "subscriptions/ack-first";
     const PROMPT: &str = "subscriptions/ack-prompt";
     for (position, subscription) in view.subscriptions.iter().enumerate().filter(|(_, own)| !own.refused) {

@@ -49,10 +49,11 @@ fn delivered(view: &View<'_>, observer: &mut Observer<'_>, message: &Message<'_>
     if given.is_some_and(|id| !(id.is_string() || id.is_number())) {
         return; // The schemas say so.
     }
-    let Some(owner) = view.owner(message).map(|position| &view.subscriptions[position]) else {
+    let Some(position) = view.owner(message) else {
         stranger(view, observer, message, method, given);
         return;
     };
+    let owner = &view.subscriptions[position];
     match given {
         Some(id) if same(owner.id, id) => observer.kept(ID, message.event),
         Some(id) => {
@@ -76,7 +77,10 @@ fn delivered(view: &View<'_>, observer: &mut Observer<'_>, message: &Message<'_>
             );
         }
     }
-    wanted(observer, owner, message, method);
+    // What comes before the acknowledgement is the breach of that order.
+    if view.acknowledged[position].is_some_and(|acknowledged| acknowledged < message.event) {
+        wanted(observer, owner, message, method);
+    }
 }
 
 /// Whether the subscription asked for it.
@@ -129,7 +133,16 @@ fn stranger(view: &View<'_>, observer: &mut Observer<'_>, message: &Message<'_>,
     {
         return;
     }
-    let open = view.subscriptions.iter().find(|own| own.is_open(message.event));
+    // One that gets its news under its id has no need of those without.
+    let served = |position: usize| {
+        view.messages
+            .iter()
+            .any(|other| notification(other) == Some(method) && view.owner(other) == Some(position))
+    };
+    let mut open = view.subscriptions.iter().enumerate();
+    let open = open
+        .find(|(position, own)| own.is_open(message.event) && (given.is_some() || !served(*position)))
+        .map(|(_, own)| own);
     match (open, view.over_http()) {
         (Some(own), false) => {
             let text = match given {
@@ -226,11 +239,18 @@ fn after_the_end(view: &View<'_>, observer: &mut Observer<'_>) {
         let Some(read) = read.filter(|_| by_client) else {
             continue;
         };
+        // What comes after a further request had been sent was not on its way any more.
+        let next = view
+            .exchanges
+            .iter()
+            .map(|exchange| exchange.request.event)
+            .find(|request| *request > read);
         let late = view.messages.iter().find(|message| {
+            let age = at(view.conversation, message.event).saturating_sub(at(view.conversation, read));
             message.event > read
-                && notification(message).is_some()
+                && notification(message).is_some_and(|method| method != ACKNOWLEDGED)
                 && view.owner(message) == Some(position)
-                && at(view.conversation, message.event).saturating_sub(at(view.conversation, read)) > CROSSED_US
+                && (age > CROSSED_US || next.is_some_and(|next| message.event > next))
         });
         match late {
             Some(late) => {
