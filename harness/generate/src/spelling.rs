@@ -63,7 +63,8 @@ impl Spelling {
 pub fn spell(value: &Value, spelling: Spelling) -> Option<String> {
     let mut text = String::new();
     write(value, spelling, &mut text);
-    (text != *value).then_some(text)
+    let plain = value.to_string();
+    (text != plain).then_some(text)
 }
 
 fn write(value: &Value, spelling: Spelling, out: &mut String) {

@@ -117,6 +117,7 @@ pub(super) const FAULTS: &[Fault] = &[
         &[
             "lifecycle/no-requests-before-initialized",
             "base-protocol/undeclared-client-capability-unused",
+            "client-features/roots-needs-capability",
         ],
         || {
             Box::new(Asks {

@@ -306,7 +306,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     fault(
         "structured-silent",
         "has a list for its result that it does not tell in words",
-        &["tools/non-object-structured-content-text", "tools/structured-twin"],
+        &["tools/non-object-structured-content-text"],
         || {
             Box::new(Results(|request, result| {
                 if params(request)
