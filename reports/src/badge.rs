@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::escape::markup;
 use crate::headline::{self, Tone};
 use crate::record::RunRecord;
 
@@ -29,16 +30,16 @@ pub fn render(record: &RunRecord) -> String {
     let (left, right) = (width(&label) + 14, width(&text) + 14);
     let all = left + right;
     let mut out = String::new();
-    let title = xml(&format!("{label}: {text}"));
+    let title = markup(&format!("{label}: {text}"));
     let _ = write!(
         out,
         r##"<svg xmlns="http://www.w3.org/2000/svg" width="{all}" height="20" role="img" aria-label="{title}"><title>{title}</title><clipPath id="r"><rect width="{all}" height="20" rx="3"/></clipPath><g clip-path="url(#r)"><rect width="{left}" height="20" fill="#32383f"/><rect x="{left}" width="{right}" height="20" fill="{colour}"/></g><g fill="#fff" text-anchor="middle" font-family="Verdana,DejaVu Sans,Geneva,sans-serif" font-size="11"><text x="{}" y="14" textLength="{}">{}</text><text x="{}" y="14" textLength="{}">{}</text></g></svg>"##,
         left / 2,
         left - 14,
-        xml(&label),
+        markup(&label),
         left + right / 2,
         right - 14,
-        xml(&text),
+        markup(&text),
     );
     out.push('\n');
     out
@@ -53,15 +54,6 @@ fn width(text: &str) -> usize {
             _ => 7,
         })
         .sum()
-}
-
-fn xml(text: &str) -> String {
-    let escaped = crate::escape::terminal(text);
-    escaped
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
 
 #[cfg(test)]

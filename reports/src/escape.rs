@@ -28,6 +28,16 @@ pub fn terminal(text: &str) -> String {
 /// Has no width, and keeps characters apart that would be a command together.
 const BREAK: char = '\u{200b}';
 
+/// Text for HTML and XML, in elements and in attributes.
+#[must_use]
+pub fn markup(text: &str) -> String {
+    terminal(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
 /// The first `longest` characters of a text, marked when there are more.
 #[must_use]
 pub fn cut(text: &str, longest: usize) -> String {

@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::advice;
 use crate::compare::{self, Comparison};
-use crate::escape::{cut, terminal};
+use crate::escape::{cut, markup, terminal};
 use crate::headline::{self, Headline};
 use crate::record::{RunRecord, limit_traces};
 
@@ -68,7 +68,7 @@ pub fn render(records: Vec<(Option<String>, RunRecord)>) -> String {
 "##,
         hash(STYLE),
         hash(SCRIPT),
-        html(&title),
+        markup(&title),
     );
     without_script(&mut page, &records, &headlines);
     let _ = write!(
@@ -135,29 +135,21 @@ fn without_script(page: &mut String, records: &[RunRecord], headlines: &[Headlin
         let _ = writeln!(
             page,
             "<h1>{}: {}</h1>\n<p>{}</p>\n<ul>",
-            html(&headline::server(record)),
+            markup(&headline::server(record)),
             headline.word,
-            html(&headline.sentence)
+            markup(&headline.sentence)
         );
         for finding in record.findings.iter().filter(|finding| finding.severity != "info") {
             let _ = writeln!(
                 page,
                 "<li><b>{} {}</b>: {}</li>",
-                html(&finding.level),
-                html(&finding.requirement),
-                html(&cut(&finding.message, 400))
+                markup(&finding.level),
+                markup(&finding.requirement),
+                markup(&cut(&finding.message, 400))
             );
         }
         page.push_str("</ul>\n");
     }
-}
-
-fn html(text: &str) -> String {
-    let text = terminal(text);
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
 
 #[cfg(test)]

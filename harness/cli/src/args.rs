@@ -13,6 +13,7 @@ use touchstone_drive::execute::{CallPolicy, CaseFilter, EngineOptions, Partition
 use touchstone_drive::process::{GuardProgram, ProcessOptions, ResourceLimits};
 use touchstone_drive::session::{ConnectorOptions, SessionLimits};
 use touchstone_drive::target::{CommandTarget, Target, UrlTarget};
+use touchstone_reports::record::{Severities, Summary};
 
 use crate::config_file;
 use crate::expectations::ExpectationArguments;
@@ -223,6 +224,18 @@ pub(crate) enum Gate {
     All,
     /// Conformance alone
     Conformance,
+}
+
+impl Gate {
+    /// How many findings fail the run.
+    pub(crate) fn failures(self, summary: &Summary, strict: bool) -> u64 {
+        let weight = |findings: Severities| findings.fail + if strict { findings.warn } else { 0 };
+        let robustness = match self {
+            Self::All => weight(summary.robustness),
+            Self::Conformance => 0,
+        };
+        weight(summary.conformance) + robustness
+    }
 }
 
 #[derive(Debug, Args)]

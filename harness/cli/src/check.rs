@@ -20,7 +20,7 @@ use touchstone_reports::record::{EraEntry, Failure, RunRecord};
 use touchstone_reports::terminal::{Style, render};
 use touchstone_reports::{Hints, RecordInput, Start};
 
-use crate::args::{CheckPlan, Gate};
+use crate::args::CheckPlan;
 use crate::progress::Progress;
 use crate::{Exit, complain, expectations, invocation, outputs, print};
 
@@ -72,7 +72,8 @@ pub(crate) fn run(plan: &CheckPlan) -> anyhow::Result<Exit> {
     } else {
         add(None, judge_recordings(plan, &means)?);
     }
-    write_records(plan, &records)?;
+    let plain: Vec<&RunRecord> = records.iter().map(|(_, record)| record).collect();
+    outputs::write_records(plan.json.as_deref(), &plain)?;
     plan.outputs.write(&records)?;
     Ok(if cancel.is_cancelled() { Exit::Interrupted } else { exit })
 }
@@ -144,15 +145,9 @@ async fn judge(
             let failure = hidden(failure(&error), &plan.options.credentials);
             let failure = hidden(failure, &target.credentials());
             let input = RecordInput {
-                start,
-                transport: None,
-                sessions: 0,
-                interrupted: false,
                 partition: plan.partition.map(|partition| partition.to_string()),
                 failure: Some(failure),
-                runs: &[],
-                baseline: None,
-                hints: &means.hints,
+                ..RecordInput::new(start, &means.hints)
             };
             (
                 RunRecord::build(&bundle.catalog, input),
@@ -190,21 +185,18 @@ fn judge_recordings(plan: &CheckPlan, means: &Means) -> anyhow::Result<(RunRecor
     let mut runs = recording::judge(traces, wanted, &bundle.catalog, &bundle.schemas, &coverage)?;
     let applied = plan.expected.apply(means.baseline.as_ref(), &mut runs, false)?;
     let files: Vec<String> = plan.recordings.iter().map(|file| file.display().to_string()).collect();
+    let start = Start {
+        target: files.join(" "),
+        invocation: invocation::of_recordings(&plan.recordings),
+        at,
+        duration: began.elapsed(),
+    };
     let input = RecordInput {
-        start: Start {
-            target: files.join(" "),
-            invocation: invocation::of_recordings(&plan.recordings),
-            at,
-            duration: began.elapsed(),
-        },
         transport: runs.first().map(|run| run.transport),
         sessions,
-        interrupted: false,
-        partition: None,
-        failure: None,
         runs: &runs,
         baseline: applied.as_ref().map(|applied| applied.entries.as_slice()),
-        hints: &means.hints,
+        ..RecordInput::new(start, &means.hints)
     };
     let record = RunRecord::build(&bundle.catalog, input);
     let exit = weigh(plan, &record);
@@ -235,19 +227,12 @@ fn verdict(plan: &CheckPlan, record: &RunRecord, run: &TargetRun) -> Exit {
 
 /// What the findings of a record come to.
 fn weigh(plan: &CheckPlan, record: &RunRecord) -> Exit {
-    let (conformance, robustness) = (record.summary.conformance, record.summary.robustness);
-    let robust = if plan.gate == Gate::All {
-        robustness.fail + if plan.strict { robustness.warn } else { 0 }
-    } else {
-        0
-    };
-    let failed = conformance.fail + if plan.strict { conformance.warn } else { 0 } + robust;
     let observed = record
         .runs
         .iter()
         .flat_map(|run| &run.requirements)
         .any(|requirement| requirement.observed > 0);
-    if failed > 0 {
+    if plan.gate.failures(&record.summary, plan.strict) > 0 {
         Exit::Failed
     } else if observed {
         Exit::Clean
@@ -325,18 +310,6 @@ pub(crate) fn style(quiet: bool, verbose: bool) -> Style {
         verbose,
         quiet,
     }
-}
-
-fn write_records(plan: &CheckPlan, records: &[(Option<String>, RunRecord)]) -> anyhow::Result<()> {
-    let Some(path) = &plan.json else { return Ok(()) };
-    let plain: Vec<&RunRecord> = records.iter().map(|(_, record)| record).collect();
-    // Several servers of a configuration make a list.
-    let mut text = match plain.as_slice() {
-        [record] => serde_json::to_string_pretty(record)?,
-        several => serde_json::to_string_pretty(several)?,
-    };
-    text.push('\n');
-    outputs::write(path, &text)
 }
 
 /// One file for each trace, named by its number: names come partly from case files, and must not become paths.

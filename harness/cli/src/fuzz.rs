@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
@@ -18,11 +18,9 @@ use touchstone_reports::escape::{cut, terminal};
 use touchstone_reports::record::{FindingEntry, RunRecord};
 use touchstone_reports::{Hints, RecordInput, Start};
 
-use crate::args::Gate;
 use crate::check::{failure, hidden, interrupts};
 use crate::fuzz_args::FuzzPlan;
-use crate::invocation;
-use crate::{Exit, complain, print};
+use crate::{Exit, complain, invocation, outputs, print};
 
 /// Messages of a reproduction that are shown.
 const MOST_SHOWN: usize = 12;
@@ -32,6 +30,7 @@ const LONGEST_SHOWN: usize = 400;
 /// Runs a campaign against every target of the plan; the worst exit wins.
 pub(crate) fn run(plan: &FuzzPlan) -> anyhow::Result<Exit> {
     let bundle = Bundle::load()?;
+    let hints = Hints::from_json(touchstone_cases::hints())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     let cancel = CancellationToken::new();
@@ -41,13 +40,8 @@ pub(crate) fn run(plan: &FuzzPlan) -> anyhow::Result<Exit> {
         if cancel.is_cancelled() {
             break;
         }
-        let scratch = plan.scratch.then(Scratch::new).transpose()?;
-        let target = match &scratch {
-            Some(scratch) => scratch.around(target),
-            None => target.clone(),
-        };
-        let (record, verdict) = local.block_on(&runtime, campaign(plan, &bundle, &target, &cancel))?;
-        if plan.json.as_deref() != Some(Path::new("-")) {
+        let (record, verdict) = local.block_on(&runtime, campaign(plan, &bundle, &hints, target, &cancel))?;
+        if !plan.json.as_deref().is_some_and(outputs::is_stdout) {
             if let Some(name) = name {
                 print(&format!("== {} ==\n", terminal(name)));
             }
@@ -56,13 +50,14 @@ pub(crate) fn run(plan: &FuzzPlan) -> anyhow::Result<Exit> {
         exit = exit.max(verdict);
         records.push(record);
     }
-    write_records(plan, &records)?;
+    outputs::write_records(plan.json.as_deref(), &records.iter().collect::<Vec<_>>())?;
     Ok(if cancel.is_cancelled() { Exit::Interrupted } else { exit })
 }
 
 async fn campaign(
     plan: &FuzzPlan,
     bundle: &Bundle,
+    hints: &Hints,
     target: &Target,
     cancel: &CancellationToken,
 ) -> anyhow::Result<(RunRecord, Exit)> {
@@ -72,7 +67,6 @@ async fn campaign(
         schemas: &bundle.schemas,
         options: plan.options.clone(),
     };
-    let hints = Hints::from_json(touchstone_cases::hints())?;
     let (at, began) = (SystemTime::now(), Instant::now());
     let display = Display::new(plan);
     let result = campaign.run(target, &|event| display.show(&event), cancel).await;
@@ -88,30 +82,19 @@ async fn campaign(
         Ok(run) => run,
         Err(error) => {
             let input = RecordInput {
-                start,
-                transport: None,
-                sessions: 0,
-                interrupted: false,
-                partition: None,
                 failure: Some(hidden(failure(&error), &target.credentials())),
-                runs: &[],
-                baseline: None,
-                hints: &hints,
+                ..RecordInput::new(start, hints)
             };
             return Ok((RunRecord::build(&bundle.catalog, input), Exit::CouldNotRun));
         }
     };
     let runs = std::slice::from_ref(&run.run);
     let input = RecordInput {
-        start,
         transport: Some(run.transport),
         sessions: run.sessions,
         interrupted: run.interrupted,
-        partition: None,
-        failure: None,
         runs,
-        baseline: None,
-        hints: &hints,
+        ..RecordInput::new(start, hints)
     };
     let mut record = RunRecord::build(&bundle.catalog, input);
     record.campaign = Some(numbers(&run));
@@ -137,15 +120,7 @@ fn verdict(plan: &FuzzPlan, record: &RunRecord, run: &CampaignRun) -> Exit {
         ));
         return Exit::OwnMistake;
     }
-    let weight = |severities: touchstone_reports::record::Severities| {
-        severities.fail + if plan.strict { severities.warn } else { 0 }
-    };
-    let robust = if plan.gate == Gate::All {
-        weight(record.summary.robustness)
-    } else {
-        0
-    };
-    if weight(record.summary.conformance) + robust > 0 {
+    if plan.gate.failures(&record.summary, plan.strict) > 0 {
         Exit::Failed
     } else if run.sums.calls == 0 {
         Exit::CouldNotRun
@@ -238,20 +213,6 @@ fn export(folder: &Path, findings: &[FindingEntry]) -> anyhow::Result<()> {
         std::fs::write(&path, yaml).with_context(|| format!("{} cannot be written", path.display()))?;
     }
     Ok(())
-}
-
-fn write_records(plan: &FuzzPlan, records: &[RunRecord]) -> anyhow::Result<()> {
-    let Some(path) = &plan.json else { return Ok(()) };
-    let mut text = match records {
-        [record] => serde_json::to_string_pretty(record)?,
-        several => serde_json::to_string_pretty(several)?,
-    };
-    text.push('\n');
-    if path == Path::new("-") {
-        print(&text);
-        return Ok(());
-    }
-    std::fs::write(path, text).with_context(|| format!("the record cannot be written to {}", path.display()))
 }
 
 /// The report of a campaign, for a terminal.
@@ -484,46 +445,5 @@ impl Display {
         if self.live && !self.quiet {
             eprint!("\r{:100}\r", "");
         }
-    }
-}
-
-/// An empty folder for a server, removed with the value.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> anyhow::Result<Self> {
-        let base = std::env::temp_dir();
-        for number in 0..100 {
-            let folder = base.join(format!("touchstone-scratch-{}-{number}", std::process::id()));
-            if std::fs::create_dir(&folder).is_ok() {
-                return Ok(Self(folder));
-            }
-        }
-        anyhow::bail!("no empty folder can be made in {}", base.display())
-    }
-
-    fn around(&self, target: &Target) -> Target {
-        let mut target = target.clone();
-        if let Target::Command(command) = &mut target {
-            let home = self.0.display().to_string();
-            for name in [
-                "HOME",
-                "USERPROFILE",
-                "TMPDIR",
-                "XDG_CONFIG_HOME",
-                "XDG_DATA_HOME",
-                "XDG_CACHE_HOME",
-            ] {
-                command.environment.push((name.to_owned(), home.clone()));
-            }
-            command.directory = Some(self.0.clone());
-        }
-        target
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -76,10 +76,6 @@ pub(crate) struct FuzzArguments {
     #[arg(long)]
     no_feedback: bool,
 
-    /// Give the server an empty folder for its home and working directory
-    #[arg(long, conflicts_with_all = ["cwd", "url"])]
-    scratch: bool,
-
     /// Exit with 1 for warnings too
     #[arg(long)]
     strict: bool,
@@ -135,8 +131,6 @@ pub(crate) struct FuzzPlan {
     pub export: Option<PathBuf>,
     /// Where the record goes.
     pub json: Option<PathBuf>,
-    /// Whether the server gets an empty folder.
-    pub scratch: bool,
     /// Whether warnings fail the run.
     pub strict: bool,
     /// Which score decides.
@@ -220,7 +214,6 @@ impl TryFrom<FuzzArguments> for FuzzPlan {
             options,
             export: arguments.export,
             json: arguments.json,
-            scratch: arguments.scratch,
             strict: arguments.strict,
             gate: arguments.gate,
             quiet: arguments.quiet,

@@ -87,6 +87,17 @@ impl OutputArguments {
     }
 }
 
+/// Writes records as JSON, where that is asked for. Several servers of a configuration make a list.
+pub(crate) fn write_records(path: Option<&Path>, records: &[&RunRecord]) -> anyhow::Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let mut text = match records {
+        [record] => serde_json::to_string_pretty(record)?,
+        several => serde_json::to_string_pretty(several)?,
+    };
+    text.push('\n');
+    write(path, &text)
+}
+
 /// Writes a file, or prints it.
 pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     if is_stdout(path) {

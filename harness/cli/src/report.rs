@@ -10,8 +10,8 @@ use touchstone_reports::terminal::render;
 use touchstone_reports::{RunRecord, compare, merge};
 
 use crate::check::style;
-use crate::outputs::{OutputArguments, write};
-use crate::{Exit, print};
+use crate::outputs::OutputArguments;
+use crate::{Exit, outputs, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArguments {
@@ -43,15 +43,8 @@ pub(crate) fn run(arguments: ReportArguments) -> anyhow::Result<Exit> {
         records.extend(read(path)?.into_iter().map(|record| (label.clone(), record)));
     }
     let mut records = merge::merge(records)?;
-    if let Some(path) = &arguments.json {
-        let plain: Vec<&RunRecord> = records.iter().map(|(_, record)| record).collect();
-        let mut text = match plain.as_slice() {
-            [record] => serde_json::to_string_pretty(record)?,
-            several => serde_json::to_string_pretty(several)?,
-        };
-        text.push('\n');
-        write(path, &text)?;
-    }
+    let plain: Vec<&RunRecord> = records.iter().map(|(_, record)| record).collect();
+    outputs::write_records(arguments.json.as_deref(), &plain)?;
     if !silent {
         match records.as_slice() {
             [(_, record)] => print(&render(record, &style(arguments.quiet, arguments.verbose))),

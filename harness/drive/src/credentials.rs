@@ -338,11 +338,11 @@ mod tests {
         assert_eq!(hidden("PLAIN", "a1b2c3d4e5f6"), ["a1b2c3d4e5f6"]);
         assert_eq!(hidden("TOKEN_TYPE", "string"), [""; 0]);
         assert_eq!(hidden("MODE", "production"), [""; 0]);
-        assert_eq!(hidden("HOME", "/home/anna1234567"), [""; 0]);
-        assert_eq!(hidden("DATABASE", "postgres://anna:wonder1and@db/x"), ["wonder1and"]);
+        assert_eq!(hidden("HOME", "/home/user1234567"), [""; 0]);
+        assert_eq!(hidden("DATABASE", "postgres://user:wonder1and@db/x"), ["wonder1and"]);
         assert_eq!(
-            hidden("Authorization", "Basic YW5uYTp3b25kZXIxYW5k"),
-            ["wonder1and", "YW5uYTp3b25kZXIxYW5k"]
+            hidden("Authorization", "Basic dXNlcjp3b25kZXIxYW5k"),
+            ["wonder1and", "dXNlcjp3b25kZXIxYW5k"]
         );
         assert_eq!(hidden("Cookie", "a=abcdef; b=x"), ["abcdef", "a=abcdef; b=x"]);
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::spoil::{Answers, Entry, Every, Named, Wording, block, error, internal, params, take, text};
+use super::spoil::{
+    Answers, Entry, Every, Named, Wording, block, error, internal, is_unknown_tool, params, take, text,
+};
 use super::{Decorator, Fault, Received, STDIO};
 use crate::conversation::Output;
 use crate::envelope::{Message, Request, Response};
@@ -458,14 +460,6 @@ pub(super) const FAULTS: &[Fault] = &[
     )
     .over(STDIO),
 ];
-
-fn is_unknown_tool(request: &Request, response: &Response) -> bool {
-    let unknown = response
-        .outcome
-        .as_ref()
-        .is_err_and(|error| error.message.starts_with("Unknown tool"));
-    request.method == "tools/call" && unknown
-}
 
 fn completed() -> Value {
     json!({ "completion": { "values": ["something"], "total": 1, "hasMore": false } })

@@ -298,11 +298,16 @@ impl Decorator for Combination {
     }
 
     fn outputs(&mut self, _: Received, outputs: Vec<Output>) -> Vec<Output> {
-        if std::mem::take(&mut self.dying) {
-            vec![Output::Exit(101)]
-        } else {
-            outputs
-        }
+        dead_or(&mut self.dying, outputs)
+    }
+}
+
+/// What is sent, or the end of a server that is dying.
+fn dead_or(dying: &mut bool, outputs: Vec<Output>) -> Vec<Output> {
+    if std::mem::take(dying) {
+        vec![Output::Exit(101)]
+    } else {
+        outputs
     }
 }
 
@@ -348,11 +353,7 @@ impl Decorator for Stages {
     }
 
     fn outputs(&mut self, _: Received, outputs: Vec<Output>) -> Vec<Output> {
-        if std::mem::take(&mut self.dying) {
-            vec![Output::Exit(101)]
-        } else {
-            outputs
-        }
+        dead_or(&mut self.dying, outputs)
     }
 }
 
@@ -397,11 +398,7 @@ impl Decorator for Handles {
     }
 
     fn outputs(&mut self, _: Received, outputs: Vec<Output>) -> Vec<Output> {
-        if std::mem::take(&mut self.dying) {
-            vec![Output::Exit(101)]
-        } else {
-            outputs
-        }
+        dead_or(&mut self.dying, outputs)
     }
 }
 

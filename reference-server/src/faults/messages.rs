@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::spoil::{After, Answers, Bytes, Instead, Results, error, internal, message, notification, rewritten};
+use super::spoil::{
+    After, Answers, Bytes, Instead, Results, error, internal, is_unknown_tool, message, notification, rewritten,
+};
 use super::{Decorator, Fault, Received, STDIO};
 use crate::conversation::Output;
 use crate::envelope::{Request, Response};
@@ -85,11 +87,7 @@ pub(super) const FAULTS: &[Fault] = &[
         &["base-protocol/error-code-reserved-range"],
         || {
             Box::new(Answers(|request, response| {
-                let unknown = response
-                    .outcome
-                    .as_ref()
-                    .is_err_and(|error| error.message.starts_with("Unknown tool"));
-                (request.method == "tools/call" && unknown).then(|| Err(error(-32500, "Unknown tool")))
+                is_unknown_tool(request, response).then(|| Err(error(-32500, "Unknown tool")))
             }))
         },
     ),

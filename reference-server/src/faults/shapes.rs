@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::spoil::{Answers, Every, Named, Wording, error};
+use super::spoil::{Answers, Every, Named, Wording, error, is_unknown_tool, refused_call};
 use super::{Decorator, Fault, Received};
 use crate::conversation::Output;
 use crate::envelope::{Message, Request, Response};
@@ -226,7 +226,7 @@ pub(super) const FAULTS: &[Fault] = &[
         || {
             Box::new(Wording("elicitation/create", |params| {
                 if let Some(Value::String(url)) = params.get_mut("url") {
-                    url.push_str("?user=jane.doe@mail.example");
+                    url.push_str("?user=someone@mail.example");
                 }
             }))
         },
@@ -240,14 +240,9 @@ pub(super) const FAULTS: &[Fault] = &[
         ],
         || {
             Box::new(Answers(|request, response| {
-                let mut error = response
-                    .outcome
-                    .as_ref()
-                    .err()
-                    .filter(|error| error.code == -32042)?
-                    .clone();
+                let mut error = refused_call(request, response, -32042)?;
                 error.data = None;
-                (request.method == "tools/call").then_some(Err(error))
+                Some(Err(error))
             }))
         },
     )),
@@ -257,17 +252,12 @@ pub(super) const FAULTS: &[Fault] = &[
         &["client-features/url-elicitation-error-shape"],
         || {
             Box::new(Answers(|request, response| {
-                let mut error = response
-                    .outcome
-                    .as_ref()
-                    .err()
-                    .filter(|error| error.code == -32042)?
-                    .clone();
+                let mut error = refused_call(request, response, -32042)?;
                 let visits = error.data.as_mut().and_then(|data| data["elicitations"].as_array_mut());
                 for visit in visits.into_iter().flatten() {
                     super::spoil::take(visit, "elicitationId");
                 }
-                (request.method == "tools/call").then_some(Err(error))
+                Some(Err(error))
             }))
         },
     )),
@@ -277,11 +267,7 @@ pub(super) const FAULTS: &[Fault] = &[
         &["client-features/url-elicitation-error-only"],
         || {
             Box::new(Answers(|request, response| {
-                let unknown = response
-                    .outcome
-                    .as_ref()
-                    .is_err_and(|error| error.message.starts_with("Unknown tool"));
-                (request.method == "tools/call" && unknown).then(|| Err(error(-32042, "Unknown tool")))
+                is_unknown_tool(request, response).then(|| Err(error(-32042, "Unknown tool")))
             }))
         },
     )),

@@ -163,6 +163,21 @@ pub(super) fn error(code: i64, message: &str) -> RpcError {
     }
 }
 
+/// Whether the call of a tool was refused because there is no such tool.
+pub(super) fn is_unknown_tool(request: &Request, response: &Response) -> bool {
+    let unknown = response
+        .outcome
+        .as_ref()
+        .is_err_and(|error| error.message.starts_with("Unknown tool"));
+    request.method == "tools/call" && unknown
+}
+
+/// The error with which a call was refused, if it has this code.
+pub(super) fn refused_call(request: &Request, response: &Response, code: i64) -> Option<RpcError> {
+    let error = response.outcome.as_ref().err()?;
+    (request.method == "tools/call" && error.code == code).then(|| error.clone())
+}
+
 /// The params of a request, empty when they cannot be read.
 pub(super) fn params(request: &Request) -> Map<String, Value> {
     request.params.clone().unwrap_or_default()

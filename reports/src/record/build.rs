@@ -53,6 +53,24 @@ pub struct RecordInput<'a> {
     pub hints: &'a Hints,
 }
 
+impl<'a> RecordInput<'a> {
+    /// Nothing was found out yet.
+    #[must_use]
+    pub fn new(start: Start, hints: &'a Hints) -> Self {
+        Self {
+            start,
+            transport: None,
+            sessions: 0,
+            interrupted: false,
+            partition: None,
+            failure: None,
+            runs: &[],
+            baseline: None,
+            hints,
+        }
+    }
+}
+
 impl RunRecord {
     /// Builds the record of a run.
     #[must_use]

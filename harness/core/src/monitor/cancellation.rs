@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Direction, Exchange, Message};
+use super::conversation::{Conversation, Direction, Message};
 use super::declared::{RACE_US, asked, at, notified};
+use super::exchange::Exchange;
 use super::http_exchange::HttpExchange;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::jsonrpc::Shape;

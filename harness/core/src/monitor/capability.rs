@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Direction, Exchange, Message};
+use super::conversation::{Conversation, Direction, Message};
 use super::declared::{Asked, Declared, questions};
+use super::exchange::Exchange;
 use super::stateless;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope};
 use crate::jsonrpc::Shape;

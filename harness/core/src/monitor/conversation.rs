@@ -1,12 +1,12 @@
 //! A trace read as a conversation: frames parsed once, requests paired with their answers.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use super::stateless;
-use crate::jsonrpc::{self, Document, IdToken, Reading, Shape};
-use crate::revision::{Era, Revision};
+use super::exchange::{Exchange, Pairing};
+use crate::jsonrpc::{self, Document, Reading, Shape};
 use crate::trace::{Channel, EventKind, Intent, Trace, TransportKind};
 
 /// Who spoke.
@@ -50,40 +50,6 @@ pub struct Message<'a> {
     pub value: &'a Value,
     /// Whether it is an element of a batch.
     pub batched: bool,
-}
-
-/// A request of the harness and what came of it.
-pub struct Exchange<'a> {
-    /// The request.
-    pub request: &'a Message<'a>,
-    /// Its id.
-    pub id: &'a IdToken,
-    /// Its method.
-    pub method: &'a str,
-    /// The answers, in order; exactly one when all is well.
-    pub answers: Vec<Answered<'a>>,
-    /// The event that says that the harness stopped waiting.
-    pub gave_up: Option<usize>,
-    /// Whether the harness cancelled the request, so that no answer is owed.
-    pub cancelled: bool,
-}
-
-impl Exchange<'_> {
-    /// Whether the request is one of the revision: in the stateless era every request names the version that it is to be served under, in the
-    /// stateful era the handshake has.
-    #[must_use]
-    pub fn is_of(&self, revision: Revision) -> bool {
-        revision.era() == Era::Stateful || stateless::version(self.request.value) == Some(revision.as_str())
-    }
-}
-
-/// An answer to a request.
-#[derive(Clone, Copy)]
-pub struct Answered<'a> {
-    /// The response.
-    pub message: &'a Message<'a>,
-    /// Whether its id token is the request's; if not, only its value looks the same, for example `"1"` for `1`.
-    pub exact: bool,
 }
 
 /// The end of the server process.
@@ -160,6 +126,7 @@ pub struct Conversation<'a> {
     handshake: Option<usize>,
     /// The status of each HTTP exchange that has one.
     statuses: HashMap<u32, u16>,
+    pairing: OnceCell<Pairing>,
 }
 
 impl<'a> Conversation<'a> {
@@ -248,6 +215,7 @@ impl<'a> Conversation<'a> {
             stretches,
             handshake,
             statuses,
+            pairing: OnceCell::new(),
         }
     }
 
@@ -395,104 +363,11 @@ impl<'a> Conversation<'a> {
         messages
     }
 
-    /// The requests of the harness with their answers, and the responses of the server that answer nothing.
-    ///
-    /// A response belongs to the last request before it whose id token equals its own and that lacks an answer, or failing that has one already,
-    /// or failing that looks the same by value. Over HTTP the request that the response came back to goes first: clients of one server may use the
-    /// same ids.
+    /// The requests of the harness with their answers, and the responses of the server that answer nothing. `messages` are those of
+    /// [`Self::messages`]; which of them belong together is worked out once.
     #[must_use]
     pub fn exchanges<'m>(&self, messages: &'m [Message<'m>]) -> (Vec<Exchange<'m>>, Vec<&'m Message<'m>>) {
-        let mut exchanges: Vec<Exchange<'m>> = Vec::new();
-        let mut strays = Vec::new();
-        // The request that each HTTP exchange carried.
-        let mut carriers: HashMap<u32, usize> = HashMap::new();
-        for message in messages {
-            match (message.direction, message.shape) {
-                (Direction::ToServer, Shape::Request { id, method, .. }) => {
-                    if let (Some(number), false) = (self.frames[message.frame].exchange, message.batched) {
-                        carriers.insert(number, exchanges.len());
-                    }
-                    exchanges.push(Exchange {
-                        request: message,
-                        id,
-                        method,
-                        answers: Vec::new(),
-                        gave_up: None,
-                        cancelled: false,
-                    });
-                }
-                (Direction::ToServer, Shape::Notification { method, .. }) if method == "notifications/cancelled" => {
-                    let cancelled = message.value.pointer("/params/requestId").map(Value::to_string);
-                    if let Some(exchange) = exchanges
-                        .iter_mut()
-                        .rev()
-                        .find(|exchange| Some(exchange.id.to_string()) == cancelled)
-                    {
-                        exchange.cancelled = true;
-                    }
-                }
-                (Direction::FromServer, Shape::Response { id } | Shape::ErrorResponse { id }) => {
-                    let carrier = self.frames[message.frame]
-                        .exchange
-                        .and_then(|number| carriers.get(&number));
-                    let found = id.as_ref().and_then(|id| {
-                        let own = carrier.filter(|index| exchanges[**index].id.same_value(id));
-                        own.map(|index| (*index, true)).or_else(|| find(&exchanges, id))
-                    });
-                    match found {
-                        Some((index, exact)) => exchanges[index].answers.push(Answered { message, exact }),
-                        None => strays.push(message),
-                    }
-                }
-                _ => {}
-            }
-        }
-        share_out(&mut exchanges);
-        let gave_up: BTreeMap<&str, usize> = self
-            .trace
-            .events
-            .iter()
-            .enumerate()
-            .filter_map(|(event, entry)| match &entry.kind {
-                EventKind::GaveUp { id, .. } => Some((id.as_str(), event)),
-                _ => None,
-            })
-            .collect();
-        for exchange in &mut exchanges {
-            exchange.gave_up = gave_up.get(exchange.id.to_string().as_str()).copied();
-        }
-        (exchanges, strays)
+        let pairing = self.pairing.get_or_init(|| Pairing::of(self, messages));
+        pairing.applied_to(messages)
     }
-}
-
-/// Where one request has two answers and another, whose id differs only in type, has none, the second answer was meant for the other.
-fn share_out(exchanges: &mut [Exchange<'_>]) {
-    for index in 0..exchanges.len() {
-        if !exchanges[index].answers.is_empty() {
-            continue;
-        }
-        let donor = exchanges
-            .iter()
-            .position(|other| other.answers.len() > 1 && other.id.looks_like(exchanges[index].id));
-        if let Some(message) = donor
-            .and_then(|donor| exchanges[donor].answers.pop())
-            .map(|answer| answer.message)
-        {
-            exchanges[index].answers.push(Answered { message, exact: false });
-        }
-    }
-}
-
-/// The exchange that a response with this id answers, and whether the token is exactly the request's.
-fn find(exchanges: &[Exchange<'_>], id: &IdToken) -> Option<(usize, bool)> {
-    let last = |wanted: &dyn Fn(&Exchange<'_>) -> bool| exchanges.iter().rposition(wanted);
-    last(&|exchange| exchange.id.same_value(id) && exchange.answers.is_empty())
-        .or_else(|| last(&|exchange| exchange.id.same_value(id)))
-        .map(|index| (index, true))
-        .or_else(|| {
-            let similar = |exchange: &Exchange<'_>| exchange.id.looks_like(id);
-            last(&|exchange| similar(exchange) && exchange.answers.is_empty())
-                .or_else(|| last(&similar))
-                .map(|index| (index, false))
-        })
 }

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Direction, Exchange, Message};
+use super::conversation::{Conversation, Direction, Message};
+use super::exchange::Exchange;
 use super::stateless;
 use crate::case::expectation::lookup;
 use crate::jsonrpc::{IdToken, Shape};

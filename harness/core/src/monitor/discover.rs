@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Exchange};
+use super::conversation::Conversation;
+use super::exchange::Exchange;
 use super::meta::{is_label, is_name};
 use super::resource::result;
 use super::stateless::{self, TASKS};

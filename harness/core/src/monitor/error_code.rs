@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Direction, Exchange, Message};
+use super::conversation::{Conversation, Direction, Message};
+use super::exchange::Exchange;
 use super::http_exchange::HttpExchange;
 use super::stateless::{self, lacks_metadata};
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Exchange};
+use super::conversation::Conversation;
+use super::exchange::Exchange;
 use super::stateless::result_type;
 use super::task::variation;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::conversation::Conversation;
 use super::elicitation::asks_for_secret;
-use super::resource::{entries, result};
+use super::tool::listed;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::spec::requirement::Severity;
 
@@ -45,21 +45,16 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
     let mut seen: BTreeSet<String> = BTreeSet::new();
-    for exchange in exchanges.iter().filter(|exchange| exchange.method == "tools/list") {
-        let Some((result, event)) = result(exchange) else {
+    for (name, tool, event) in listed(&exchanges) {
+        let Some(schema) = tool.get("inputSchema") else {
             continue;
         };
-        for tool in entries(result, "tools") {
-            let (Some(name), Some(schema)) = (tool.get("name").and_then(Value::as_str), tool.get("inputSchema")) else {
-                continue;
-            };
-            let mut annotations = Vec::new();
-            collect(schema, None, false, 0, &mut annotations);
-            if annotations.is_empty() || !seen.insert(format!("{name} {schema}")) {
-                continue; // Nothing to see, or judged already.
-            }
-            judge(observer, name, &annotations, event);
+        let mut annotations = Vec::new();
+        collect(schema, None, false, 0, &mut annotations);
+        if annotations.is_empty() || !seen.insert(format!("{name} {schema}")) {
+            continue; // Nothing to see, or judged already.
         }
+        judge(observer, name, &annotations, event);
     }
 }
 

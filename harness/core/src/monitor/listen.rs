@@ -9,8 +9,9 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Direction, Exchange, Message};
+use super::conversation::{Conversation, Direction, Message};
 use super::declared::{Declared, at};
+use super::exchange::Exchange;
 use super::http_exchange::HttpExchange;
 use super::stateless::{self, SUBSCRIPTION};
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Direction, Exchange};
+use super::conversation::{Conversation, Direction};
 use super::declared::{RACE_US, at, busiest_second, notified};
+use super::exchange::Exchange;
 use super::http_exchange::HttpExchange;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::spec::requirement::Severity;

@@ -20,6 +20,7 @@ mod discover;
 mod elicitation;
 mod envelope;
 mod error_code;
+mod exchange;
 mod ext_task;
 mod header_annotation;
 mod http_exchange;
@@ -57,7 +58,8 @@ mod tool_form;
 mod ui;
 mod unprompted;
 
-pub use conversation::{Answered, Conversation, Direction, End, Exchange, Frame, Message};
+pub use conversation::{Conversation, Direction, End, Frame, Message};
+pub use exchange::{Answered, Exchange};
 pub use outgoing::own_mistakes;
 pub use tool::dialect;
 

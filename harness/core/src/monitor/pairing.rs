@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Direction, Exchange, Frame, Message};
+use super::conversation::{Conversation, Direction, Frame, Message};
+use super::exchange::Exchange;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::jsonrpc::{Document, IdKind, Reading, Shape};
 use crate::spec::requirement::Severity;

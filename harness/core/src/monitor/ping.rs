@@ -1,7 +1,8 @@
 //! Pings in both directions: answered while something else takes its time, and not sent too often.
 
-use super::conversation::{Conversation, Exchange, Message};
+use super::conversation::{Conversation, Message};
 use super::declared::{asked, at, busiest_second, notified};
+use super::exchange::Exchange;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope};
 use crate::spec::requirement::Severity;
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Direction, Exchange, Message};
+use super::conversation::{Conversation, Direction, Message};
 use super::declared::{asked, at, busiest_second, notified};
+use super::exchange::Exchange;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::spec::requirement::Severity;
 use crate::trace::TransportKind;

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Exchange};
+use super::conversation::Conversation;
 use super::declared::notified;
+use super::exchange::Exchange;
 use super::logging::{LEVELS, severity};
 use super::stateless;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope};

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Exchange};
+use super::conversation::Conversation;
 use super::declared::Declared;
+use super::exchange::Exchange;
 use super::stateless::{self, MAY_ASK, TASKS, UI};
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::revision::Era;

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::conversation::{Conversation, Direction, Exchange};
+use super::conversation::{Conversation, Direction};
+use super::exchange::Exchange;
 use super::stateless;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope};
 use crate::case::expectation::lookup;

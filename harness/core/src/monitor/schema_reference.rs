@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::conversation::Conversation;
-use super::resource::{entries, result};
+use super::tool::listed;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::spec::judge::resolve;
 
@@ -22,25 +22,17 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
     let mut seen: BTreeSet<String> = BTreeSet::new();
-    for exchange in exchanges.iter().filter(|exchange| exchange.method == "tools/list") {
-        let Some((result, event)) = result(exchange) else {
-            continue;
-        };
-        for tool in entries(result, "tools") {
-            let Some(name) = tool.get("name").and_then(Value::as_str) else {
+    for (name, tool, event) in listed(&exchanges) {
+        for member in ["inputSchema", "outputSchema"] {
+            let Some(schema) = tool.get(member).filter(|schema| schema.is_object()) else {
                 continue;
             };
-            for member in ["inputSchema", "outputSchema"] {
-                let Some(schema) = tool.get(member).filter(|schema| schema.is_object()) else {
-                    continue;
-                };
-                if !seen.insert(format!("{name} {schema}")) {
-                    continue; // Judged already.
-                }
-                let mut found = Vec::new();
-                references(schema, 0, &mut found);
-                judge(observer, name, member, schema, &found, event);
+            if !seen.insert(format!("{name} {schema}")) {
+                continue; // Judged already.
             }
+            let mut found = Vec::new();
+            references(schema, 0, &mut found);
+            judge(observer, name, member, schema, &found, event);
         }
     }
 }

@@ -17,7 +17,8 @@ pub(super) use identity::variation;
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Direction, Exchange, Message};
+use super::conversation::{Conversation, Direction, Message};
+use super::exchange::Exchange;
 use super::{Context, EVERYWHERE, Monitor, Observer, Scope};
 use crate::case::expectation::lookup;
 use crate::jsonrpc::Shape;

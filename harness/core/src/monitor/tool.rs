@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::conversation::{Conversation, Exchange};
+use super::conversation::Conversation;
+use super::exchange::Exchange;
+use super::resource::{entries, result};
 use super::stateless::result_type;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::revision::Revision;
@@ -44,6 +46,15 @@ pub fn dialect(revision: Revision) -> DialectPolicy {
     } else {
         DialectPolicy::AnyCommon
     }
+}
+
+/// The tools that lists have shown, each time that they did: name, tool, and the event of the answer.
+pub(super) fn listed<'a>(exchanges: &[Exchange<'a>]) -> impl Iterator<Item = (&'a str, &'a Value, usize)> {
+    let lists = exchanges.iter().filter(|exchange| exchange.method == "tools/list");
+    lists.filter_map(result).flat_map(|(result, event)| {
+        let named = move |tool: &'a Value| Some((tool.get("name")?.as_str()?, tool, event));
+        entries(result, "tools").filter_map(named)
+    })
 }
 
 fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mut Observer<'_>) {

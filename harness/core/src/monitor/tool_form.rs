@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::conversation::Conversation;
-use super::resource::{entries, result};
+use super::tool::listed;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::revision::Revision;
 use crate::spec::requirement::Severity;
@@ -39,30 +39,22 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
     let messages = conversation.messages();
     let (exchanges, _) = conversation.exchanges(&messages);
     let mut seen: BTreeSet<String> = BTreeSet::new();
-    for exchange in exchanges.iter().filter(|exchange| exchange.method == "tools/list") {
-        let Some((result, event)) = result(exchange) else {
-            continue;
-        };
-        for tool in entries(result, "tools") {
-            let Some(name) = tool.get("name").and_then(Value::as_str) else {
-                continue;
-            };
-            if !seen.insert(tool.to_string()) {
-                continue; // Judged already.
-            }
-            for member in ["inputSchema", "outputSchema"] {
-                if let Some(schema) = tool.get(member).filter(|schema| schema.is_object()) {
-                    dialect(observer, name, member, schema, event);
-                }
-            }
-            if let Some(schema) = tool
-                .get("inputSchema")
-                .filter(|_| context.revision >= Revision::V2025_11_25)
-            {
-                without_parameters(observer, name, schema, event);
-            }
-            hints(observer, name, tool, event);
+    for (name, tool, event) in listed(&exchanges) {
+        if !seen.insert(tool.to_string()) {
+            continue; // Judged already.
         }
+        for member in ["inputSchema", "outputSchema"] {
+            if let Some(schema) = tool.get(member).filter(|schema| schema.is_object()) {
+                dialect(observer, name, member, schema, event);
+            }
+        }
+        if let Some(schema) = tool
+            .get("inputSchema")
+            .filter(|_| context.revision >= Revision::V2025_11_25)
+        {
+            without_parameters(observer, name, schema, event);
+        }
+        hints(observer, name, tool, event);
     }
 }
 

@@ -1,6 +1,7 @@
 //! In the stateless era a server only answers: it asks nothing by itself, and whatever it says belongs to a request of the client.
 
-use super::conversation::{Conversation, Direction, Exchange, Message};
+use super::conversation::{Conversation, Direction, Message};
+use super::exchange::Exchange;
 use super::stateless::subscription;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::jsonrpc::Shape;

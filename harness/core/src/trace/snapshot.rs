@@ -669,7 +669,7 @@ mod tests {
                 r#"> {"jsonrpc":"2.0","id":7,"method":"tools/list","params":{}}"#,
                 r#"< {"jsonrpc":"2.0","id":7,"result":{"tools":[],"nextCursor":"c-8213"}}"#,
                 r#"> {"jsonrpc":"2.0","id":8,"method":"tools/list","params":{"cursor":"c-8213"}}"#,
-                r#"< {"jsonrpc":"2.0","id":8,"result":{"load":0.7,"inner":{"load":1},"at":"2026-11-26T05:00:00Z","log":"/home/anna/x.log on 127.0.0.1:4711","serverInfo":{"version":"1.2","name":"s"},"started":1795600000}}"#,
+                r#"< {"jsonrpc":"2.0","id":8,"result":{"load":0.7,"inner":{"load":1},"at":"2026-11-26T05:00:00Z","log":"/home/user/x.log on 127.0.0.1:4711","serverInfo":{"version":"1.2","name":"s"},"started":1795600000}}"#,
             ],
             &["load"]
         ));

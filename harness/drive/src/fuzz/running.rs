@@ -272,8 +272,8 @@ impl<'a> Running<'a> {
         self.work_off().await;
     }
 
-    /// Ends what is left of the session and opens another one.
-    pub(super) async fn restart(&mut self) -> bool {
+    /// Ends what is left of the session, and judges how it ended.
+    async fn end_session(&mut self) {
         self.look().await;
         if let Some(trace) = self.arena.end().await {
             self.take_in(Window {
@@ -282,6 +282,11 @@ impl<'a> Running<'a> {
                 start: 0,
             });
         }
+    }
+
+    /// Ends what is left of the session and opens another one.
+    pub(super) async fn restart(&mut self) -> bool {
+        self.end_session().await;
         for attempt in 1..=MOST_STARTS {
             match self.arena.open().await {
                 Ok(_) => return true,
@@ -554,14 +559,7 @@ impl<'a> Running<'a> {
 
     /// Ends the session, and sums up.
     pub(super) async fn finish(mut self, capabilities: &Value, server: Value) -> CampaignRun {
-        self.look().await;
-        if let Some(trace) = self.arena.end().await {
-            self.take_in(Window {
-                trace,
-                records: Vec::new(),
-                start: 0,
-            });
-        }
+        self.end_session().await;
         self.work_off().await;
         self.sums.elapsed = self.began.elapsed();
         self.sums.covered = self.covered.len();

@@ -39,14 +39,7 @@ impl ReplyPolicy {
 
     /// The bytes of the reply, or `None` when there shall be none.
     pub fn reply(&mut self, id: &IdToken, method: &str, params: Option<&Value>) -> Option<Vec<u8>> {
-        self.answered += 1;
-        if self.answered > MOST {
-            return None;
-        }
-        let reply = match self.overrides.get(method) {
-            Some(special) => special.clone(),
-            None => self.canned(method, params),
-        };
+        let reply = self.next(method, params)?;
         if let Some(error) = reply.get("error") {
             let code = error.get("code").and_then(Value::as_i64).unwrap_or(-32603);
             let message = error.get("message").and_then(Value::as_str).unwrap_or("refused");
@@ -57,15 +50,19 @@ impl ReplyPolicy {
 
     /// The result with which a question in an answer is answered, or `None` when the case, or the client's capabilities, give none.
     pub fn response(&mut self, method: &str, params: Option<&Value>) -> Option<Value> {
+        self.next(method, params)?.get("result").cloned()
+    }
+
+    /// The reply as it was set or as the capabilities suggest, or `None` in a flood.
+    fn next(&mut self, method: &str, params: Option<&Value>) -> Option<Value> {
         self.answered += 1;
         if self.answered > MOST {
             return None;
         }
-        let reply = match self.overrides.get(method) {
+        Some(match self.overrides.get(method) {
             Some(special) => special.clone(),
             None => self.canned(method, params),
-        };
-        reply.get("result").cloned()
+        })
     }
 
     fn canned(&self, method: &str, params: Option<&Value>) -> Value {

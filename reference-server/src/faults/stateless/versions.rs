@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::spoil::{Answers, Every, Instead, error};
+use super::super::spoil::{Answers, Instead, error};
 use super::super::{Decorator, Fault};
 use super::{Passes, Refuses, fault, http_fault, is_stateless, refused, request_in, stdio_fault};
 use crate::envelope::{Request, Response, RpcError};
@@ -87,7 +87,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         "version-latest",
         "lists a version that is called latest",
         &["versioning/version-identifier-format"],
-        || Box::new(Latest),
+        || Box::new(Names(["2026-07-28", "latest"])),
     ),
     stdio_fault(
         "discovery-first",
@@ -200,7 +200,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
             "lists-old-version",
             "lists a version whose handshake it refuses",
             &["versioning/legacy-versions-advertised"],
-            || Box::new(ListsOld),
+            || Box::new(Names(["2026-07-28", "2025-11-25"])),
         )
     },
 ];
@@ -245,49 +245,23 @@ impl Decorator for OldInline {
     }
 }
 
-/// `version-latest`.
+/// `version-latest` and `lists-old-version`: names these versions, wherever it names some.
 #[derive(Debug)]
-struct Latest;
+struct Names([&'static str; 2]);
 
-impl Latest {
-    fn list() -> Value {
-        json!(["2026-07-28", "latest"])
-    }
-}
-
-impl Decorator for Latest {
+impl Decorator for Names {
     fn refusal(&mut self, rule: Rule, _: &str, mut error: RpcError) -> Option<RpcError> {
         if rule == Rule::ServedVersion {
-            told(&mut error, "supported", Self::list());
+            told(&mut error, "supported", json!(self.0));
         }
         Some(error)
     }
 
-    fn response(&mut self, request: &Request, response: Response) -> Response {
-        Every("server/discover", |result| result["supportedVersions"] = Self::list()).response(request, response)
-    }
-}
-
-/// `lists-old-version`.
-#[derive(Debug)]
-struct ListsOld;
-
-impl ListsOld {
-    fn list() -> Value {
-        json!(["2026-07-28", "2025-11-25"])
-    }
-}
-
-impl Decorator for ListsOld {
-    fn refusal(&mut self, rule: Rule, _: &str, mut error: RpcError) -> Option<RpcError> {
-        if rule == Rule::ServedVersion {
-            told(&mut error, "supported", Self::list());
+    fn response(&mut self, request: &Request, mut response: Response) -> Response {
+        if let ("server/discover", Ok(result)) = (request.method.as_str(), &mut response.outcome) {
+            result["supportedVersions"] = json!(self.0);
         }
-        Some(error)
-    }
-
-    fn response(&mut self, request: &Request, response: Response) -> Response {
-        Every("server/discover", |result| result["supportedVersions"] = Self::list()).response(request, response)
+        response
     }
 }
 

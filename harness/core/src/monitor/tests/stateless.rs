@@ -91,8 +91,13 @@ fn capable() -> Value {
 
 /// What is broken in a way that weighs, and what is kept, when these lines follow a discovery.
 fn told(lines: impl IntoIterator<Item = Timed>) -> (BTreeSet<String>, BTreeSet<String>) {
+    spoken(discovery(capable()).into_iter().chain(lines))
+}
+
+/// The same when these lines are all.
+fn spoken(lines: impl IntoIterator<Item = Timed>) -> (BTreeSet<String>, BTreeSet<String>) {
     let mut trace = Trace::new("t", TransportKind::Stdio);
-    for (at, direction, text) in discovery(capable()).into_iter().chain(lines) {
+    for (at, direction, text) in lines {
         let payload = text.as_str().into();
         let kind = match direction {
             '>' => EventKind::Sent {
@@ -872,27 +877,7 @@ fn interfaces_are_documents_under_their_own_scheme() {
     const MIME: &str = "text/html; profile=mcp-app";
     const HTML: &str = "<!-- x -->\n<!DOCTYPE html><html></html>";
     // The first discovery of a conversation counts, and this one advertises the extension.
-    let told = |rest: Vec<(char, String)>| {
-        let mut trace = Trace::new("t", TransportKind::Stdio);
-        for (at, (direction, text)) in (0..).zip(discovered().into_iter().chain(rest)) {
-            let payload = text.as_str().into();
-            let kind = match direction {
-                '>' => EventKind::Sent {
-                    payload,
-                    exchange: None,
-                    intent: Intent::Proper,
-                },
-                _ => EventKind::Received {
-                    payload,
-                    channel: Channel::Stdout,
-                    exchange: None,
-                    terminated: true,
-                },
-            };
-            trace.push(at * 1_000, kind);
-        }
-        judged_stateless(&trace)
-    };
+    let told = |rest: Vec<(char, String)>| spoken(lines(discovered().into_iter().chain(rest)));
     let (broken, kept) = told(tool(json!({ "ui": { "resourceUri": "ui://a" } })));
     assert_eq!(broken, BTreeSet::new());
     for requirement in [

@@ -13,7 +13,7 @@ fn answers(questions: &Value) -> Value {
         "integer" | "number" => json!(3),
         "array" => json!([]),
         _ if field["format"] == "email" => json!("a@example.com"),
-        _ => json!("Alice"),
+        _ => json!("Tester"),
     };
     let answer = |question: &Value| match question["method"].as_str().unwrap() {
         "elicitation/create" if question["params"]["mode"] == "url" => json!({ "action": "accept" }),
@@ -58,7 +58,7 @@ fn completed(method: &str, params: &Value) -> (Value, usize) {
 #[test]
 fn retries_go_on_with_what_they_bring_on_any_server() {
     for (tool, rounds, text) in [
-        ("test_input_required_result_elicitation", 1, "Hello, Alice!"),
+        ("test_input_required_result_elicitation", 1, "Hello, Tester!"),
         ("test_input_required_result_sampling", 1, "LLM response: Paris"),
         ("test_input_required_result_list_roots", 1, "1 roots: file:///a"),
         ("test_input_required_result_request_state", 1, "state-ok: confirmed"),
@@ -67,7 +67,7 @@ fn retries_go_on_with_what_they_bring_on_any_server() {
             1,
             "Answered: user_name, greeting, client_roots",
         ),
-        ("test_input_required_result_multi_round", 2, "Alice likes Alice"),
+        ("test_input_required_result_multi_round", 2, "Tester likes Tester"),
         ("test_elicitation_url", 1, "User response: action=accept"),
     ] {
         let (result, asked) = completed("tools/call", &json!({ "name": tool, "arguments": {} }));
