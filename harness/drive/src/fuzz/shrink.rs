@@ -346,26 +346,16 @@ impl Work<'_, '_> {
             }
             for step in 0..cases[index].steps.len() {
                 loop {
-                    let Some(value) = inner(&cases[index].steps[step]) else {
+                    let now = cases.clone();
+                    let Some(value) = inner(&now[index].steps[step]) else {
                         break;
                     };
-                    let mut found = false;
-                    for candidate in simpler(&value) {
-                        let mut changed = cases.clone();
-                        let Some(new) = with_inner(&cases[index].steps[step], &candidate) else {
-                            continue;
-                        };
-                        changed[index].steps[step] = new;
-                        if self.holds(&changed).await {
-                            *cases = changed;
-                            found = true;
-                            break;
-                        }
-                        if self.is_over() {
-                            return;
-                        }
-                    }
-                    if !found {
+                    let candidates = simpler(&value).into_iter().filter_map(|candidate| {
+                        let mut changed = now.clone();
+                        changed[index].steps[step] = with_inner(&now[index].steps[step], &candidate)?;
+                        Some(changed)
+                    });
+                    if !self.take_up_first(cases, candidates).await {
                         break;
                     }
                 }
@@ -373,37 +363,49 @@ impl Work<'_, '_> {
         }
     }
 
+    /// The same for arguments whose spelling is the point.
     async fn smaller_spelled(&mut self, cases: &mut Vec<FuzzCase>, index: usize) {
+        let lab = self.lab;
         loop {
-            let case = &cases[index];
+            let now = cases.clone();
+            let case = &now[index];
             let (Some(relation), Some((name, value))) = (&case.relation, case.steps.first().and_then(Step::called))
             else {
                 return;
             };
-            let (RelationKind::Spelled(spelling), Some(tool)) = (relation.kind, self.lab.toolbox.tool(&name)) else {
+            let (RelationKind::Spelled(spelling), Some(tool)) = (relation.kind, lab.toolbox.tool(&name)) else {
                 return;
             };
-            let mut found = false;
-            for candidate in simpler(&value).into_iter().filter(Value::is_object) {
-                let Some(mut smaller) = relations::spelled(case.phase, tool, &candidate, spelling) else {
-                    continue;
-                };
+            let simpler = simpler(&value).into_iter().filter(Value::is_object);
+            let candidates = simpler.filter_map(|candidate| {
+                let mut smaller = relations::spelled(case.phase, tool, &candidate, spelling)?;
                 smaller.number = case.number;
-                let mut changed = cases.clone();
+                let mut changed = now.clone();
                 changed[index] = smaller;
-                if self.holds(&changed).await {
-                    *cases = changed;
-                    found = true;
-                    break;
-                }
-                if self.is_over() {
-                    return;
-                }
-            }
-            if !found {
+                Some(changed)
+            });
+            if !self.take_up_first(cases, candidates).await {
                 return;
             }
         }
+    }
+
+    /// Takes up the first of the candidates that still shows it. False when none does, or the time is over.
+    async fn take_up_first(
+        &mut self,
+        cases: &mut Vec<FuzzCase>,
+        candidates: impl Iterator<Item = Vec<FuzzCase>>,
+    ) -> bool {
+        for candidate in candidates {
+            if self.holds(&candidate).await {
+                *cases = candidate;
+                return true;
+            }
+            if self.is_over() {
+                return false;
+            }
+        }
+        false
     }
 
     /// Leaves bytes out of messages that are no requests.
