@@ -29,6 +29,9 @@ pub fn render(records: &[RunRecord]) -> String {
                 let title = format!("{} {}", finding.level, finding.requirement);
                 let mut message = cut(&finding.message, 400);
                 let _ = write!(message, "\nrule: {}", finding.statement);
+                if let Some(also) = finding.also_breaks() {
+                    let _ = write!(message, "\n{also}");
+                }
                 if let Some(link) = finding.links.first() {
                     let _ = write!(message, "\n{link}");
                 }

@@ -141,6 +141,7 @@ fn described(finding: &FindingEntry) -> String {
         format!("rule: {}", finding.statement),
     ];
     lines.extend(finding.links.first().cloned());
+    lines.extend(finding.also_breaks());
     for excerpt in finding.evidence.iter().take(4) {
         lines.push(format!("{}: {}", excerpt.what, cut(&excerpt.text, 1_500)));
     }

@@ -140,6 +140,9 @@ fn findings(out: &mut String, record: &RunRecord) {
             html(&terminal(&cut(&finding.message.replace('\n', " "), 300)))
         );
         let _ = writeln!(out, "**Rule:** {}\n", inline(&finding.statement));
+        if let Some(also) = finding.also_breaks() {
+            let _ = writeln!(out, "{}\n", inline(&also));
+        }
         for link in &finding.links {
             if link.starts_with("https://") {
                 let _ = writeln!(out, "<{}>\n", link.replace(['<', '>', ' '], ""));

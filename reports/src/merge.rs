@@ -142,6 +142,7 @@ fn add(whole: &mut RunRecord, mut shard: RunRecord) {
         {
             Some(home) => {
                 home.occurrences += finding.occurrences;
+                home.broken_too(finding.requirements().map(str::to_owned));
                 add_new(&mut home.about, &finding.about);
                 add_new(&mut home.cases, &finding.cases);
                 add_new(&mut home.revisions, &finding.revisions);

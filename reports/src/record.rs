@@ -263,8 +263,11 @@ pub struct Stretch {
 pub struct FindingEntry {
     /// Identity across runs; holds no raw values.
     pub signature: String,
-    /// The requirement that it breaks.
+    /// The requirement that it breaks; of several, the one that weighs most.
     pub requirement: String,
+    /// Requirements beside this one that the same mistake breaks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// What the requirement says, in our words.
     pub statement: String,
     /// Its level.
@@ -309,6 +312,29 @@ pub struct FindingEntry {
     /// Why a baseline excuses it; then it fails nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excused: Option<ExcuseEntry>,
+}
+
+impl FindingEntry {
+    /// All requirements that it breaks.
+    pub fn requirements(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.requirement).chain(&self.also).map(String::as_str)
+    }
+
+    /// The other requirements that the same mistake breaks, as a sentence for reports.
+    pub(crate) fn also_breaks(&self) -> Option<String> {
+        (!self.also.is_empty()).then(|| format!("The same mistake breaks {}.", self.also.join(", ")))
+    }
+
+    /// Takes in what another run saw of the same mistake.
+    pub(crate) fn broken_too(&mut self, requirements: impl Iterator<Item = String>) {
+        for requirement in requirements {
+            if requirement != self.requirement
+                && let Err(at) = self.also.binary_search(&requirement)
+            {
+                self.also.insert(at, requirement);
+            }
+        }
+    }
 }
 
 /// That a mistake is probably the SDK's.

@@ -78,6 +78,9 @@ fn result(finding: &FindingEntry, index: &BTreeMap<&str, usize>, location: &str)
     for excerpt in finding.evidence.iter().take(4) {
         text.push_str(&format!("\n{}: {}", excerpt.what, shown(&cut(&excerpt.text, 800))));
     }
+    if let Some(also) = finding.also_breaks() {
+        text.push_str(&format!("\n{}", shown(&also)));
+    }
     text.push_str(&format!("\nAgain: {}", shown(&finding.reproduce)));
     let mut result = json!({
         "ruleId": finding.requirement,

@@ -182,6 +182,9 @@ fn finding_block(out: &mut String, finding: &FindingEntry, style: &Style) {
     );
     line(out, style, &head);
     wrapped(out, style, 2, &terminal(&cut(&finding.message, 600)));
+    if let Some(also) = finding.also_breaks() {
+        wrapped(out, style, 2, &terminal(&also));
+    }
     if finding.about.len() > 1 {
         let about: Vec<String> = finding
             .about

@@ -74,6 +74,7 @@ fn finding(requirement: &str, severity: Severity, level: Level, excused: Option<
     Finding {
         signature: format!("{requirement}#00000001"),
         requirement: requirement.to_owned(),
+        also: Vec::new(),
         level,
         severity,
         score: Score::Conformance,
@@ -162,8 +163,12 @@ pub(crate) fn hostile() -> RunRecord {
         reason: format!("known: {HOSTILE}"),
         expires: None,
     };
+    let twofold = Finding {
+        also: vec!["tools/c".to_owned()],
+        ..finding("tools/a", Severity::Fail, Level::Must, None)
+    };
     let findings = vec![
-        finding("tools/a", Severity::Fail, Level::Must, None),
+        twofold,
         finding("tools/b", Severity::Warn, Level::Should, Some(excuse)),
     ];
     build(

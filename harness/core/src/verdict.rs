@@ -65,6 +65,8 @@ pub struct Breach {
     pub at_most: Severity,
     /// Which score it counts for.
     pub score: Score,
+    /// The mistake behind it, where one mistake breaks many rules: all breaches with the same cause are one finding.
+    pub cause: Option<String>,
 }
 
 /// What became of a requirement or a case.
@@ -133,8 +135,10 @@ pub struct RequirementVerdict {
 pub struct Finding {
     /// Identity across runs; holds no raw values.
     pub signature: String,
-    /// The requirement that it breaks.
+    /// The requirement that it breaks; of several, the one that weighs most.
     pub requirement: String,
+    /// Requirements beside this one that the same mistake breaks.
+    pub also: Vec<String>,
     /// Its level in the revision.
     pub level: Level,
     /// What it means for the run.
@@ -157,6 +161,13 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
     /// Why a baseline excuses it.
     pub excused: Option<Excuse>,
+}
+
+impl Finding {
+    /// All requirements that it breaks.
+    pub fn requirements(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.requirement).chain(&self.also).map(String::as_str)
+    }
 }
 
 /// That a mistake is known and expected.
@@ -403,9 +414,10 @@ fn collect(
     observation: &Observation,
 ) {
     let signature = signature_of(&requirement.id, severity, breach);
-    let finding = findings.entry(signature).or_insert_with_key(|signature| Finding {
+    let first = || Finding {
         signature: signature.clone(),
         requirement: requirement.id.clone(),
+        also: Vec::new(),
         level,
         severity,
         score: breach.score,
@@ -417,7 +429,28 @@ fn collect(
         occurrences: 0,
         evidence: observation.evidence.clone(),
         excused: None,
-    });
+    };
+    let finding = findings.entry(signature.clone()).or_insert_with(first);
+    if finding.requirement != requirement.id {
+        let weighs_more = (severity, &finding.requirement) > (finding.severity, &requirement.id);
+        let other = if weighs_more {
+            let head = Finding {
+                also: std::mem::take(&mut finding.also),
+                about: std::mem::take(&mut finding.about),
+                cases: std::mem::take(&mut finding.cases),
+                outside_cases: finding.outside_cases,
+                occurrences: finding.occurrences,
+                ..first()
+            };
+            std::mem::replace(finding, head).requirement
+        } else {
+            requirement.id.clone()
+        };
+        if let Err(at) = finding.also.binary_search(&other) {
+            finding.also.insert(at, other);
+        }
+        finding.also.retain(|also| *also != finding.requirement);
+    }
     finding.occurrences += 1;
     match &observation.case {
         None => finding.outside_cases += 1,
@@ -432,12 +465,27 @@ fn collect(
     }
 }
 
+/// What the signatures of findings begin with that are known by their cause, instead of a requirement.
+pub const BY_CAUSE: &str = "cause";
+
 /// The identity of the finding that a breach of this weight belongs to.
 #[must_use]
 pub fn signature_of(requirement: &str, severity: Severity, breach: &Breach) -> String {
     // What only illegal input brings about is another finding than what ordinary use does.
     let harmless = if severity == Severity::Info { "i" } else { "" };
-    format!("{}{harmless}", signature(requirement, breach))
+    let signature = match &breach.cause {
+        Some(cause) => format!("{BY_CAUSE}{}#{:08x}", mark(breach.score), fnv(cause.as_bytes())),
+        None => signature(requirement, breach),
+    };
+    format!("{signature}{harmless}")
+}
+
+/// What tells the signatures of the two scores apart.
+const fn mark(score: Score) -> &'static str {
+    match score {
+        Score::Conformance => "",
+        Score::Robustness => "!",
+    }
 }
 
 /// The identity of a mistake: requirement, score and the message with everything variable masked.
@@ -463,8 +511,7 @@ fn signature(requirement: &str, breach: &Breach) -> String {
             (None, character) => mask(character, &mut masked),
         }
     }
-    let score = if breach.score == Score::Robustness { "!" } else { "" };
-    format!("{requirement}{score}#{:08x}", fnv(masked.as_bytes()))
+    format!("{requirement}{}#{:08x}", mark(breach.score), fnv(masked.as_bytes()))
 }
 
 /// Adds a character, a run of digits as one sign.
@@ -522,6 +569,7 @@ mod tests {
             about: Some(about.to_owned()),
             at_most: Severity::Fail,
             score,
+            cause: None,
         };
         Observation {
             requirement: requirement.to_owned(),
@@ -591,6 +639,48 @@ mod tests {
             panic!("{:?}", judged.findings)
         };
         assert_eq!((finding.occurrences, finding.about.len()), (3, 2));
+    }
+
+    #[test]
+    fn one_cause_under_many_rules_is_one_finding_of_the_rule_that_weighs_most() {
+        let cause = |requirement: &str, cause: &str| {
+            let mut observation = broken(requirement, requirement, "x", Score::Conformance);
+            if let Outcome::Broken(breach) = &mut observation.outcome {
+                breach.cause = Some(cause.to_owned());
+            }
+            observation
+        };
+        let observations = [
+            cause("tools/b", "code 1"),
+            cause("tools/c", "code 1"),
+            cause("tools/a", "code 1"),
+            cause("tools/b", "code 1"),
+            cause("tools/a", "code 2"),
+        ];
+        let judged = judge(&catalog(), &circumstances(), &observations);
+        // What is only worth knowing stays apart from what counts.
+        let [one, two, three] = judged.findings.as_slice() else {
+            panic!("{:?}", judged.findings)
+        };
+        assert_eq!(
+            (one.requirement.as_str(), two.requirement.as_str()),
+            ("tools/a", "tools/a")
+        );
+        let folded = if one.also.is_empty() { two } else { one };
+        assert_eq!(
+            (folded.also.as_slice(), folded.occurrences),
+            (&["tools/b".to_owned()][..], 3)
+        );
+        assert_eq!((folded.message.as_str(), folded.severity), ("tools/a", Severity::Fail));
+        assert_eq!(
+            (three.requirement.as_str(), three.severity),
+            ("tools/c", Severity::Info)
+        );
+        assert_eq!(
+            verdict(&judged, "tools/b"),
+            Verdict::Warned,
+            "each rule keeps its own verdict"
+        );
     }
 
     #[test]

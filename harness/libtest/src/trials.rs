@@ -6,7 +6,7 @@ use libtest_mimic::{Completion, Failed, Trial};
 use tokio_util::sync::CancellationToken;
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::TransportKind;
-use touchstone_core::verdict::{CaseResult, RevisionRun, Verdict};
+use touchstone_core::verdict::{CaseResult, Finding, RevisionRun, Verdict};
 use touchstone_drive::execute::{
     CallPolicy, CaseFilter, Engine, EngineOptions, Selection, StartError, TIME_LIMIT, TargetRun,
 };
@@ -211,13 +211,19 @@ impl Lazy {
                 .take(10)
                 .map(|message| format!("  {}", touchstone_reports::escape::terminal(message))),
         );
-        for finding in run
+        let broken = run
             .findings
             .iter()
-            .filter(|finding| finding.case.as_deref() == Some(&result.id))
-            .take(3)
-        {
-            if let Some(requirement) = self.bundle.catalog.get(&finding.requirement) {
+            .filter(|finding| finding.cases.contains(&result.id))
+            .flat_map(Finding::requirements)
+            .filter(|id| {
+                result
+                    .messages
+                    .iter()
+                    .any(|message| message.contains(&format!(" {id}: ")))
+            });
+        for id in broken.take(3) {
+            if let Some(requirement) = self.bundle.catalog.get(id) {
                 lines.push(format!("  rule: {}", requirement.statement));
                 lines.extend(
                     requirement

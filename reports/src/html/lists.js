@@ -142,7 +142,7 @@ function requirements(record, filter) {
     }
   }
   const broken = new Map();
-  for (const finding of record.findings) broken.set(finding.requirement, [...(broken.get(finding.requirement) || []), finding]);
+  for (const finding of record.findings) for (const id of [finding.requirement, ...(finding.also || [])]) broken.set(id, [...(broken.get(id) || []), finding]);
   const levels = LEVELS.filter((level) => [...things.values()].some((thing) => thing.entries.some((entry) => entry.level === level)));
   return explorer({
     kind: "requirements", title: "Requirements", prefix: "requirement/", record, things: [...things.values()], filter, levels,

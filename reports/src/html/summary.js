@@ -150,6 +150,7 @@ function findingCard(record, finding) {
       h("p", { class: "message" }, finding.message),
       h("p", { class: "rule" }, h("b", {}, robust ? "Robustness" : finding.level), ": ", finding.statement),
       h("p", { class: "places" }, finding.links.map(place)),
+      finding.also && finding.also.length ? h("p", { class: "also" }, "The same mistake breaks ", finding.also.map((id, at) => [at ? ", " : "", link(anchor("requirement", id), id)]), ".") : null,
       finding.excused ? h("p", { class: "aside excuse" }, h("b", {}, "Excused: "), finding.excused.reason, finding.excused.expires ? " (until " + finding.excused.expires + ")" : "") : null,
       finding.sdk ? h("p", { class: "aside sdk" }, h("b", {}, "This is probably your SDK, not your code: "), finding.sdk.sdk + ". ", finding.sdk.note) : null,
       finding.hint ? h("p", { class: "aside" }, h("b", {}, "What usually helps: "), finding.hint) : null,

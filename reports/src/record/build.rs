@@ -192,6 +192,7 @@ fn merge(catalog: &Catalog, input: &RecordInput<'_>) -> Vec<FindingEntry> {
                 Some((severity, entry)) => {
                     entry.occurrences += finding.occurrences;
                     entry.revisions.push(run.revision.to_string());
+                    entry.broken_too(finding.requirements().map(str::to_owned));
                     add_new(&mut entry.about, &finding.about);
                     add_new(&mut entry.cases, &finding.cases);
                     // What is excused in one revision only still counts.
@@ -235,12 +236,13 @@ fn finding_entry(
 ) -> FindingEntry {
     let requirement = catalog.get(&finding.requirement);
     let evidence = events::excerpts(&run.traces, &finding.evidence, finding.score);
-    let sdk = input
-        .hints
-        .sdk(sdk, &finding.requirement, run.transport.as_str(), &evidence);
+    let sdk = finding
+        .requirements()
+        .find_map(|id| input.hints.sdk(sdk, id, run.transport.as_str(), &evidence));
     FindingEntry {
         signature: finding.signature.clone(),
         requirement: finding.requirement.clone(),
+        also: finding.also.clone(),
         statement: requirement
             .map(|requirement| requirement.statement.clone())
             .unwrap_or_default(),
@@ -263,7 +265,10 @@ fn finding_entry(
         evidence,
         reproduce: reproduce(run, finding, &input.start.invocation),
         reproduction: None,
-        hint: input.hints.repair(&finding.requirement).map(str::to_owned),
+        hint: finding
+            .requirements()
+            .find_map(|id| input.hints.repair(id))
+            .map(str::to_owned),
         sdk,
         excused: finding.excused.as_ref().map(excuse_entry),
     }

@@ -56,7 +56,23 @@ pub enum Judgement {
         message: String,
         /// The most that the breach may weigh.
         at_most: Severity,
+        /// What other rules may be broken by as well; see [`crate::verdict::Breach::cause`].
+        cause: Option<String>,
     },
+}
+
+/// Why an answer does not match.
+struct Mismatch {
+    /// In words.
+    message: String,
+    /// The cause, where it is one that shows under many rules.
+    cause: Option<String>,
+}
+
+impl From<String> for Mismatch {
+    fn from(message: String) -> Self {
+        Self { message, cause: None }
+    }
 }
 
 impl Expectation {
@@ -80,11 +96,19 @@ impl Expectation {
         } else {
             Severity::Fail
         };
+        let Mismatch {
+            message: complaint,
+            cause,
+        } = complaint;
         let message = match &self.message {
             Some(message) => format!("{message} ({complaint})"),
             None => complaint,
         };
-        Judgement::Broken { message, at_most }
+        Judgement::Broken {
+            message,
+            at_most,
+            cause,
+        }
     }
 
     /// Whether the expectation looks at how the request ended at all. One that does not says nothing about a request without answer.
@@ -100,7 +124,7 @@ impl Expectation {
     }
 
     /// What does not hold, in words, or `None`.
-    fn complaint(&self, answer: &Value) -> Option<String> {
+    fn complaint(&self, answer: &Value) -> Option<Mismatch> {
         if let Some(mismatch) = self
             .that
             .iter()
@@ -110,7 +134,7 @@ impl Expectation {
             return Some(mismatch);
         }
         if !self.any.is_empty() {
-            let mismatches: Vec<String> = self.any.iter().map_while(|wanted| wanted.mismatch(answer)).collect();
+            let mismatches: Vec<Mismatch> = self.any.iter().map_while(|wanted| wanted.mismatch(answer)).collect();
             if mismatches.len() == self.any.len() {
                 let about_refusal = |path: &String| {
                     path == "outcome" || path == "result.isError" || path.split('.').next() == Some("error")
@@ -119,7 +143,7 @@ impl Expectation {
                 if let Some(outcome) =
                     outcome.filter(|_| self.any.iter().all(|wanted| wanted.0.keys().all(about_refusal)))
                 {
-                    return Some(format!("{}, but it had to be refused", outcome_in_words(outcome)));
+                    return Some(format!("{}, but it had to be refused", outcome_in_words(outcome)).into());
                 }
                 // The first alternative is the one that a case names as the right one.
                 return mismatches.into_iter().next();
@@ -131,7 +155,7 @@ impl Expectation {
             .keys()
             .map(|path| format!("{path} is {}", shown(lookup(answer, path).unwrap_or(&Value::Null))))
             .collect();
-        Some(paths.join(" and "))
+        Some(paths.join(" and ").into())
     }
 
     /// All matches, to be checked when a file is loaded.
@@ -177,24 +201,34 @@ impl Expectation {
 
 impl Match {
     /// Why the answer does not match, or `None` when it does.
-    fn mismatch(&self, answer: &Value) -> Option<String> {
+    fn mismatch(&self, answer: &Value) -> Option<Mismatch> {
         self.0.iter().find_map(|(path, wanted)| {
             let found = lookup(answer, path);
             if let (true, Some(Value::String(outcome))) = (path == "outcome", found)
                 && !fits(wanted, &Value::from(outcome.as_str()))
             {
-                return Some(outcome_in_words(outcome).to_owned());
+                return Some(outcome_in_words(outcome).to_owned().into());
             }
-            match (wanted, found) {
+            let message = match (wanted, found) {
                 (Value::Object(_), None) => Some(format!("{path} is missing")),
                 (Value::Object(_), Some(found)) => assertion::first_violation(wanted, found)
                     .map(|violation| format!("{path} is {}: {violation}", shown(found))),
                 (literal, Some(found)) if equal(literal, found) => None,
                 (literal, Some(found)) => Some(format!("{path} is {}, expected {}", shown(found), shown(literal))),
                 (literal, None) => Some(format!("{path} is missing, expected {}", shown(literal))),
-            }
+            };
+            message.map(|message| Mismatch {
+                message,
+                cause: found.and_then(|found| wrong_code(path, found, wanted)),
+            })
         })
     }
+}
+
+/// One code where another is asked for: servers choose codes in one place, so that every rule which asks for the code shows the same mistake.
+fn wrong_code(path: &str, found: &Value, wanted: &Value) -> Option<String> {
+    let (found, wanted) = (found.as_i64()?, wanted.as_i64()?);
+    (path == "error.code").then(|| format!("error code {found} where {wanted} is asked for"))
 }
 
 /// Whether a value is the literal, or valid under the schema.
@@ -274,7 +308,7 @@ mod tests {
             expectation.judge(&json!({"error": {"code": -32601, "message": "no"}})),
             Judgement::Kept
         );
-        let Judgement::Broken { message, at_most } =
+        let Judgement::Broken { message, at_most, .. } =
             expectation.judge(&json!({"error": {"code": -32601, "message": 5}}))
         else {
             panic!("must break")

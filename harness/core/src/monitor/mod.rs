@@ -326,6 +326,7 @@ impl Observer<'_> {
                 about: breach.about.map(str::to_owned),
                 at_most,
                 score: Score::Conformance,
+                cause: None,
             }),
             case: self.conversation.case_at(breach.event).map(str::to_owned),
             evidence: evidence.map(|event| self.evidence(event)).collect(),

@@ -89,7 +89,11 @@ impl Runner<'_> {
         let outcome = match expectation.judge(&seen.value) {
             Judgement::Irrelevant => return Ok(()),
             Judgement::Kept => Observed::Kept(1),
-            Judgement::Broken { message, at_most } => {
+            Judgement::Broken {
+                message,
+                at_most,
+                cause,
+            } => {
                 // Illegal input: any answer is allowed, so this is only worth knowing.
                 let at_most = if illegal { Severity::Info } else { at_most };
                 let message = format!("{}: {message}", self.case.title);
@@ -98,6 +102,7 @@ impl Runner<'_> {
                     about: about.map(str::to_owned),
                     at_most,
                     score: Score::Conformance,
+                    cause,
                 })
             }
         };

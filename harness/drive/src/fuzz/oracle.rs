@@ -75,6 +75,7 @@ impl Judging<'_> {
                 about: Some(about.to_owned()),
                 at_most,
                 score: Score::Conformance,
+                cause: None,
             }),
             case: Some(format!("fuzz/{}", self.record.case.phase)),
             evidence: self.evidence(steps),

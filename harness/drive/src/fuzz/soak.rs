@@ -107,6 +107,7 @@ impl Running<'_> {
                 about: Some(about.to_owned()),
                 at_most: Severity::Fail,
                 score: Score::Conformance,
+                cause: None,
             }),
             case: Some("fuzz/growth".to_owned()),
             evidence: Vec::new(),
