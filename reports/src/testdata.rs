@@ -167,10 +167,7 @@ pub(crate) fn hostile() -> RunRecord {
         also: vec!["tools/c".to_owned()],
         ..finding("tools/a", Severity::Fail, Level::Must, None)
     };
-    let findings = vec![
-        twofold,
-        finding("tools/b", Severity::Warn, Level::Should, Some(excuse)),
-    ];
+    let findings = vec![twofold, finding("tools/b", Severity::Warn, Level::Should, Some(excuse))];
     build(
         &[run(HOSTILE, requirements, Verdict::Failed, findings)],
         None,

@@ -10,6 +10,7 @@ mod content;
 mod courtesy;
 mod declarations;
 mod deep;
+mod endurance;
 mod features;
 mod http;
 mod identity;
@@ -128,6 +129,7 @@ const TABLES: &[&[Fault]] = &[
     shapes::FAULTS,
     leniency::FAULTS,
     courtesy::FAULTS,
+    endurance::FAULTS,
     shared::FAULTS,
     http::requests::FAULTS,
     http::replies::FAULTS,
