@@ -311,7 +311,10 @@ impl Conversation {
     /// Gives up on a question to which there was no answer in time; nothing happens when there was one.
     pub(crate) fn wake(&mut self, question: u64) -> Vec<Output> {
         let Some(position) = self.questions.iter().position(|open| open.id == question) else {
-            return self.wake_task(question);
+            let outputs = self.wake_task(question);
+            return self.decorators.iter_mut().fold(outputs, |outputs, decorator| {
+                decorator.outputs(Received::Other, outputs)
+            });
         };
         let open = self.questions.swap_remove(position);
         let params = json!({ "requestId": open.id, "reason": "No answer came in time" });

@@ -49,6 +49,8 @@ pub(crate) struct Deviation {
     pub(crate) permits: fn(bool) -> bool,
     /// Whether a session opened by one principal may be used by another.
     pub(crate) shares_sessions: bool,
+    /// Whose message it is taken for, in what is kept for a principal.
+    pub(crate) principal: fn(&Value, String) -> String,
     /// The refusal to send instead.
     pub(crate) denial: fn(Denial) -> Denial,
     /// The path to take a request for instead.
@@ -66,6 +68,7 @@ impl Deviation {
         admit: |_, admission| admission,
         permits: |permitted| permitted,
         shares_sessions: false,
+        principal: |_, subject| subject,
         denial: |denial| denial,
         path: |path| path,
         document: |_, content| content,
@@ -121,6 +124,15 @@ impl Grant {
             deviations: Vec::new(),
             lacking: Arc::default(),
         }
+    }
+
+    /// Who sends the body.
+    pub(crate) fn principal(&self, body: &[u8]) -> String {
+        let message: Value = serde_json::from_slice(body).unwrap_or_default();
+        let deviations = self.deviations.iter();
+        deviations.fold(self.subject.clone(), |subject, deviation| {
+            (deviation.principal)(&message, subject)
+        })
     }
 
     /// Refuses a body with a call that needs more than was granted.

@@ -34,6 +34,11 @@ impl Conversation {
         outputs
     }
 
+    /// Says whom the frames that follow come from, where that is known.
+    pub(crate) fn serve(&mut self, principal: Option<String>) {
+        self.stateless.session.principal = principal;
+    }
+
     /// Forgets a listener that is gone.
     pub(crate) fn forget_listener(&mut self, listener: u64) {
         self.stateless.subscriptions.forget(listener);

@@ -12,7 +12,7 @@ use crate::revision::Revision;
 
 /// A decorator that changes nothing but authorization.
 #[derive(Debug)]
-struct Authorizing(&'static Deviation);
+pub(super) struct Authorizing(pub(super) &'static Deviation);
 
 impl Decorator for Authorizing {
     fn authorization(&self) -> Option<&'static Deviation> {

@@ -151,12 +151,26 @@ const TABLES: &[&[Fault]] = &[
     stateless::messages::FAULTS,
     stateless::headers::FAULTS,
     stateless::endpoint::FAULTS,
+    stateless::principals::FAULTS,
     stateless::variants::VARIANTS,
 ];
 
 /// All faults.
 pub fn faults() -> impl Iterator<Item = &'static Fault> {
     TABLES.iter().copied().flatten()
+}
+
+#[cfg(test)]
+#[test]
+fn every_fault_has_an_id_of_its_own() {
+    let mut ids = std::collections::BTreeSet::new();
+    for fault in faults().chain(deep_faults()) {
+        assert!(
+            ids.insert(fault.id),
+            "there are two faults {:?}, and --fault finds one of them",
+            fault.id
+        );
+    }
 }
 
 /// Faults that cases need not catch: only campaigns come to them.

@@ -111,8 +111,10 @@ pub(crate) struct Session {
     issues: u64,
     scratch: Arc<Scratch>,
     pub(crate) tasks: Tasks,
-    /// The handles that were given out.
-    handles: Vec<String>,
+    /// Who asks, where that is known: what is kept for one principal is nobody else's.
+    pub(crate) principal: Option<String>,
+    /// The handles that were given out, and to whom.
+    handles: Vec<(String, Option<String>)>,
     /// The states that were good for one time, by their numbers.
     pub(crate) used: Vec<Value>,
     /// The id of the subscriptions that a tool wants to end.
@@ -134,6 +136,7 @@ impl Session {
             issues: 0,
             scratch,
             tasks: Tasks::default(),
+            principal: None,
             handles: Vec::new(),
             used: Vec::new(),
             ending: None,

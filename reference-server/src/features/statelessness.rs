@@ -30,7 +30,8 @@ pub(super) const TOOLS: &[Tool] = &[
         output: None,
         run: |session, arguments, _| {
             let handle = arguments["handle"].as_str().unwrap_or_default();
-            match session.handles.iter().any(|known| known == handle) {
+            let own = |(known, owner): &(String, Option<String>)| known == handle && *owner == session.principal;
+            match session.handles.iter().any(own) {
                 true => Ok(text("The handle is good")),
                 false => Err("There is no such handle; open one with test_open_handle".to_owned()),
             }
@@ -87,13 +88,13 @@ pub(super) const TOOLS: &[Tool] = &[
     },
 ];
 
-/// 128 random bits: whoever knows the handle may use it.
+/// 128 random bits, which are no password: where the server knows who asks, a handle is good for who has opened it.
 fn open(session: &mut Session, _: &Object, _: Option<&Value>) -> Result<Answer, String> {
     let handle = random_id().map_err(|error| error.message)?;
     if session.handles.len() >= MOST_HANDLES {
         session.handles.remove(0);
     }
-    session.handles.push(handle.clone());
+    session.handles.push((handle.clone(), session.principal.clone()));
     let structured = json!({ "handle": handle });
     let mut answer = text(&structured.to_string());
     answer.result["structuredContent"] = structured;

@@ -143,7 +143,7 @@ impl Stateless {
         if answer.after.is_zero() && answer.ask.is_none() {
             return Ok(Answered::Complete(answer));
         }
-        let handle = self.tasks.begin(answer, self.now)?;
+        let handle = self.tasks.begin(answer, self.session.principal.clone(), self.now)?;
         Ok(Answered::Complete(handle.into()))
     }
 }

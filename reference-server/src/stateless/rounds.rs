@@ -37,7 +37,7 @@ pub(super) fn answer(
     now: Duration,
 ) -> Result<Answered, RpcError> {
     let mut retry = match ["tools/call", "prompts/get", "resources/read"].contains(&method) {
-        true => Retry::read(method, params, now)?,
+        true => Retry::read(session.principal.as_deref(), method, params, now)?,
         false => Retry::default(),
     };
     let mut answer = session.answer(method, params)?;
@@ -62,7 +62,8 @@ pub(super) fn answer(
             };
             let mut waiting = json!({ "resultType": "input_required", "inputRequests": open });
             if ask.round.keeps_state || !retry.answers.is_empty() {
-                waiting["requestState"] = json!(retry.sealed(method, params, now, ask.round.once)?);
+                let principal = session.principal.as_deref();
+                waiting["requestState"] = json!(retry.sealed(principal, method, params, now, ask.round.once)?);
             }
             return Ok(Answered::Waiting(waiting));
         }
@@ -132,7 +133,7 @@ struct Retry {
 
 impl Retry {
     /// Reads what the client has sent; nothing of it is trusted.
-    fn read(method: &str, params: &Object, now: Duration) -> Result<Self, RpcError> {
+    fn read(principal: Option<&str>, method: &str, params: &Object, now: Duration) -> Result<Self, RpcError> {
         let given = match params.get("inputResponses") {
             None => Object::new(),
             Some(Value::Object(given)) => given.clone(),
@@ -146,6 +147,9 @@ impl Retry {
                 let content = content.ok_or_else(|| invalid("the requestState is not one of this server"))?;
                 if content["for"] != bound_to(method, params) {
                     return Err(invalid("the requestState belongs to another request"));
+                }
+                if content["by"].as_str() != principal {
+                    return Err(invalid("the requestState was given to somebody else"));
                 }
                 let issued = Duration::from_millis(content["issued"].as_u64().unwrap_or_default());
                 if issued + LIFETIME < now {
@@ -190,9 +194,17 @@ impl Retry {
         Ok(())
     }
 
-    fn sealed(&self, method: &str, params: &Object, now: Duration, once: bool) -> Result<String, RpcError> {
+    fn sealed(
+        &self,
+        principal: Option<&str>,
+        method: &str,
+        params: &Object,
+        now: Duration,
+        once: bool,
+    ) -> Result<String, RpcError> {
         let issued = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        let mut content = json!({ "for": bound_to(method, params), "issued": issued, "answers": self.answers });
+        let bound = bound_to(method, params);
+        let mut content = json!({ "for": bound, "by": principal, "issued": issued, "answers": self.answers });
         if once {
             content["number"] = json!(random_id()?);
         }

@@ -167,7 +167,10 @@ fn honoured(session: &Session, tasks: &Tasks, params: &Object) -> Result<Object,
         }
         let ids = ids.as_array().filter(|ids| ids.iter().all(Value::is_string));
         let ids = ids.ok_or_else(|| invalid("taskIds must be a list of ids".to_owned()))?;
-        filter.insert("taskIds".to_owned(), json!(tasks.known(ids)));
+        filter.insert(
+            "taskIds".to_owned(),
+            json!(tasks.known(ids, session.principal.as_ref())),
+        );
     }
     Ok(filter)
 }

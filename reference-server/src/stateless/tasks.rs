@@ -68,6 +68,8 @@ pub(crate) struct Tasks {
 struct Task {
     number: u64,
     id: String,
+    /// Who has begun it, where that is known.
+    owner: Option<String>,
     created: Duration,
     /// When it came into the state that it is in, unless that is its end.
     updated: Duration,
@@ -89,7 +91,7 @@ struct Open {
 
 impl Tasks {
     /// Makes a task of what a tool has answered, or will have when it is due, or asks first.
-    pub(super) fn begin(&mut self, answer: Answer, now: Duration) -> Result<Value, RpcError> {
+    pub(super) fn begin(&mut self, answer: Answer, owner: Option<String>, now: Duration) -> Result<Value, RpcError> {
         self.tasks.retain(|task| task.created + TTL > now);
         if self.tasks.len() >= MOST {
             return Err(RpcError::new(-32603, "Too many tasks; wait until some have expired"));
@@ -98,6 +100,7 @@ impl Tasks {
         let mut task = Task {
             number: self.created,
             id: random_id()?,
+            owner,
             created: now,
             updated: now,
             due: now,
@@ -123,7 +126,8 @@ impl Tasks {
         now: Duration,
     ) -> Result<Value, RpcError> {
         let id = params.get("taskId").and_then(Value::as_str);
-        let task = self.tasks.iter_mut().find(|task| Some(task.id.as_str()) == id);
+        let own = |task: &&mut Task| Some(task.id.as_str()) == id && task.owner == session.principal;
+        let task = self.tasks.iter_mut().find(own);
         let task = task.filter(|task| task.created + TTL > now);
         let task =
             task.ok_or_else(|| RpcError::invalid_params("Invalid params: there is no such task, or no longer"))?;
@@ -141,9 +145,10 @@ impl Tasks {
         Ok(json!({}))
     }
 
-    /// The ids of this list that are those of tasks.
-    pub(super) fn known(&self, ids: &[Value]) -> Vec<Value> {
-        let known = |id: &&Value| self.tasks.iter().any(|task| **id == task.id);
+    /// The ids of this list that are those of tasks of the principal.
+    pub(super) fn known(&self, ids: &[Value], principal: Option<&String>) -> Vec<Value> {
+        let own = |task: &Task, id: &Value| *id == task.id && task.owner.as_ref() == principal;
+        let known = |id: &&Value| self.tasks.iter().any(|task| own(task, id));
         ids.iter().filter(known).cloned().collect()
     }
 

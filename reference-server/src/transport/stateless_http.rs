@@ -69,8 +69,13 @@ impl StatelessEndpoint {
         self.is_meant(headers) || (!self.options.without_handshake().is_empty() && says())
     }
 
-    /// Answers a POST.
-    pub(crate) async fn post(self: &Arc<Self>, headers: HeaderMap, body: &[u8]) -> Result<Reply, Refusal> {
+    /// Answers a POST of this principal, if the server knows whom it serves.
+    pub(crate) async fn post(
+        self: &Arc<Self>,
+        headers: HeaderMap,
+        principal: Option<String>,
+        body: &[u8],
+    ) -> Result<Reply, Refusal> {
         let frame = envelope::read(body);
         if matches!(frame, Frame::One(Incoming::Response { .. })) {
             let why = "a client has nothing to respond to: the server makes no requests";
@@ -85,6 +90,7 @@ impl StatelessEndpoint {
         let received = {
             let mut conversation = lock(&self.conversation);
             conversation.advance(super::since_1970());
+            conversation.serve(principal);
             conversation.receive_posted(headers, body)
         };
         let (mut outputs, mut listening) = (Vec::new(), None);

@@ -233,11 +233,12 @@ impl Endpoint {
         }
         let grant = request.extensions().get::<Grant>().cloned();
         let body = http_server::json_body(request).await?;
-        if let Some(grant) = grant {
+        if let Some(grant) = &grant {
             grant.permit(&body)?;
         }
         if self.stateless.is_posted(&headers, &body) {
-            return self.stateless.post(headers, &body).await;
+            let principal = grant.map(|grant| grant.principal(&body));
+            return self.stateless.post(headers, principal, &body).await;
         }
         self.check_revision(&headers)?;
         if self.options.stateless {

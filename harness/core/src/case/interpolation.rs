@@ -9,7 +9,8 @@
 //! - `base64`: the text in base64;
 //! - `tampered`: the text with a character in its middle replaced by another.
 //!
-//! And of an object, `with-stranger` is the same object with one more member, of a name that nobody uses.
+//! And of an object, `with-stranger` is the same object with one more member, of a name that nobody uses, and `first-member` is one with its first
+//! member alone.
 
 use std::borrow::Cow;
 
@@ -106,6 +107,7 @@ fn resolve<'a>(reference: &str, bindings: &'a Map<String, Value>) -> Result<Cow<
             .and_then(|value| match filter {
                 "first-link" => first_link(value).map(Value::String),
                 "with-stranger" => with_stranger(value),
+                "first-member" => first_member(value),
                 filter => filtered(filter, value.as_str()?).map(Value::String),
             })
             .map(Cow::Owned),
@@ -131,6 +133,12 @@ fn with_stranger(value: &Value) -> Option<Value> {
         serde_json::json!({ "action": "accept" }),
     );
     Some(Value::Object(members))
+}
+
+/// An object with nothing but the first member of another.
+fn first_member(value: &Value) -> Option<Value> {
+    let (name, member) = value.as_object()?.iter().next()?;
+    Some(serde_json::json!({ name.as_str(): member }))
 }
 
 /// A text with the character in its middle replaced by another.
@@ -209,6 +217,8 @@ mod tests {
             ("${n|upside-down}", None),
             ("${n|base64}", Some("MQ==")),
             ("${tool.name|tampered}", Some("get_Aser")),
+            ("${tool|first-member}", Some(r#"{"name":"get_User"}"#)),
+            ("${n|first-member}", None),
             (
                 "${tool|with-stranger}",
                 Some(r#"{"name":"get_User","touchstone-stranger":{"action":"accept"}}"#),

@@ -131,6 +131,19 @@ fn durable(observer: &mut Observer<'_>, begun: &BTreeMap<&str, usize>, exchanges
         let Some(answer) = first.and_then(|first| first.answers.first()) else {
             continue;
         };
+        // One that was cancelled in between was known once.
+        let cancelled = exchanges.iter().any(|exchange| {
+            exchange.method == "tasks/cancel"
+                && (*handle..answer.message.event).contains(&exchange.request.event)
+                && exchange.request.value.pointer("/params/taskId").and_then(Value::as_str) == Some(*id)
+                && exchange
+                    .answers
+                    .first()
+                    .is_some_and(|answer| answer.message.value.get("result").is_some())
+        });
+        if cancelled {
+            continue;
+        }
         let event = answer.message.event;
         match answer.message.value.pointer("/error/code").and_then(Value::as_i64) {
             None => observer.kept(REQUIREMENT, event),
@@ -163,6 +176,12 @@ fn compared(observer: &mut Observer<'_>, exchanges: &[Exchange<'_>], earlier: &S
     const FINAL: &str = "ext-tasks/terminal-is-final";
     const IDEMPOTENT: &str = "ext-tasks/get-idempotent";
     let also = [earlier.at];
+    // What somebody else does in between may change what is told.
+    let touched = exchanges.iter().any(|exchange| {
+        matches!(exchange.method, "tasks/update" | "tasks/cancel")
+            && exchange.request.event > earlier.asked
+            && exchange.request.event < later.at
+    });
     if earlier.is_over() {
         let outcome = |sighting: &Sighting<'_>| {
             (
@@ -180,18 +199,16 @@ fn compared(observer: &mut Observer<'_>, exchanges: &[Exchange<'_>], earlier: &S
         } else if outcome(earlier) != outcome(later) {
             let text = "the outcome of a task that was over has changed";
             observer.broken(BreachAt::new(FINAL, later.at, text).also(&also));
+        } else if !touched && earlier.state.get("lastUpdatedAt") != later.state.get("lastUpdatedAt") {
+            observer.kept(FINAL, later.at);
+            let text = "lastUpdatedAt of a task that was over has changed, although it was only looked at";
+            observer.broken(BreachAt::new(IDEMPOTENT, later.at, text).also(&also));
         } else {
             observer.kept(FINAL, later.at);
             observer.kept(IDEMPOTENT, later.at);
         }
         return;
     }
-    // What somebody else does in between may change what is asked.
-    let touched = exchanges.iter().any(|exchange| {
-        matches!(exchange.method, "tasks/update" | "tasks/cancel")
-            && exchange.request.event > earlier.asked
-            && exchange.request.event < later.at
-    });
     if touched || earlier.status != "input_required" || later.status != "input_required" {
         return;
     }

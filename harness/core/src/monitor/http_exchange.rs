@@ -160,6 +160,12 @@ impl<'a> HttpExchange<'a> {
         named.map(|(_, value)| value.as_str())
     }
 
+    /// Whether the request repeats an argument of a tool in its header.
+    pub(super) fn repeats_arguments(&self) -> bool {
+        let mut fields = self.request_fields.iter();
+        fields.any(|(name, _)| name.to_ascii_lowercase().starts_with("mcp-param-"))
+    }
+
     /// A header field of the response.
     pub(super) fn response_field(&self, name: &str) -> Option<&'a str> {
         field(self.response.as_ref()?.fields, name)

@@ -2,26 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::super::spoil::{Answers, Every, error, take};
+use super::super::spoil::{Every, take};
 use super::super::{Decorator, Fault};
 use super::{SERVER_INFO, TASKS, fault};
 use crate::envelope::{Request, Response};
 
 pub(in super::super) const FAULTS: &[Fault] = &[
-    fault(
-        "no-discovery",
-        "does not know server/discover",
-        &[
-            "discover/implemented",
-            "discover/no-parameters-needed",
-            "base-protocol/message-patterns-supported",
-        ],
-        || {
-            Box::new(Answers(|request, _| {
-                (request.method == "server/discover").then(|| Err(error(-32601, "Method not found")))
-            }))
-        },
-    ),
     fault(
         "discovery-odd-version",
         "lists a version that is a number",

@@ -25,6 +25,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         &[
             "transport-streamable-http/single-post-endpoint",
             "prompts/list-supported",
+            "pagination/invalid-cursor",
         ],
         || {
             replies(|asked, reply| {

@@ -107,15 +107,21 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     ),
     http_fault(
         "header-name-everywhere",
-        "demands Mcp-Name of requests that name nothing",
-        &["headers/name-not-required-elsewhere"],
+        "demands Mcp-Name of requests for prompts, which name nothing",
+        &[
+            "headers/name-not-required-elsewhere",
+            // The field that is missing contradicts nothing.
+            "base-protocol/reserved-codes-own-meaning",
+            // And no client comes to its prompts.
+            "prompts/list-supported",
+            "pagination/invalid-cursor",
+        ],
         || {
             replies(|asked, reply| {
-                const NAMELESS: [&str; 3] = ["resources/templates/list", "completion/complete", "prompts/list"];
                 let method = asked
                     .message()
                     .and_then(|message| message["method"].as_str().map(str::to_owned));
-                let nameless = method.is_some_and(|method| NAMELESS.contains(&method.as_str()));
+                let nameless = method.is_some_and(|method| method == "prompts/list");
                 match nameless && is_modern(asked) && !asked.head.headers.contains_key(NAME) {
                     true => mismatch(asked),
                     false => reply,
@@ -258,7 +264,9 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         || {
             replies(|asked, reply| {
                 let message = asked.message().unwrap_or_default();
-                let absent = message["params"]["arguments"].get("region").is_none_or(Value::is_null);
+                let arguments = &message["params"]["arguments"];
+                let absent =
+                    ["region", "priority"].map(|name| arguments.get(name).is_none_or(Value::is_null)) == [true; 2];
                 let meant = message["params"]["name"] == TOOL && absent && message["method"] == "tools/call";
                 match meant && !asked.head.headers.contains_key("mcp-param-region") {
                     true => mismatch(asked),

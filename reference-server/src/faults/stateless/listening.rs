@@ -7,6 +7,8 @@ use super::super::{Decorator, Fault, Received};
 use super::{Reads, SUBSCRIPTION_ID, fault, http_fault, listener, refused, request_in, stdio_fault, told};
 use crate::conversation::Output;
 use crate::envelope::{Id, Incoming, Message, Request, Response};
+use crate::features::Object;
+use crate::stateless::complete;
 
 const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
 const TOOLS: &str = "notifications/tools/list_changed";
@@ -137,6 +139,8 @@ pub(in super::super) const FAULTS: &[Fault] = &[
             "subscriptions/request-scoped-excluded",
             "transport-streamable-http/sse-related-messages",
             "progress/only-known-tokens",
+            // What is told twice does not grow.
+            "progress/monotonic",
         ],
         || Box::new(Copies::new("notifications/progress")),
     ),
@@ -173,30 +177,24 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         },
     ),
     fault(
-        "listen-strict",
-        "refuses filters with fields that it does not know",
+        "listen-echo",
+        "acknowledges fields of a filter that it does not know",
         &["subscriptions/unknown-filter-fields"],
-        || {
-            Box::new(Reads(|method, params| {
-                const KNOWN: [&str; 5] = [
-                    "toolsListChanged",
-                    "promptsListChanged",
-                    "resourcesListChanged",
-                    "resourceSubscriptions",
-                    "taskIds",
-                ];
-                let filter = params.get("notifications").and_then(Value::as_object);
-                let odd = filter.is_some_and(|filter| filter.keys().any(|field| !KNOWN.contains(&field.as_str())));
-                if method == "subscriptions/listen" && odd {
-                    params.insert("notifications".to_owned(), json!(5));
-                }
-            }))
-        },
+        || Box::new(Echo(Object::new())),
     ),
     http_fault(
         "listen-ends",
         "ends a subscription as soon as it has begun",
-        &["subscriptions/http-sse-stream", "subscriptions/concurrent"],
+        &[
+            "subscriptions/http-sse-stream",
+            "subscriptions/concurrent",
+            "transport-streamable-http/disconnect-other-requests-unaffected",
+            // Nobody is left to be told.
+            "tools/list-changed-sent",
+            "prompts/list-changed-sent",
+            "resources/list-changed-sent",
+            "resources/updated-sent",
+        ],
         || Box::new(Ends),
     ),
     stdio_fault(
@@ -397,6 +395,40 @@ impl Decorator for Copies {
     }
 }
 
+/// `listen-echo`: the fields that it does not know of the filter that came last.
+#[derive(Debug)]
+struct Echo(Object);
+
+impl Decorator for Echo {
+    fn incoming(&mut self, incoming: Incoming) -> Incoming {
+        const KNOWN: [&str; 5] = [
+            "toolsListChanged",
+            "promptsListChanged",
+            "resourcesListChanged",
+            "resourceSubscriptions",
+            "taskIds",
+        ];
+        if let Incoming::Request(Request { params: Ok(params), .. }) = &incoming {
+            let filter = params.get("notifications").and_then(Value::as_object);
+            let odd = filter
+                .into_iter()
+                .flatten()
+                .filter(|(field, _)| !KNOWN.contains(&field.as_str()));
+            self.0 = odd.map(|(field, value)| (field.clone(), value.clone())).collect();
+        }
+        incoming
+    }
+
+    fn outputs(&mut self, _: Received, mut outputs: Vec<Output>) -> Vec<Output> {
+        reword(&mut outputs, ACKNOWLEDGED, |params| {
+            for (field, value) in std::mem::take(&mut self.0) {
+                params["notifications"][field] = value;
+            }
+        });
+        outputs
+    }
+}
+
 /// `listen-ends`.
 #[derive(Debug)]
 struct Ends;
@@ -413,7 +445,7 @@ impl Decorator for Ends {
         if let (Some(listener), Some(id)) = (listener(&outputs), id)
             && let Ok(token) = Id::from_token(id.to_string())
         {
-            let result = json!({ "resultType": "complete", "_meta": { SUBSCRIPTION_ID: id } });
+            let result = complete("subscriptions/listen", json!({ "_meta": { SUBSCRIPTION_ID: id } }));
             let message = Message::Response(Response {
                 id: token,
                 outcome: Ok(result),

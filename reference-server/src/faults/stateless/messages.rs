@@ -9,6 +9,7 @@ use super::super::{Decorator, Fault, Received};
 use super::{CAPABILITIES, LOG_LEVEL, Reads, fault, is_stateless, stdio_fault, told};
 use crate::conversation::Output;
 use crate::envelope::{Incoming, Message, Request, Response, RpcError};
+use crate::stateless::complete;
 
 pub(in super::super) const FAULTS: &[Fault] = &[
     fault(
@@ -27,6 +28,8 @@ pub(in super::super) const FAULTS: &[Fault] = &[
             "base-protocol/no-unprompted-traffic",
             "subscriptions/no-delivery-without-listen",
             "transport-stdio/notifications-scoped",
+            // The first that comes on every connection.
+            "subscriptions/no-state-across-connections",
         ],
         || Box::new(NewsAtStart),
     ),
@@ -103,10 +106,10 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         || resource_missing(|error| Err(RpcError { code: -32_002, ..error })),
     ),
     fault(
-        "not-found-internal",
-        "has an internal error when it does not find a resource",
+        "missing-resource-invalid",
+        "calls a request for a resource that does not exist an invalid one",
         &["resources/not-found-code"],
-        || resource_missing(|error| Err(RpcError { code: -32_603, ..error })),
+        || resource_missing(|error| Err(RpcError { code: -32_600, ..error })),
     ),
     fault(
         "not-found-empty",
@@ -115,12 +118,10 @@ pub(in super::super) const FAULTS: &[Fault] = &[
             "resources/not-found-not-empty",
             "resources/not-found-error",
             "resources/not-found-code",
+            // A text that is no URI names nothing either.
+            "resources/uri-validated",
         ],
-        || {
-            resource_missing(|_| {
-                Ok(json!({ "resultType": "complete", "contents": [], "ttlMs": 0, "cacheScope": "private" }))
-            })
-        },
+        || resource_missing(|_| Ok(complete("resources/read", json!({ "contents": [] })))),
     ),
     fault(
         "not-found-no-uri",
@@ -227,43 +228,46 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     ),
     stdio_fault(
         "list-by-connection",
-        "lists another tool on every connection",
+        "describes a tool otherwise on every connection",
         &["tools/list-not-connection-dependent"],
         || Box::new(ByConnection(getrandom::u64().unwrap_or_default())),
     ),
     fault(
         "list-after-prompt",
-        "lists a further prompt once somebody has got one",
+        "describes a prompt otherwise once somebody has got one",
         &["prompts/list-not-connection-dependent"],
         || {
-            Box::new(Grows {
+            Box::new(Wears {
                 area: "prompts",
-                grown: false,
+                wears: |request, response| request.method == "prompts/get" && response.outcome.is_ok(),
+                times: 0,
             })
         },
     ),
     fault(
         "list-after-read",
-        "lists a further resource once somebody has read one",
+        "describes a resource otherwise once somebody has read one",
         &["resources/list-not-connection-dependent"],
         || {
-            Box::new(Grows {
+            Box::new(Wears {
                 area: "resources",
-                grown: false,
+                wears: |request, response| request.method == "resources/read" && response.outcome.is_ok(),
+                times: 0,
             })
         },
     ),
     fault(
         "list-after-call",
-        "lists a further tool once somebody has called one",
+        "describes a tool otherwise once somebody has called one that does not exist",
         &[
             "tools/list-not-changed-by-other-requests",
             "tools/list-not-connection-dependent",
         ],
         || {
-            Box::new(Grows {
+            Box::new(Wears {
                 area: "tools",
-                grown: false,
+                wears: super::super::spoil::is_unknown_tool,
+                times: 0,
             })
         },
     ),
@@ -577,18 +581,6 @@ impl Decorator for Reversed {
     }
 }
 
-fn further(area: &str, name: &str) -> Value {
-    match area {
-        "prompts" => json!({ "name": name, "description": "Was not there before." }),
-        "resources" => json!({ "uri": "docs://readme#more", "name": name, "description": "Was not there before." }),
-        _ => json!({
-            "name": name,
-            "description": "Was not there before.",
-            "inputSchema": { "type": "object", "additionalProperties": false },
-        }),
-    }
-}
-
 /// `list-by-connection`.
 #[derive(Debug)]
 struct ByConnection(u64);
@@ -597,8 +589,9 @@ impl Decorator for ByConnection {
     fn response(&mut self, request: &Request, mut response: Response) -> Response {
         if request.method == "tools/list"
             && let Ok(result) = &mut response.outcome
+            && let Some(tool) = super::super::spoil::entry(result, "tools", "echo")
         {
-            super::super::spoil::add(result, "tools", further("tools", &format!("tool_{:x}", self.0)));
+            tool["description"] = json!(format!("Answers with the text, for connection {:x}.", self.0));
         }
         response
     }
@@ -606,21 +599,22 @@ impl Decorator for ByConnection {
 
 /// `list-after-...`.
 #[derive(Debug)]
-struct Grows {
+struct Wears {
     area: &'static str,
-    grown: bool,
+    wears: fn(&Request, &Response) -> bool,
+    times: u64,
 }
 
-impl Decorator for Grows {
+impl Decorator for Wears {
     fn response(&mut self, request: &Request, mut response: Response) -> Response {
-        let list = format!("{}/list", self.area);
-        if self.grown
-            && request.method == list
+        self.times += u64::from((self.wears)(request, &response));
+        if self.times > 0
+            && request.method == format!("{}/list", self.area)
+            && !params(request).contains_key("cursor")
             && let Ok(result) = &mut response.outcome
         {
-            super::super::spoil::add(result, self.area, further(self.area, "more"));
+            result[self.area][0]["description"] = json!(format!("Was needed {} times.", self.times));
         }
-        self.grown |= request.method.starts_with(self.area) && !request.method.ends_with("/list");
         response
     }
 }

@@ -230,6 +230,7 @@ fn lacks_metadata(asked: &Asked) -> bool {
     let version = asked.head.headers.get("mcp-protocol-version");
     let meta = &message["params"]["_meta"];
     message.get("id").is_some()
+        && message.get("method").is_some_and(Value::is_string)
         && version.is_some_and(|version| version == "2026-07-28")
         && (!meta[VERSION].is_string() || !meta[CAPABILITIES].is_object())
 }

@@ -10,6 +10,7 @@ pub(super) mod headers;
 pub(super) mod listening;
 pub(super) mod messages;
 pub(super) mod metadata;
+pub(super) mod principals;
 pub(super) mod rounds;
 pub(super) mod tasks;
 pub(super) mod variants;

@@ -89,7 +89,12 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     fault(
         "retry-unanswered",
         "never answers a retry",
-        &["mrtr/final-result-completes", "base-protocol/request-answered-once"],
+        &[
+            "mrtr/final-result-completes",
+            "base-protocol/request-answered-once",
+            // What silence is over HTTP.
+            "transport-streamable-http/request-content-type",
+        ],
         || {
             Box::new(Instead(|bytes| {
                 let (_, method, params) = request_in(bytes)?;
@@ -103,7 +108,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     ),
     fault(
         "retry-awaited",
-        "serves nobody after some questions that were never answered",
+        "asks nothing more after some questions that were never answered",
         &["mrtr/no-retry-assumed"],
         || Box::new(Awaiting(0)),
     ),
@@ -140,9 +145,8 @@ pub(in super::super) const FAULTS: &[Fault] = &[
                 let malformed = params(request).contains_key("inputResponses") && error.message.contains("response");
                 malformed.then(|| {
                     let mut result = text(&error.message);
-                    result["resultType"] = json!("complete");
                     result["isError"] = json!(true);
-                    Ok(result)
+                    Ok(stateless::complete(&request.method, result))
                 })
             }))
         },
@@ -156,7 +160,9 @@ pub(in super::super) const FAULTS: &[Fault] = &[
                 let params = params(request);
                 let answers = params.get("inputResponses")?.as_object()?;
                 let odd = answers.keys().any(|key| !KEYS.contains(&key.as_str()));
-                odd.then(|| Err(error(-32602, "Invalid params: nobody asked for this")))
+                // Input for a task is another matter.
+                (odd && request.method != "tasks/update")
+                    .then(|| Err(error(-32602, "Invalid params: nobody asked for this")))
             }))
         },
     ),
@@ -283,6 +289,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
             "client-features/elicitation-needs-capability",
             "client-features/sampling-needs-capability",
             "client-features/roots-needs-capability",
+            "client-features/elicitation-mode-supported",
             "base-protocol/no-state-from-earlier-requests",
             "meta/missing-capability-error",
         ],
@@ -354,14 +361,12 @@ impl Decorator for Awaiting {
     fn instead(&mut self, bytes: &[u8]) -> Option<Vec<crate::conversation::Output>> {
         const PATIENCE: u32 = 12;
         let (id, method, params) = request_in(bytes)?;
-        if method == "tools/call" && params.get("name").is_some_and(|name| name == FORM) {
-            if params.contains_key("inputResponses") {
-                self.0 = 0;
-            } else {
-                self.0 += 1;
-            }
+        let tool = params.get("name")?.as_str()?;
+        if method != "tools/call" || !tool.starts_with("test_input_required") {
+            return None;
         }
-        let given_up = self.0 > PATIENCE && method != "server/discover" && params.contains_key("_meta");
-        given_up.then(|| refused(&id, -32603, "Too many questions are open"))
+        let asks = tool == FORM && !params.contains_key("inputResponses");
+        self.0 = if asks { self.0 + 1 } else { 0 };
+        (self.0 > PATIENCE).then(|| refused(&id, -32603, "Too many questions are open"))
     }
 }

@@ -12,7 +12,7 @@ use crate::stateless::Rule;
 
 pub(in super::super) const FAULTS: &[Fault] = &[
     fault(
-        "tasks-undeclared",
+        "task-for-anybody",
         "makes tasks of calls for clients that know of none",
         &[
             "ext-tasks/never-for-undeclared-client",
@@ -65,7 +65,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         || Box::new(Every("tasks/get", |task| task["resultType"] = json!("task"))),
     ),
     fault(
-        "task-ttl-text",
+        "task-handle-ttl",
         "says as text how long a task is kept",
         &["ext-tasks/create-result-shape"],
         || handle(|handle| handle["ttlMs"] = json!("600000")),
@@ -97,7 +97,8 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     fault(
         "task-before-input",
         "names a task before it has the input to begin it",
-        &["ext-tasks/mrtr-before-task"],
+        // The task that it names is none.
+        &["ext-tasks/mrtr-before-task", "ext-tasks/durable-before-response"],
         || {
             Box::new(Named("tools/call", "test_tool_with_task", |result| {
                 if result["resultType"] == "input_required" {
@@ -308,10 +309,16 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         },
     ),
     fault(
-        "task-ids-all",
-        "agrees to tell of tasks that it does not know",
+        "task-ids-more",
+        "agrees to tell of a task that nobody asked for",
         &["ext-tasks/ack-task-ids"],
-        || Box::new(AllIds(None)),
+        || {
+            Box::new(Wording("notifications/subscriptions/acknowledged", |params| {
+                if let Some(ids) = params["notifications"].get_mut("taskIds").and_then(Value::as_array_mut) {
+                    ids.push(json!("a5d1c1f0e3b24c7f9d8e7a6b5c4d3e2f"));
+                }
+            }))
+        },
     ),
     fault(
         "task-progress",
@@ -511,30 +518,6 @@ impl Decorator for Touched {
             task["lastUpdatedAt"] = json!(format!("2030-01-01T00:{minutes:02}:00.000Z"));
         }
         response
-    }
-}
-
-/// `task-ids-all`.
-#[derive(Debug)]
-struct AllIds(Option<Value>);
-
-impl Decorator for AllIds {
-    fn incoming(&mut self, incoming: Incoming) -> Incoming {
-        if let Incoming::Request(Request { params: Ok(params), .. }) = &incoming
-            && let Some(ids) = params.get("notifications").and_then(|filter| filter.get("taskIds"))
-        {
-            self.0 = Some(ids.clone());
-        }
-        incoming
-    }
-
-    fn outputs(&mut self, _: Received, mut outputs: Vec<Output>) -> Vec<Output> {
-        if let Some(ids) = self.0.take() {
-            super::super::spoil::reword(&mut outputs, "notifications/subscriptions/acknowledged", |params| {
-                params["notifications"]["taskIds"] = ids.clone();
-            });
-        }
-        outputs
     }
 }
 

@@ -6,7 +6,7 @@ use super::super::spoil::{Answers, Instead, error};
 use super::super::{Decorator, Fault};
 use super::{Passes, Refuses, fault, http_fault, is_stateless, refused, request_in, stdio_fault};
 use crate::envelope::{Request, Response, RpcError};
-use crate::stateless::Rule;
+use crate::stateless::{Rule, complete};
 
 /// Arguments of a server without handshake.
 const ALONE: &[&str] = &["--revision", "2026-07-28"];
@@ -126,14 +126,12 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         || {
             Box::new(Answers(|request, response| {
                 let refused = request.method == "initialize" && response.outcome.is_err();
-                refused.then(|| {
-                    Ok(json!({
-                        "resultType": "complete",
-                        "protocolVersion": "2025-11-25",
-                        "capabilities": {},
-                        "serverInfo": { "name": "touchstone-reference", "version": "0" },
-                    }))
-                })
+                let agreed = json!({
+                    "protocolVersion": "2025-11-25",
+                    "capabilities": {},
+                    "serverInfo": { "name": "touchstone-reference", "version": "0" },
+                });
+                refused.then(|| Ok(complete("initialize", agreed)))
             }))
         },
     ),
@@ -199,7 +197,11 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         ..fault(
             "lists-old-version",
             "lists a version whose handshake it refuses",
-            &["versioning/legacy-versions-advertised"],
+            &[
+                "versioning/legacy-versions-advertised",
+                // It lists the very version that it refuses.
+                "versioning/unsupported-version-supported-list",
+            ],
             || Box::new(Names(["2026-07-28", "2025-11-25"])),
         )
     },
@@ -226,7 +228,7 @@ struct Still(&'static str);
 impl Decorator for Still {
     fn response(&mut self, request: &Request, mut response: Response) -> Response {
         if request.method == self.0 && response.outcome.as_ref().is_err_and(|error| error.code == -32601) {
-            response.outcome = Ok(json!({ "resultType": "complete" }));
+            response.outcome = Ok(complete(self.0, json!({})));
         }
         response
     }
@@ -251,7 +253,7 @@ struct Names([&'static str; 2]);
 
 impl Decorator for Names {
     fn refusal(&mut self, rule: Rule, _: &str, mut error: RpcError) -> Option<RpcError> {
-        if rule == Rule::ServedVersion {
+        if [Rule::ServedVersion, Rule::NoHandshake].contains(&rule) {
             told(&mut error, "supported", json!(self.0));
         }
         Some(error)

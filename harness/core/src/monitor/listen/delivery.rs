@@ -143,7 +143,14 @@ fn stranger(view: &View<'_>, observer: &mut Observer<'_>, message: &Message<'_>,
     let open = open
         .find(|(position, own)| own.is_open(message.event) && (given.is_some() || !served(*position)))
         .map(|(_, own)| own);
-    match (open, view.over_http()) {
+    // Who tells it when nobody listens has not forgotten the id.
+    let unasked = given.is_none()
+        && view.messages.iter().any(|other| {
+            notification(other) == Some(method)
+                && stateless::subscription(other.value).is_none()
+                && !view.subscriptions.iter().any(|own| own.is_open(other.event))
+        });
+    match (open.filter(|_| !unasked), view.over_http()) {
         (Some(own), false) => {
             let text = match given {
                 Some(id) => format!(

@@ -610,6 +610,18 @@ fn every_mistake_breaks_its_own_rule_and_no_other() {
             "subscriptions/no-delivery-without-listen",
             vec![call("c"), ('<', tell("notifications/tools/list_changed", json!({}))), called("c")],
         ),
+        // Who tells it to everybody has not forgotten an id.
+        (
+            "subscriptions/no-delivery-without-listen",
+            vec![
+                call("c"),
+                ('<', tell("notifications/tools/list_changed", json!({}))),
+                called("c"),
+                listen("L"),
+                acknowledged("L"),
+                ('<', tell("notifications/tools/list_changed", json!({}))),
+            ],
+        ),
         (
             "subscriptions/close-result-shape",
             vec![
@@ -800,6 +812,19 @@ fn tasks_of_the_extension_stay_what_they_are() {
                 is("2", "input_required", asks("b")),
             ],
         ),
+        (
+            "get-idempotent",
+            vec![
+                get("1"),
+                is("1", "completed", result("x")),
+                get("2"),
+                is("2", "completed", {
+                    let mut later = result("x");
+                    later["lastUpdatedAt"] = json!("2026-07-28T11:00:00Z");
+                    later
+                }),
+            ],
+        ),
         ("get-completed", vec![get("1"), is("1", "completed", json!({}))]),
         (
             "result-type-task-nowhere-else",
@@ -809,6 +834,16 @@ fn tasks_of_the_extension_stay_what_they_are() {
         let (broken, _) = with(rest);
         assert_eq!(broken, BTreeSet::from([format!("ext-tasks/{requirement}")]));
     }
+    // One that was cancelled before anybody asked for it was known all the same.
+    let mut cancel = meta();
+    cancel["taskId"] = json!("t");
+    let (broken, _) = with(vec![
+        ('>', ask("x", "tasks/cancel", cancel)),
+        ('<', done("x", json!({ "resultType": "complete" }))),
+        get("1"),
+        ('<', refused("1", -32602, Value::Null)),
+    ]);
+    assert_eq!(broken, BTreeSet::new());
 }
 
 #[test]

@@ -175,6 +175,15 @@ fn a_mismatch_is_one_and_says_so() {
     );
     let agreeing = asked(discovered(), 1, &request, 400, &refused(1, -32020, Value::Null));
     assert_eq!(found(&agreeing), ["base-protocol/reserved-codes-own-meaning"]);
+    // What a field for an argument contradicts is another question.
+    let fields = [
+        ("MCP-Protocol-Version", "2026-07-28"),
+        ("Mcp-Method", "tools/list"),
+        ("Mcp-Param-Region", "eu"),
+    ];
+    let http = discovered().request(1, "POST", &fields).sent(1, &request);
+    let repeated = json_message(http.head(1, 400, JSON), 1, &refused(1, -32020, Value::Null)).end(1);
+    assert!(found(&repeated).is_empty());
 }
 
 #[test]
