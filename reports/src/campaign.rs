@@ -41,6 +41,34 @@ pub struct CampaignEntry {
     pub ended: Option<String>,
 }
 
+impl CampaignEntry {
+    /// Adds what another part of the same campaign sent.
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    pub(crate) fn add(&mut self, part: Self) {
+        let seconds = |entry: &Self| entry.calls as f64 / entry.calls_per_second.max(1e-9);
+        let time = seconds(self) + seconds(&part);
+        self.calls += part.calls;
+        self.calls_per_second = (self.calls as f64 / time.max(1e-9) * 10.0).round() / 10.0;
+        for (phase, cases) in part.phases {
+            *self.phases.entry(phase).or_default() += cases;
+        }
+        self.restarts += part.restarts;
+        self.spawns += part.spawns;
+        // Parts share out constraints, so that none is counted twice; shapes of answers they may have in common.
+        self.covered += part.covered;
+        self.constraints = self.constraints.max(part.constraints);
+        self.shapes = self.shapes.max(part.shapes);
+        self.uncalled = self.uncalled.max(part.uncalled);
+        for (subject, cases) in part.parked {
+            *self.parked.entry(subject).or_default() += cases;
+        }
+        self.regressions.extend(part.regressions);
+        let number = |digest: &str| u64::from_str_radix(digest, 16).unwrap_or(0);
+        self.digest = format!("{:016x}", number(&self.digest) ^ number(&part.digest));
+        self.ended = self.ended.take().or(part.ended);
+    }
+}
+
 /// How a finding can be seen again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReproductionEntry {

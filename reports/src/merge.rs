@@ -44,6 +44,7 @@ pub fn merge(records: Vec<Labelled>) -> Result<Vec<Labelled>, MergeError> {
                 && *name == label
                 && other.target == record.target
                 && other.transport == record.transport
+                && seed(other) == seed(&record)
                 && parts(other).map(|(_, of)| of) == parts(&record).map(|(_, of)| of)
         };
         let home = record
@@ -60,6 +61,11 @@ pub fn merge(records: Vec<Labelled>) -> Result<Vec<Labelled>, MergeError> {
         .into_iter()
         .map(|(label, shards)| Ok((label, one(shards)?)))
         .collect()
+}
+
+/// The seed of a campaign: parts of campaigns with other seeds are parts of something else.
+fn seed(record: &RunRecord) -> Option<u64> {
+    record.campaign.as_ref().map(|campaign| campaign.seed)
 }
 
 /// The part and the number of parts.
@@ -124,6 +130,10 @@ fn add(whole: &mut RunRecord, mut shard: RunRecord) {
         whole.server = shard.server;
     }
     whole.transport = whole.transport.take().or(shard.transport);
+    match (&mut whole.campaign, shard.campaign.take()) {
+        (Some(home), Some(part)) => home.add(part),
+        (home, part) => *home = home.take().or(part),
+    }
     whole.traces.append(&mut shard.traces);
     whole.traces_note = whole.traces_note.take().or(shard.traces_note);
     whole.requirements.append(&mut shard.requirements);
@@ -146,6 +156,7 @@ fn add(whole: &mut RunRecord, mut shard: RunRecord) {
                 add_new(&mut home.about, &finding.about);
                 add_new(&mut home.cases, &finding.cases);
                 add_new(&mut home.revisions, &finding.revisions);
+                home.reproduction = home.reproduction.take().or(finding.reproduction);
                 if finding.excused.is_none() {
                     home.excused = None;
                 }
@@ -200,8 +211,20 @@ fn add_run(home: &mut Run, run: Run) {
     home.requirements.extend(more.into_values());
     home.requirements.sort_by(|a, b| a.id.cmp(&b.id));
     home.cases.extend(run.cases);
-    home.cases.sort_by(|a, b| a.name.cmp(&b.name));
-    home.cases.dedup_by(|a, b| a.name == b.name);
+    // Every part of a campaign has cases of every phase: of a name that comes twice the worst verdict counts.
+    home.cases.sort_by(|a, b| {
+        a.name
+            .cmp(&b.name)
+            .then_with(|| rank(&b.verdict).cmp(&rank(&a.verdict)))
+    });
+    home.cases.dedup_by(|again, first| {
+        let same = again.name == first.name;
+        if same {
+            add_new(&mut first.messages, &again.messages);
+            add_new(&mut first.findings, &again.findings);
+        }
+        same
+    });
     home.tools.listed = home.tools.listed.max(run.tools.listed);
     home.tools.callable = home.tools.callable.max(run.tools.callable);
 }

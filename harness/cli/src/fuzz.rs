@@ -1,16 +1,12 @@
 //! `touchstone fuzz`: runs campaigns and reports.
 
-use std::cell::Cell;
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
-use touchstone_drive::fuzz::{
-    Campaign, CampaignEvent, CampaignRun, Reproduced, Reproduction, StoredCase, What, case_yaml, shell,
-};
+use touchstone_drive::fuzz::{Campaign, CampaignRun, Reproduced, Reproduction, StoredCase, What, case_yaml, shell};
 use touchstone_drive::target::Target;
 use touchstone_libtest::Bundle;
 use touchstone_reports::campaign::{CampaignEntry, ReproductionEntry};
@@ -18,8 +14,9 @@ use touchstone_reports::escape::{cut, terminal};
 use touchstone_reports::record::{FindingEntry, RunRecord};
 use touchstone_reports::{Hints, RecordInput, Start};
 
-use crate::check::{failure, hidden, interrupts};
+use crate::check::{failure, hidden, interrupts, style};
 use crate::fuzz_args::FuzzPlan;
+use crate::progress::CampaignProgress;
 use crate::{Exit, complain, invocation, outputs, print};
 
 /// Messages of a reproduction that are shown.
@@ -68,9 +65,9 @@ async fn campaign(
         options: plan.options.clone(),
     };
     let (at, began) = (SystemTime::now(), Instant::now());
-    let display = Display::new(plan);
-    let result = campaign.run(target, &|event| display.show(&event), cancel).await;
-    display.clear();
+    let progress = CampaignProgress::new(plan.quiet, style(plan.quiet, plan.verbose).width);
+    let result = campaign.run(target, &|event| progress.show(&event), cancel).await;
+    progress.clear();
     interrupt.abort();
     let start = Start {
         target: target.to_string(),
@@ -83,6 +80,7 @@ async fn campaign(
         Err(error) => {
             let input = RecordInput {
                 failure: Some(hidden(failure(&error), &target.credentials())),
+                partition: plan.options.partition.map(|partition| partition.to_string()),
                 ..RecordInput::new(start, hints)
             };
             return Ok((RunRecord::build(&bundle.catalog, input), Exit::CouldNotRun));
@@ -93,6 +91,7 @@ async fn campaign(
         transport: Some(run.transport),
         sessions: run.sessions,
         interrupted: run.interrupted,
+        partition: plan.options.partition.map(|partition| partition.to_string()),
         runs,
         ..RecordInput::new(start, hints)
     };
@@ -374,76 +373,4 @@ fn body(out: &mut String, campaign: &CampaignEntry) {
         let _ = writeln!(out, "ended early: {}", terminal(ended));
     }
     out.push('\n');
-}
-
-/// A line that tells how far a campaign is: rewritten on a terminal, now and then a new one where output is piped.
-struct Display {
-    quiet: bool,
-    live: bool,
-    last: Cell<Option<Instant>>,
-}
-
-impl Display {
-    fn new(plan: &FuzzPlan) -> Self {
-        Self {
-            quiet: plan.quiet,
-            live: std::io::stderr().is_terminal(),
-            last: Cell::new(None),
-        }
-    }
-
-    #[expect(
-        clippy::print_stderr,
-        clippy::cast_precision_loss,
-        reason = "progress belongs on stderr, and is for people"
-    )]
-    fn show(&self, event: &CampaignEvent<'_>) {
-        if self.quiet {
-            return;
-        }
-        match event {
-            CampaignEvent::Progress(progress) => {
-                let pause = if self.live {
-                    Duration::from_millis(100)
-                } else {
-                    Duration::from_secs(5)
-                };
-                if self.last.get().is_some_and(|last| last.elapsed() < pause) {
-                    return;
-                }
-                self.last.set(Some(Instant::now()));
-                let rate = progress.calls as f64 / progress.elapsed.as_secs_f64().max(1e-3);
-                let line = format!(
-                    "{:>4}s {:<11} {:>8} calls {:>7.0}/s  coverage {}/{}  findings {}",
-                    progress.elapsed.as_secs(),
-                    progress.phase.as_str(),
-                    progress.calls,
-                    rate,
-                    progress.covered,
-                    progress.constraints,
-                    progress.findings
-                );
-                if self.live {
-                    eprint!("\r{line:<100}");
-                } else {
-                    eprintln!("{line}");
-                }
-            }
-            CampaignEvent::Found { message, .. } => {
-                self.clear();
-                eprintln!("found: {}", terminal(&cut(message, 200)));
-            }
-            CampaignEvent::Regression { file, verdict } => {
-                self.clear();
-                eprintln!("{}: {}", verdict.as_str(), terminal(file));
-            }
-        }
-    }
-
-    #[expect(clippy::print_stderr, reason = "progress belongs on stderr")]
-    fn clear(&self) {
-        if self.live && !self.quiet {
-            eprint!("\r{:100}\r", "");
-        }
-    }
 }

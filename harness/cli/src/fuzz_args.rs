@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use touchstone_core::revision::Revision;
+use touchstone_drive::execute::Partition;
 use touchstone_drive::fuzz::{Budget, CampaignOptions, Phase};
 use touchstone_drive::process::{GuardProgram, ProcessOptions};
 use touchstone_drive::session::{ConnectorOptions, SessionLimits};
@@ -59,6 +60,10 @@ pub(crate) struct FuzzArguments {
     /// Keep findings in this folder, and send those of before first
     #[arg(long, value_name = "DIR")]
     corpus: Option<PathBuf>,
+
+    /// Send only a part of the cases, each of which has a number; `touchstone report` merges the records of all parts. Give every part the same seed
+    #[arg(long, value_name = "I/N", requires = "seed")]
+    partition: Option<Partition>,
 
     /// Write every finding into this folder as a case for `check --cases`
     #[arg(long, value_name = "DIR")]
@@ -204,6 +209,7 @@ impl TryFrom<FuzzArguments> for FuzzPlan {
             revision: arguments.revision,
             connector,
             corpus: arguments.corpus,
+            partition: arguments.partition,
             guided: !arguments.no_feedback,
             within: arguments.timeout,
             spawns: arguments.shrink,

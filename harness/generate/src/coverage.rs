@@ -302,8 +302,15 @@ fn string_edges(schema: &Map<String, Value>, text: &str, edge: &mut impl FnMut(&
             true,
             json!(fit(text, most.saturating_sub(1), most.saturating_sub(1))),
         );
-        let wide: String = fit("", most.min(1000), most.min(1000)).chars().map(|_| '😀').collect();
-        edge("maxLength", true, json!(wide));
+        let each = |letter: char| {
+            fit("", most.min(1000), most.min(1000))
+                .chars()
+                .map(|_| letter)
+                .collect::<String>()
+        };
+        edge("maxLength", true, json!(each('中')));
+        // Many programs count such a letter twice: a refusal is told of, and no more.
+        edge("maxLength", false, json!(each('😀')));
     }
     for odd in [
         "",

@@ -2,6 +2,8 @@
 //!
 //! A server may answer each of them as it likes, or not at all. What it may not do is die, fall silent for good, or mix up other requests.
 
+use std::collections::VecDeque;
+
 use crate::dice::Dice;
 
 /// A message that breaks a rule, with what is wrong about it.
@@ -15,8 +17,11 @@ pub struct Malformed {
     pub bytes: Vec<u8>,
 }
 
-/// Deepest nesting that is sent, in levels.
-const DEPTHS: [usize; 8] = [64, 126, 127, 128, 129, 256, 1_000, 100_000];
+/// The family of messages whose bytes are no UTF-8.
+const NO_TEXT: &str = "bytes that are no UTF-8";
+
+/// How deep values are nested, what finds most first.
+const DEPTHS: [usize; 8] = [1_000, 100_000, 129, 256, 64, 126, 127, 128];
 
 /// Malformed messages around a request for `method`, the same every time. Ids begin with `id`, which no other request uses.
 #[must_use]
@@ -33,7 +38,31 @@ pub fn malformed(method: &str, id: &str) -> Vec<Malformed> {
     bytes(&mut made);
     nesting(&mut made);
     sizes(&mut made);
-    made.found
+    in_turn(made.found)
+}
+
+/// One message of each family after the other, so that a short campaign sends something of each.
+fn in_turn(all: Vec<Malformed>) -> Vec<Malformed> {
+    let mut families: Vec<(&'static str, VecDeque<Malformed>)> = Vec::new();
+    for message in all {
+        match families.iter_mut().find(|(family, _)| *family == message.family) {
+            Some((_, members)) => members.push_back(message),
+            None => families.push((message.family, VecDeque::from([message]))),
+        }
+    }
+    let mut mixed = Vec::new();
+    while families.iter().any(|(_, members)| !members.is_empty()) {
+        mixed.extend(families.iter_mut().filter_map(|(_, members)| members.pop_front()));
+    }
+    mixed
+}
+
+/// Bytes that are no text are that before they are anything else.
+fn family_of(bytes: &[u8], otherwise: &'static str) -> &'static str {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => otherwise,
+        Err(_) => NO_TEXT,
+    }
 }
 
 struct Maker<'a> {
@@ -44,10 +73,11 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn raw(&mut self, family: &'static str, label: &'static str, bytes: impl Into<Vec<u8>>) {
+        let bytes = bytes.into();
         self.found.push(Malformed {
             label,
-            family,
-            bytes: bytes.into(),
+            family: family_of(&bytes, family),
+            bytes,
         });
     }
 
@@ -196,15 +226,16 @@ fn envelopes(made: &mut Maker<'_>) {
 
 fn ids(made: &mut Maker<'_>) {
     const FAMILY: &str = "ids";
+    // No number is one that the session counts to: a lenient reader would answer another request.
     for (label, token) in [
         ("an id that is null", "null"),
         ("an id that is true", "true"),
         ("an id that is a list", "[1]"),
         ("an id that is an empty list", "[]"),
         ("an id that is an object", "{\"a\":1}"),
-        ("an id with a fraction", "1.5"),
-        ("an id with a fraction of zero", "7.0"),
-        ("an id with an exponent", "1e2"),
+        ("an id with a fraction", "700000001.5"),
+        ("an id with a fraction of zero", "700000002.0"),
+        ("an id with an exponent", "7e10"),
         ("an id beyond every number", "1e999"),
         ("an id beyond 64 bits", "123456789012345678901234567890"),
         ("an id that is minus zero", "-0"),
@@ -260,7 +291,7 @@ fn broken_json(made: &mut Maker<'_>) {
         ),
         ("a comma too many", r#"{"jsonrpc":"2.0","id":ID,"method":METHOD,}"#),
         ("a comment", r#"{"jsonrpc":"2.0",/* hello */"id":ID,"method":METHOD}"#),
-        ("single quotes", r"{'jsonrpc':'2.0','id':1,'method':'ping'}"),
+        ("single quotes", r"{'jsonrpc':'2.0','id':700000003,'method':'ping'}"),
         ("names without quotes", r#"{jsonrpc:"2.0",id:ID,method:METHOD}"#),
         ("NaN", r#"{"jsonrpc":"2.0","id":ID,"method":METHOD,"params":{"x":NaN}}"#),
         (
@@ -338,12 +369,8 @@ fn bytes(made: &mut Maker<'_>) {
 
 fn nesting(made: &mut Maker<'_>) {
     const FAMILY: &str = "nesting";
+    let label = "values nested deeply";
     for depth in DEPTHS {
-        let label = match depth {
-            ..=129 => "nesting of about a hundred levels",
-            130..=1_000 => "nesting of hundreds of levels",
-            _ => "nesting without end",
-        };
         made.raw(FAMILY, label, "[".repeat(depth));
         let inside = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         made.text(
@@ -408,7 +435,7 @@ impl Malformed {
         bytes.retain(|byte| *byte != b'\n');
         Self {
             label: "bytes changed at random",
-            family: self.family,
+            family: family_of(&bytes, self.family),
             bytes,
         }
     }
@@ -427,6 +454,8 @@ mod tests {
         for message in &all {
             assert!(!message.disturbed(&mut dice).bytes.contains(&b'\n'));
         }
+        let first: std::collections::BTreeSet<&str> = all.iter().take(8).map(|message| message.family).collect();
+        assert_eq!(first.len(), 8, "every family has its turn: {first:?}");
         let distinct: std::collections::BTreeSet<&[u8]> = all.iter().map(|message| message.bytes.as_slice()).collect();
         assert_eq!(distinct.len(), all.len());
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 /// A way to write a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,16 +111,23 @@ fn write(value: &Value, spelling: Spelling, out: &mut String) {
             Spelling::OtherEscapes => escaped(text, |character| !character.is_ascii() || character == '/', out),
             _ => out.push_str(&value.to_string()),
         },
-        Value::Number(number) if number.is_i64() || number.is_u64() => {
+        Value::Number(number) => {
             out.push_str(&number.to_string());
             match spelling {
-                Spelling::Fraction => out.push_str(".0"),
-                Spelling::Exponent => out.push_str("e0"),
+                Spelling::Fraction if is_exact(number) => out.push_str(".0"),
+                Spelling::Exponent if is_exact(number) => out.push_str("e0"),
                 _ => {}
             }
         }
         other => out.push_str(&other.to_string()),
     }
+}
+
+/// Whether a whole number is the same one to a reader that takes every fraction for a double: beyond 2^53 it need not be.
+fn is_exact(number: &Number) -> bool {
+    const LARGEST: u64 = 1 << 53;
+    let size = number.as_i64().map(i64::unsigned_abs).or_else(|| number.as_u64());
+    size.is_some_and(|size| size <= LARGEST)
 }
 
 /// A string with those characters as escapes that are wanted.
@@ -158,6 +165,21 @@ mod tests {
                 assert_eq!(read, value, "{text}");
             }
             assert!(!text.contains('\n'), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_a_double_does_not_hold_stay_as_they_are() {
+        for (number, fraction) in [
+            (json!(9_007_199_254_740_992_u64), Some("9007199254740992.0")),
+            (json!(-9_007_199_254_740_992_i64), Some("-9007199254740992.0")),
+            (json!(9_007_199_254_740_993_u64), None),
+            (json!(i64::MIN), None),
+            (json!(u64::MAX), None),
+            (json!(0.5), None),
+        ] {
+            assert_eq!(spell(&number, Spelling::Fraction).as_deref(), fraction);
+            assert_eq!(spell(&number, Spelling::Exponent).is_some(), fraction.is_some());
         }
     }
 }

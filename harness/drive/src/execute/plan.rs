@@ -27,12 +27,18 @@ pub struct Partition {
 }
 
 impl Partition {
-    fn holds(self, id: &str) -> bool {
+    /// Whether what bears this name belongs to the part.
+    pub(crate) fn holds(self, id: &str) -> bool {
         // FNV-1a: the same on every machine, as the parts run on several.
         let hash = id.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
         });
         hash % self.of + 1 == self.part
+    }
+
+    /// Whether what bears this number belongs to the part.
+    pub(crate) fn holds_number(self, number: u64) -> bool {
+        number % u64::from(self.of) + 1 == u64::from(self.part)
     }
 }
 

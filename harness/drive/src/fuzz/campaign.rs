@@ -21,7 +21,7 @@ use super::oracle::CANARY;
 use super::replay::ReplayVerdict;
 use super::running::Running;
 use super::toolbox::Toolbox;
-use crate::execute::{CallPolicy, StartError};
+use crate::execute::{CallPolicy, Partition, StartError};
 use crate::session::{ConnectError, Connector, ConnectorOptions};
 use crate::target::Target;
 
@@ -57,6 +57,8 @@ pub struct CampaignOptions {
     pub connector: ConnectorOptions,
     /// Where findings are stored, and those of before are found.
     pub corpus: Option<PathBuf>,
+    /// The part of the cases that is sent; all of them when `None`.
+    pub partition: Option<Partition>,
     /// Whether what answers look like decides what is sent next.
     pub guided: bool,
     /// How long an answer is waited for.
@@ -78,6 +80,7 @@ impl Default for CampaignOptions {
             revision: None,
             connector: ConnectorOptions::default(),
             corpus: None,
+            partition: None,
             guided: true,
             within: Duration::from_secs(5),
             spawns: 80,

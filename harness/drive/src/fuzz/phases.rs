@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use touchstone_core::revision::Revision;
+use touchstone_core::spec::judge::Judgement;
 use touchstone_generate::malformed;
 
 use super::case::{Expect, FuzzCase, Phase, Step, What};
@@ -174,16 +175,13 @@ pub(super) fn protocol(toolbox: &Toolbox, revision: Revision) -> Vec<FuzzCase> {
         "1774232524389",
         "9007199254740991",
     ] {
-        let kind = if token.starts_with('"') {
-            "an id that is a text"
+        let (kind, requirement) = if token.starts_with('"') {
+            ("an id that is a text", "base-protocol/string-id-supported")
         } else {
-            "an id that is a number"
+            ("an id that is a number", "base-protocol/integer-id-supported")
         };
-        cases.push(FuzzCase::of(
-            Phase::Protocol,
-            kind,
-            Step::request(probe, None).with_id(token),
-        ));
+        let case = FuzzCase::of(Phase::Protocol, kind, Step::request(probe, None).with_id(token));
+        cases.push(case.expecting(Expect::Succeeds(requirement)));
     }
     for (label, method) in [
         ("a method that nobody knows", "touchstone/no-such-method"),
@@ -255,6 +253,7 @@ pub(super) fn protocol(toolbox: &Toolbox, revision: Revision) -> Vec<FuzzCase> {
     }
     if toolbox.has("tools") {
         names(toolbox, &mut cases);
+        cases.extend(without_arguments(toolbox));
     }
     if toolbox.has("prompts") {
         for name in ["touchstone_no_such_prompt", "__proto__", "../../etc/passwd"] {
@@ -316,6 +315,26 @@ pub(super) fn protocol(toolbox: &Toolbox, revision: Revision) -> Vec<FuzzCase> {
         ));
     }
     numbered(cases)
+}
+
+/// Calls without `arguments`, of tools that ask for none: as good as empty ones.
+fn without_arguments(toolbox: &Toolbox) -> impl Iterator<Item = FuzzCase> {
+    let none = json!({});
+    let tools = toolbox
+        .callable()
+        .filter(move |tool| tool.judge(&none) == Some(Judgement::Valid));
+    tools.take(8).map(|tool| {
+        let step = Step::request("tools/call", Some(&json!({ "name": tool.name })));
+        let case = FuzzCase::of(
+            Phase::Protocol,
+            "a call without arguments of a tool that needs none",
+            step,
+        );
+        case.expecting(Expect::Arguments {
+            explicit: true,
+            coercible: false,
+        })
+    })
 }
 
 /// Calls that name no tool, or are not shaped like a call.

@@ -24,13 +24,16 @@ pub(super) fn metamorphic(toolbox: &Toolbox) -> Vec<FuzzCase> {
     for tool in &tools {
         let Some(simplest) = &tool.simplest else { continue };
         let fullest = tool.fullest.as_ref().unwrap_or(simplest);
-        let mut round = vec![repeated(tool, simplest)];
-        round.extend(probes.as_ref().map(|probes| read_only(tool, fullest, probes)));
+        let mut round: Vec<FuzzCase> = Vec::new();
         for spelling in Spelling::ALL {
             round.extend(spelled(Phase::Metamorphic, tool, fullest, spelling));
         }
-        round.push(with_ids(tool, simplest));
-        round.extend(reflections(tool, fullest));
+        // What finds most for its calls comes first: looking at everything before and after a call takes dozens.
+        let relations = reflections(tool, fullest).into_iter().chain([with_ids(tool, simplest)]);
+        let at = round.len().min(2);
+        round.splice(at..at, relations);
+        round.push(repeated(tool, simplest));
+        round.extend(probes.as_ref().map(|probes| read_only(tool, fullest, probes)));
         if fullest != simplest {
             for spelling in [Spelling::MemberOrder, Spelling::Escapes] {
                 round.extend(spelled(Phase::Metamorphic, tool, simplest, spelling));

@@ -113,7 +113,7 @@ impl<'a> Running<'a> {
             (Phase::Metamorphic, relations::metamorphic(self.toolbox)),
         ];
         let mut growth_due = wanted.contains(&Phase::Growth);
-        let mut schedule = Schedule::new(lists, wanted);
+        let mut schedule = Schedule::new(lists, wanted, self.options().partition);
         // Decided once, when every tool was called a few times: what is sent must not depend on every moment's load.
         let mut slow: Option<BTreeSet<String>> = None;
         let mut fruitless = 0;
@@ -434,10 +434,16 @@ impl<'a> Running<'a> {
     /// Makes small what was found last.
     pub(super) async fn work_off(&mut self) {
         while let Some(signature) = self.waiting.pop() {
+            if !self.ledger.entries.contains_key(&signature) {
+                continue;
+            }
+            let suspects = self.suspects.remove(&signature).unwrap_or_default();
+            if self.ledger.explain(&signature, suspects.first()) {
+                continue;
+            }
             let Some(entry) = self.ledger.entries.get(&signature) else {
                 continue;
             };
-            let suspects = self.suspects.remove(&signature).unwrap_or_default();
             let sign = Sign {
                 signature: signature.clone(),
                 death: entry.death,
@@ -481,6 +487,7 @@ impl<'a> Running<'a> {
                 continue;
             };
             entry.before = Vec::new();
+            let of = signature.clone();
             entry.reproduction = Some(Reproduction {
                 signature,
                 requirement: entry.observation.requirement.clone(),
@@ -497,6 +504,7 @@ impl<'a> Running<'a> {
                 reproduced: small.reproduced,
                 spawns: small.spawns,
             });
+            self.ledger.fold(&of);
         }
     }
 
@@ -519,7 +527,13 @@ impl<'a> Running<'a> {
         };
         let lab = self.lab();
         let revision = self.revision;
-        for (path, stored) in stored.into_iter().filter(|(_, stored)| stored.revision == revision) {
+        let part = self.options().partition;
+        let mine = |number: u64| part.is_none_or(|part| part.holds_number(number));
+        let stored = stored.into_iter().filter(|(_, stored)| stored.revision == revision);
+        for (number, (path, stored)) in (0..).zip(stored) {
+            if !mine(number) {
+                continue;
+            }
             if self.is_over() {
                 return;
             }
@@ -642,10 +656,7 @@ impl<'a> Running<'a> {
             let mine = findings.iter().filter(|finding| finding.case.as_deref() == Some(&id));
             let worst = mine.clone().map(|finding| Verdict::from(finding.severity)).max();
             CaseResult {
-                title: format!(
-                    "{} cases of the phase {phase}",
-                    self.sums.phases.get(phase).copied().unwrap_or(0)
-                ),
+                title: format!("the phase {phase} of the campaign"),
                 verdict: worst.unwrap_or(Verdict::Passed),
                 reason: None,
                 findings: mine.clone().map(|finding| finding.signature.clone()).collect(),

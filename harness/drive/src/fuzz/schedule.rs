@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::case::{FuzzCase, Phase};
 use super::chance::Random;
+use crate::execute::Partition;
 
 /// Cases of each phase in one round. What finds most for its calls comes first and most.
 const PACE: [(Phase, usize); 5] = [
@@ -23,6 +24,7 @@ const RANDOM: usize = 128;
 pub(super) struct Schedule {
     lists: Vec<(Phase, VecDeque<FuzzCase>)>,
     wanted: BTreeSet<Phase>,
+    part: Option<Partition>,
     stateful: u64,
     random: u64,
     /// Sequences that come while there are lists.
@@ -30,13 +32,23 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule of lists; phases that are not wanted are left out.
-    pub(super) fn new(lists: Vec<(Phase, Vec<FuzzCase>)>, wanted: BTreeSet<Phase>) -> Self {
+    /// A schedule of lists; phases that are not wanted are left out, and so are the cases of other parts.
+    pub(super) fn new(lists: Vec<(Phase, Vec<FuzzCase>)>, wanted: BTreeSet<Phase>, part: Option<Partition>) -> Self {
         let lists = lists.into_iter().filter(|(phase, _)| wanted.contains(phase));
+        let mine = |case: &FuzzCase| {
+            part.is_none_or(|part| match &case.covers {
+                // What covers one constraint stays together, so that the constraints of all parts add up.
+                Some(constraint) => part.holds(constraint),
+                None => part.holds_number(case.number),
+            })
+        };
         Self {
-            lists: lists.map(|(phase, cases)| (phase, cases.into())).collect(),
+            lists: lists
+                .map(|(phase, cases)| (phase, cases.into_iter().filter(mine).collect()))
+                .collect(),
             sequences_due: wanted.contains(&Phase::Stateful),
             wanted,
+            part,
             stateful: 0,
             random: 0,
         }
@@ -69,8 +81,8 @@ impl Schedule {
         }
         if !systematic && self.wanted.contains(&Phase::Random) {
             for _ in 0..RANDOM {
-                round.extend(random.any(self.random));
-                self.random += 1;
+                let number = mine(&mut self.random, self.part);
+                round.extend(random.any(number));
             }
         } else if !systematic && !self.wanted.contains(&Phase::Stateful) {
             return Vec::new();
@@ -81,8 +93,8 @@ impl Schedule {
     fn sequences(&mut self, random: &Random<'_>, count: usize) -> Vec<FuzzCase> {
         let mut cases = Vec::new();
         for _ in 0..count {
-            cases.extend(random.stateful(self.stateful));
-            self.stateful += 1;
+            let number = mine(&mut self.stateful, self.part);
+            cases.extend(random.stateful(number));
         }
         cases
     }
@@ -96,5 +108,16 @@ impl Schedule {
     /// Whether all lists are used up.
     pub(super) fn is_systematic_done(&self) -> bool {
         self.lists.iter().all(|(_, list)| list.is_empty())
+    }
+}
+
+/// The next number of a phase that belongs to the part.
+fn mine(next: &mut u64, part: Option<Partition>) -> u64 {
+    loop {
+        let number = *next;
+        *next += 1;
+        if part.is_none_or(|part| part.holds_number(number)) {
+            return number;
+        }
     }
 }

@@ -231,11 +231,9 @@ impl Work<'_, '_> {
         self.lab.shows(cases, self.sign).await == Some(true)
     }
 
-    /// Whether the last call is as valid or invalid as it was, and by the same keyword.
+    /// Whether the last call is as valid or invalid as it was, and by the same keyword. A call that is refused and ends the server may break anything;
+    /// one that is valid stays so, as a crash of proper use says more than any other.
     fn keeps_its_keyword(&mut self, cases: &[FuzzCase]) -> bool {
-        if self.sign.death {
-            return true;
-        }
         let last = cases.last().and_then(|case| case.steps.last()).and_then(Step::called);
         let Some((name, arguments)) = last else { return true };
         let judged = self.lab.toolbox.tool(&name).and_then(|tool| tool.judge(&arguments));
@@ -248,6 +246,7 @@ impl Work<'_, '_> {
                 self.keyword = Some(keyword);
                 true
             }
+            Some(Some(_)) if self.sign.death => true,
             Some(wanted) => *wanted == keyword,
         }
     }
@@ -261,11 +260,11 @@ impl Work<'_, '_> {
                 return Some(alone);
             }
         }
-        self.keyword = None;
         let mut length = 6;
         loop {
             let start = before.len().saturating_sub(length);
             for suspect in suspects.iter().take(3) {
+                self.keyword = None;
                 let mut end = before[start..].to_vec();
                 end.push(suspect.clone());
                 if self.holds(&end).await {

@@ -23,6 +23,9 @@ impl Running<'_> {
             .filter(|tool| tool.read_only && tool.simplest.is_some())
             .map(|tool| tool.name.clone())
             .take(12)
+            .zip(0..)
+            .filter(|(_, number)| self.options().partition.is_none_or(|part| part.holds_number(*number)))
+            .map(|(name, _)| name)
             .collect();
         for name in &tools {
             if self.is_over() {
