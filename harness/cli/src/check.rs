@@ -204,8 +204,9 @@ fn judge_recordings(plan: &CheckPlan, means: &Means) -> anyhow::Result<(RunRecor
 }
 
 fn read_trace(path: &PathBuf) -> anyhow::Result<Trace> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("--trace: {} cannot be read", path.display()))?;
-    let mut trace = Trace::from_json_lines(&text).with_context(|| format!("--trace: {}", path.display()))?;
+    let file = std::fs::File::open(path).with_context(|| format!("--trace: {} cannot be read", path.display()))?;
+    let lines = std::io::BufReader::new(file);
+    let mut trace = Trace::read_json_lines(lines).with_context(|| format!("--trace: {}", path.display()))?;
     // Two files may hold traces of the same name, and evidence refers to traces by it.
     trace.name = format!("{} ({})", trace.name, path.display());
     Ok(trace)

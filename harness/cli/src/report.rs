@@ -1,5 +1,6 @@
 //! `touchstone report`: renders records again, merges the shards of a run, puts several side by side.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -65,10 +66,21 @@ fn label_and_path(argument: &str) -> (Option<String>, &Path) {
     }
 }
 
+/// Largest record that is read.
+const LARGEST: u64 = 256 * 1024 * 1024;
+
 /// The record of a file, or the list of them that several servers of a configuration make.
 fn read(path: &Path) -> anyhow::Result<Vec<RunRecord>> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("{shown} cannot be read"))?;
+    let file = std::fs::File::open(path).with_context(|| format!("{shown} cannot be read"))?;
+    let mut text = String::new();
+    let read = file.take(LARGEST + 1).read_to_string(&mut text);
+    read.with_context(|| format!("{shown} cannot be read"))?;
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > LARGEST {
+        bail!(
+            "{shown} is larger than the {LARGEST} bytes that are read; traces and reports are capped, so that no run writes so much"
+        );
+    }
     let value: Value = serde_json::from_str(&text).with_context(|| format!("{shown} is no JSON"))?;
     let records = match value {
         Value::Array(records) => records,

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Bytes are passed on exactly as they came, whatever the recording makes of them, and no wait lies between. A trace that cannot be written
-//! any more is given up, and the session goes on.
+//! any more, or that has become too long to be judged, is given up, and the session goes on.
 
 use std::cell::RefCell;
 use std::future::pending;
@@ -28,6 +28,10 @@ use crate::target::CommandTarget;
 const READ_BYTES: usize = 64 * 1024;
 /// Longest line that the trace keeps; longer ones pass all the same.
 const LONGEST_LINE: usize = 16 * 1024 * 1024;
+/// Bytes of a trace after which nothing that passes is written any more: a server must not fill the disk of whoever records it.
+const LARGEST_TRACE: usize = 128 * 1024 * 1024;
+/// Events after which nothing is written any more.
+const MOST_EVENTS: usize = 400_000;
 /// How long output is still passed on after the server has ended: what it left behind may have the stream open for ever.
 const AFTER_EXIT: Duration = Duration::from_secs(2);
 
@@ -57,6 +61,10 @@ struct Recorder<W> {
     /// What the process itself tells: its start, its end, signals.
     tap: Tap,
     told: usize,
+    /// Bytes and events that have been written.
+    written: (usize, usize),
+    /// Whether there was more than is kept.
+    full: bool,
     failure: Option<std::io::Error>,
 }
 
@@ -71,6 +79,8 @@ impl<W: Write> Recorder<W> {
             began: Instant::now(),
             tap: Tap::new(name, TransportKind::Stdio, 0),
             told: 0,
+            written: (0, 0),
+            full: false,
             failure,
         }
     }
@@ -87,6 +97,17 @@ impl<W: Write> Recorder<W> {
     fn record(&mut self, kind: EventKind) {
         self.catch_up();
         let at_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if self.full {
+            return;
+        }
+        self.full = self.written.0 > LARGEST_TRACE || self.written.1 > MOST_EVENTS;
+        let kind = if self.full {
+            EventKind::LimitReached {
+                limit: "bytes and events of the trace".to_owned(),
+            }
+        } else {
+            kind
+        };
         self.line(&Event { at_us, kind });
     }
 
@@ -98,6 +119,8 @@ impl<W: Write> Recorder<W> {
             .map_err(std::io::Error::other)
             .and_then(|mut line| {
                 line.push(b'\n');
+                self.written.0 += line.len();
+                self.written.1 += 1;
                 self.out.write_all(&line)?;
                 self.out.flush()
             });
@@ -190,9 +213,13 @@ where
     input.abort();
     let mut recorder = recorder.borrow_mut();
     recorder.catch_up();
+    let full = recorder.full.then(|| {
+        let message = format!("it ends where it had {LARGEST_TRACE} bytes or {MOST_EVENTS} events");
+        std::io::Error::new(std::io::ErrorKind::FileTooLarge, message)
+    });
     Ok(Relayed {
         exit,
-        lost: recorder.failure.take(),
+        lost: recorder.failure.take().or(full),
     })
 }
 
@@ -334,6 +361,16 @@ mod tests {
         let input = vec![b'x'; 3 * 1024 * 1024];
         let (output, _, relayed, _) = run("cat", &input);
         assert_eq!((output.len(), relayed.lost.is_none()), (input.len(), true));
+    }
+
+    #[test]
+    fn a_flood_passes_whole_and_does_not_fill_the_disk() {
+        let mut recorder = Recorder::new(std::io::sink(), "t");
+        let line = || Direction::Output.event(vec![b'x'; 1024 * 1024], true);
+        for _ in 0..200 {
+            recorder.record(line());
+        }
+        assert!(recorder.full && recorder.written.0 < LARGEST_TRACE + 3 * 1024 * 1024);
     }
 
     #[test]

@@ -125,7 +125,8 @@ fn ping() -> Answer {
 }
 
 fn impatient(_: &mut Session, _: &Object, _: Option<&Value>) -> Result<Answer, String> {
-    let mut answer = ping();
+    // It says the same whether there was an answer: which of both it is depends on how busy the machine is.
+    let mut answer = ask("ping", None, |_, _| Ok(text("The client was given a moment")));
     if let Some(ask) = &mut answer.ask {
         ask.patience = IMPATIENCE;
     }

@@ -1,4 +1,6 @@
-//! A trace as JSON Lines: a header line, then one event a line.
+//! A trace as JSON Lines: a header line, then one event a line. What is read is foreign input: its size is capped.
+
+use std::io::{self, BufRead};
 
 use serde::{Deserialize, Serialize};
 
@@ -6,6 +8,10 @@ use super::{Event, Trace, TransportKind};
 
 /// The format version that is written and read.
 const FORMAT: u32 = 1;
+/// Largest file that is read. What a trace keeps of a connection is written in less.
+const MOST_BYTES: u64 = 256 * 1024 * 1024;
+/// Most events that are read.
+const MOST_EVENTS: usize = 500_000;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +35,14 @@ pub enum TraceFileError {
         /// What the JSON reader said.
         error: serde_json::Error,
     },
+    /// It cannot be read.
+    #[error("the trace file cannot be read: {0}")]
+    Read(#[from] io::Error),
+    /// It is larger than any that Touchstone writes.
+    #[error(
+        "the trace file has more than {MOST_EVENTS} events or {MOST_BYTES} bytes, which is more than is read; judge it in parts, each with the header line"
+    )]
+    TooLarge,
     /// The file was written by a version that uses another format.
     #[error("the trace file has format {0}; this version reads format {FORMAT}")]
     Format(u32),
@@ -59,27 +73,51 @@ impl Trace {
     /// # Errors
     /// When the text is empty, a line is malformed, or the format is another one.
     pub fn from_json_lines(text: &str) -> Result<Self, TraceFileError> {
-        let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        let (_, first) = lines.next().ok_or(TraceFileError::Empty)?;
-        let header: Header = serde_json::from_str(first).map_err(|error| TraceFileError::Line { line: 1, error })?;
-        if header.touchstone_trace != FORMAT {
-            return Err(TraceFileError::Format(header.touchstone_trace));
+        Self::read_json_lines(text.as_bytes())
+    }
+
+    /// Reads what [`Trace::to_json_lines`] wrote, line by line.
+    ///
+    /// # Errors
+    /// When it cannot be read, is empty or too large, a line is malformed, or the format is another one.
+    pub fn read_json_lines(reader: impl BufRead) -> Result<Self, TraceFileError> {
+        let mut reader = reader.take(MOST_BYTES + 1);
+        let mut trace: Option<Self> = None;
+        let mut bytes = Vec::new();
+        for line in 1.. {
+            bytes.clear();
+            if reader.read_until(b'\n', &mut bytes)? == 0 {
+                break;
+            }
+            if reader.limit() == 0 {
+                return Err(TraceFileError::TooLarge);
+            }
+            let text = bytes.trim_ascii();
+            if text.is_empty() {
+                continue;
+            }
+            let wrong = |error| TraceFileError::Line { line, error };
+            let Some(trace) = &mut trace else {
+                let header: Header = serde_json::from_slice(text).map_err(wrong)?;
+                if header.touchstone_trace != FORMAT {
+                    return Err(TraceFileError::Format(header.touchstone_trace));
+                }
+                trace = Some(Self::new(header.name, header.transport));
+                continue;
+            };
+            if trace.events.len() == MOST_EVENTS {
+                return Err(TraceFileError::TooLarge);
+            }
+            trace.events.push(serde_json::from_slice::<Event>(text).map_err(wrong)?);
         }
-        let events = lines
-            .map(|(index, line)| {
-                serde_json::from_str::<Event>(line).map_err(|error| TraceFileError::Line { line: index + 1, error })
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            name: header.name,
-            transport: header.transport,
-            events,
-        })
+        trace.ok_or(TraceFileError::Empty)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::super::{Channel, EventKind, Intent};
     use super::*;
 
@@ -124,6 +162,18 @@ mod tests {
         {"at_us":12,"event":"process-exited","code":0,"signal":null}
         "#);
         assert_eq!(Trace::from_json_lines(&text).unwrap(), sample());
+    }
+
+    #[test]
+    fn a_file_without_measure_is_refused() {
+        let header = sample().to_json_lines().unwrap().lines().next().unwrap().to_owned() + "\n";
+        let event = "{\"at_us\":0,\"event\":\"stdin-closed\"}\n";
+        let events = event.repeat(MOST_EVENTS + 1);
+        let error = Trace::from_json_lines(&(header.clone() + &events)).unwrap_err();
+        assert!(matches!(error, TraceFileError::TooLarge), "{error}");
+        let endless = io::BufReader::new(header.as_bytes().chain(io::repeat(b'\n')));
+        let error = Trace::read_json_lines(endless).unwrap_err();
+        assert!(matches!(error, TraceFileError::TooLarge), "{error}");
     }
 
     #[test]

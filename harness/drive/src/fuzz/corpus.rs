@@ -9,6 +9,7 @@
 //!
 //! A file is foreign input: sizes are capped, and nothing in it is ever run. The server to send it to is named by who replays it.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -21,9 +22,13 @@ use super::case::{Bind, Expect, FuzzCase, Phase, Relation, RelationKind, Step, W
 use super::ledger::Reproduction;
 
 /// Largest file that is read.
-const LARGEST: u64 = 64 * 1024 * 1024;
-/// Most messages in one file.
+const LARGEST: u64 = 16 * 1024 * 1024;
+/// Most messages in one file, and most cases.
 const MOST_STEPS: usize = 100_000;
+/// Most files of a folder that are read.
+const MOST_FILES: usize = 10_000;
+/// Most bytes of a folder that are read.
+const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A finding that was stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +63,11 @@ pub enum CorpusError {
     /// It is too large.
     #[error("{0}: larger than the {LARGEST} bytes that are read")]
     TooLarge(PathBuf),
+    /// There is too much in a folder.
+    #[error(
+        "{0}: more than {MOST_FILES} files or {MOST_BYTES} bytes; remove findings that are fixed, or name another folder"
+    )]
+    TooMany(PathBuf),
     /// A line is wrong.
     #[error("line {line}: {reason}")]
     Line {
@@ -136,12 +146,15 @@ impl StoredCase {
         for (at, line) in lines {
             let line: Value = serde_json::from_str(line).map_err(|error| wrong(at, &error.to_string()))?;
             if line.get("t") == Some(&json!("case")) {
+                if stored.cases.len() == MOST_STEPS {
+                    return Err(wrong(at, &format!("more than {MOST_STEPS} cases")));
+                }
                 stored.cases.push(read_case(&line));
                 continue;
             }
             steps += 1;
             if steps > MOST_STEPS {
-                return Err(wrong(at, "more messages than are sent"));
+                return Err(wrong(at, &format!("more than the {MOST_STEPS} messages that are sent")));
             }
             let step = read_step(&line).map_err(|reason| wrong(at, reason))?;
             match stored.cases.last_mut() {
@@ -165,17 +178,21 @@ impl StoredCase {
             path: path.to_owned(),
             error,
         };
-        let size = std::fs::metadata(path).map_err(failed)?.len();
-        if size > LARGEST {
+        // What a file says of its size need not be so: devices say that they are empty.
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(failed)?;
+        file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if size_of(&bytes) > LARGEST {
             return Err(CorpusError::TooLarge(path.to_owned()));
         }
-        Self::from_lines(&std::fs::read_to_string(path).map_err(failed)?)
+        let text = String::from_utf8(bytes).map_err(|error| failed(std::io::Error::other(error)))?;
+        Self::from_lines(&text)
     }
 
     /// Reads every file of a folder; one that is none is left out. A folder that does not exist is empty.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// When the folder cannot be read, or there is too much in it.
     pub fn read_folder(folder: &Path) -> Result<Vec<(PathBuf, Self)>, CorpusError> {
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
@@ -192,6 +209,10 @@ impl StoredCase {
             .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
             .collect();
         paths.sort();
+        let sizes = paths.iter().filter_map(|path| Some(path.metadata().ok()?.len()));
+        if paths.len() > MOST_FILES || sizes.sum::<u64>() > MOST_BYTES {
+            return Err(CorpusError::TooMany(folder.to_owned()));
+        }
         Ok(paths
             .into_iter()
             .filter_map(|path| Some((path.clone(), Self::read(&path).ok()?)))
@@ -225,6 +246,10 @@ impl StoredCase {
         };
         self.signature.chars().map(plain).collect()
     }
+}
+
+fn size_of(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 fn case_line(case: &FuzzCase) -> Value {
@@ -473,6 +498,35 @@ mod tests {
         let stored = stored();
         assert_eq!(StoredCase::from_lines(&stored.to_lines()).unwrap(), stored);
         assert_eq!(stored.file_stem(), "tools-hostile-arguments-0123abcd");
+    }
+
+    #[test]
+    fn files_and_folders_without_measure_are_refused() {
+        let header = stored().to_lines().lines().next().unwrap().to_owned();
+        for (line, told) in [
+            ("{\"t\":\"case\"}\n", "cases"),
+            ("{\"t\":\"request\",\"method\":\"ping\"}\n", "messages"),
+        ] {
+            let lines = format!("{header}\n{{\"t\":\"case\"}}\n{}", line.repeat(MOST_STEPS + 1));
+            let error = StoredCase::from_lines(&lines).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, size: u64| {
+            let path = folder.path().join(name);
+            std::fs::File::create(&path).unwrap().set_len(size).unwrap();
+            path
+        };
+        let error = StoredCase::read(&file("a.jsonl", LARGEST + 1)).unwrap_err();
+        assert!(matches!(error, CorpusError::TooLarge(_)), "{error}");
+        file("b.jsonl", MOST_BYTES);
+        let error = StoredCase::read_folder(folder.path()).unwrap_err();
+        assert!(matches!(error, CorpusError::TooMany(_)), "{error}");
+        #[cfg(unix)]
+        assert!(matches!(
+            StoredCase::read(Path::new("/dev/zero")),
+            Err(CorpusError::TooLarge(_))
+        ));
     }
 
     #[test]

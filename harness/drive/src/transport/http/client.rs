@@ -136,10 +136,12 @@ impl HttpClient {
         let mut message = request.into_message();
         loop {
             let (mut link, reused) = pool.take(lowercase_names).await?;
+            link.wait.begin();
             let answer = tokio::time::timeout(limits.response_head, link.sender.try_send_request(message)).await;
             match answer {
                 Err(_) => return Err(HttpError::HeadDeadline(limits.response_head)),
                 Ok(Ok(response)) => {
+                    link.wait.end();
                     let (head, incoming) = response.into_parts();
                     let link = Some(link);
                     let body = ResponseBody {

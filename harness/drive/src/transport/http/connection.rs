@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use url::{Host, Url};
 
 use super::HttpError;
+use super::interim::{Bounded, Wait};
 use super::recording::shown_url;
 use crate::transport::TransportLimits;
 
@@ -50,6 +51,8 @@ pub(super) struct Pool {
 /// One open connection. Dropping it closes the socket at once.
 pub(super) struct Link {
     pub(super) sender: http1::SendRequest<Full<Bytes>>,
+    /// To be told when a response is waited for.
+    pub(super) wait: Wait,
     _driver: AbortOnDropHandle<()>,
 }
 
@@ -161,8 +164,9 @@ impl Pool {
             .max_header_size(self.limits.head_bytes)
             .max_buf_size(self.limits.head_bytes.max(SMALLEST_BUFFER));
         let caps = (self.limits.head_bytes, self.limits.head_fields);
+        let wait = Wait::default();
         let (sender, connection) = builder
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Bounded::new(stream, wait.clone())))
             .await
             .map_err(|error| HttpError::from_hyper(&error, caps))?;
         let driver = tokio::task::spawn_local(async move {
@@ -171,6 +175,7 @@ impl Pool {
         });
         Ok(Link {
             sender,
+            wait,
             _driver: AbortOnDropHandle::new(driver),
         })
     }

@@ -13,6 +13,7 @@ mod client;
 mod connection;
 mod error;
 mod exchange;
+mod interim;
 mod recording;
 mod request;
 #[cfg(test)]
