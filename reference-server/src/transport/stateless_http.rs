@@ -55,9 +55,9 @@ impl StatelessEndpoint {
         }
         let version = headers.get(VERSION_HEADER).and_then(|version| version.to_str().ok());
         let version = version.and_then(|version| version.trim().parse::<Revision>().ok());
-        !self.options.has_handshake()
-            || version.is_some_and(Revision::is_stateless)
-            || headers.contains_key(METHOD_HEADER)
+        // Clients of both eras may name the method in a header all the time; a version of the other era says more.
+        let modern = version.map_or_else(|| headers.contains_key(METHOD_HEADER), Revision::is_stateless);
+        modern || !self.options.has_handshake()
     }
 
     /// Whether a POST is of this era, by its header or its body.

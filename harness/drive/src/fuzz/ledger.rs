@@ -360,6 +360,7 @@ mod tests {
                 about: None,
                 at_most: Severity::Fail,
                 score: Score::Robustness,
+                cause: None,
             }),
             case: None,
             evidence: Vec::new(),

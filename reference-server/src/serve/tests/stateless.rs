@@ -147,6 +147,15 @@ async fn both_eras_live_at_one_endpoint() {
     ];
     let pinged = value(server.send("POST", "/mcp", &headers, PING).await).await;
     assert_eq!(pinged["result"], json!({}));
+    // The version decides between the eras where the method is named in a header too.
+    let named = [
+        POST[0],
+        POST[1],
+        ("mcp-protocol-version", "2025-11-25"),
+        ("mcp-method", "initialize"),
+    ];
+    let again = server.send("POST", "/mcp", &named, INITIALIZE).await;
+    assert!(again.headers().contains_key("mcp-session-id"));
 
     let alone = of_this_era_alone().await;
     let refused = alone.send("POST", "/mcp", &POST, INITIALIZE).await;
