@@ -1,4 +1,4 @@
-//! What a server has to bear, and this one does not: messages that come together, blank lines, clients that are too early.
+//! What a server has to bear, and this one does not: messages that come together, what is no message, clients that are too early.
 
 use serde_json::{Value, json};
 
@@ -11,22 +11,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault::new(
         "pings-together-dropped",
         "reads only every second of several pings that come together",
-        &[
-            "transport-stdio/reads-coalesced-messages",
-            "base-protocol/request-answered-once",
-        ],
+        &["base-protocol/request-answered-once"],
         || Box::new(Hasty::default()),
-    )
-    .over(STDIO),
-    Fault::new(
-        "blank-line-complains",
-        "answers blank lines with parse errors",
-        &["transport-stdio/blank-line-input"],
-        || {
-            Box::new(Instead(|bytes| {
-                bytes.trim_ascii().is_empty().then(|| vec![parse_error(&Value::Null)])
-            }))
-        },
     )
     .over(STDIO),
     Fault::new(
@@ -35,8 +21,9 @@ pub(super) const FAULTS: &[Fault] = &[
         &["base-protocol/undetectable-id"],
         || {
             Box::new(Instead(|bytes| {
+                let parse_error = json!({ "jsonrpc": "2.0", "id": "unknown", "error": error(-32700, "Parse error") });
                 let broken = serde_json::from_slice::<Value>(bytes).is_err();
-                broken.then(|| vec![parse_error(&json!("unknown"))])
+                broken.then(|| vec![message(&parse_error)])
             }))
         },
     )
@@ -74,11 +61,6 @@ pub(super) const FAULTS: &[Fault] = &[
     )
     .over(ONE_STREAM),
 ];
-
-fn parse_error(id: &Value) -> Output {
-    let error = error(-32700, "Parse error");
-    message(&json!({ "jsonrpc": "2.0", "id": id, "error": error }))
-}
 
 /// Reads no ping that directly follows another. Only those whose id is a text: the others are signs of life.
 #[derive(Debug, Default)]

@@ -298,6 +298,12 @@ fn was_sent(conversation: &Conversation<'_>, before: usize, id: &Value) -> bool 
             shape,
             ..
         }) => !matches!(shape, Shape::Request { .. }) && value.get("id") == Some(id),
+        // Nested too deeply to be held as a value, but its id stands outside of that.
+        Reading::Complete(Document {
+            value: None,
+            shape: Shape::Request { id: sent, .. },
+            ..
+        }) => sent.as_str() == id.to_string(),
         _ => false,
     };
     !id.is_null() && sent.any(readable)
