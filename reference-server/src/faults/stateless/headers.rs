@@ -47,7 +47,11 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     http_fault(
         "header-method-case",
         "takes Mcp-Method in any case",
-        &["headers/method-value-case-sensitive"],
+        &[
+            "headers/method-value-case-sensitive",
+            // It reads a method in capital letters as another than the one of the body.
+            "base-protocol/reserved-codes-own-meaning",
+        ],
         || {
             heads(|head| {
                 // No method is written in capital letters.
@@ -260,7 +264,8 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     http_fault(
         "parameter-demanded",
         "demands a header for arguments that are not there",
-        &["headers/param-null-not-expected"],
+        // Calls without them are right, and fail.
+        &["headers/param-null-not-expected", "tools/execution-error-as-result"],
         || {
             replies(|asked, reply| {
                 let message = asked.message().unwrap_or_default();

@@ -30,7 +30,8 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         || {
             Box::new(Answers(|request, response| {
                 let served = request.method == "completion/complete" && response.outcome.is_ok();
-                served.then(|| Ok(json!({ "resultType": "input_required", "requestState": "later" })))
+                let waiting = json!({ "resultType": "input_required", "requestState": "later" });
+                served.then(|| Ok(stateless::complete(&request.method, waiting)))
             }))
         },
     ),

@@ -8,7 +8,7 @@ use super::{CAPABILITIES, Passes, TASKS, fault, http_fault, listener, stdio_faul
 use crate::conversation::Output;
 use crate::envelope::{Incoming, Message, Request, Response, RpcError};
 use crate::features::Object;
-use crate::stateless::Rule;
+use crate::stateless::{Rule, complete};
 
 pub(in super::super) const FAULTS: &[Fault] = &[
     fault(
@@ -26,7 +26,8 @@ pub(in super::super) const FAULTS: &[Fault] = &[
     fault(
         "tasks-other-error",
         "refuses a call that can only be a task with an error of another kind",
-        &["ext-tasks/required-capability-error"],
+        // It blames the arguments, which are right.
+        &["ext-tasks/required-capability-error", "tools/inputs-match-own-schema"],
         || {
             Box::new(Answers(|request, response| {
                 let refused = response.outcome.as_ref().is_err_and(|error| error.code == -32021);
@@ -74,7 +75,12 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         "task-nested",
         "puts a new task into a member of its own, as it was done before",
         &["ext-tasks/create-result-shape", "ext-tasks/result-type-task"],
-        || handle(|handle| *handle = json!({ "resultType": "task", "task": handle })),
+        || {
+            handle(|handle| {
+                let nested = json!({ "resultType": "task", "task": handle.take() });
+                *handle = complete("tools/call", nested);
+            })
+        },
     ),
     fault(
         "task-status-running",
@@ -231,7 +237,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         "task-unknown-cancelled",
         "cancels tasks that do not exist",
         &["ext-tasks/unknown-id-update-cancel"],
-        || unknown("tasks/cancel", || Ok(json!({ "resultType": "complete" }))),
+        || unknown("tasks/cancel", || Ok(complete("tasks/cancel", json!({})))),
     ),
     fault(
         "task-methods-open",
@@ -340,13 +346,13 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         "tasks-result-kept",
         "still answers tasks/result",
         &["ext-tasks/removed-methods"],
-        || old("tasks/result", || json!({ "resultType": "complete", "content": [] })),
+        || old("tasks/result", || complete("tasks/result", json!({ "content": [] }))),
     ),
     fault(
         "tasks-list-kept",
         "still answers tasks/list",
         &["ext-tasks/removed-methods"],
-        || old("tasks/list", || json!({ "resultType": "complete", "tasks": [] })),
+        || old("tasks/list", || complete("tasks/list", json!({ "tasks": [] }))),
     ),
     fault(
         "task-param-refused",

@@ -7,6 +7,7 @@ use super::super::{Decorator, Fault, Received};
 use super::{SERVER_INFO, TASKS, fault, http_fault, is_stateless, request_in};
 use crate::conversation::Output;
 use crate::envelope::{Request, Response, RpcError};
+use crate::stateless::complete;
 
 /// Arguments of a server without handshake.
 const ALONE: &[&str] = &["--revision", "2026-07-28"];
@@ -207,7 +208,7 @@ impl NoExtensions {
         let outcome = match response.outcome {
             Err(error) if of_tasks(&error) => {
                 let content = json!([{ "type": "text", "text": "This tool has nothing to do it with" }]);
-                Ok(json!({ "resultType": "complete", "content": content, "isError": true }))
+                Ok(complete("tools/call", json!({ "content": content, "isError": true })))
             }
             outcome => outcome,
         };

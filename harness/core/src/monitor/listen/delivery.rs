@@ -139,9 +139,13 @@ fn stranger(view: &View<'_>, observer: &mut Observer<'_>, message: &Message<'_>,
             .iter()
             .any(|other| notification(other) == Some(method) && view.owner(other) == Some(position))
     };
+    let kind = KINDS.iter().find(|(name, ..)| *name == method);
+    let meant = |position: usize, own: &Subscription<'_>| {
+        given.is_some() || (kind.is_none_or(|(_, field, _)| own.wants(field)) && !served(position))
+    };
     let mut open = view.subscriptions.iter().enumerate();
     let open = open
-        .find(|(position, own)| own.is_open(message.event) && (given.is_some() || !served(*position)))
+        .find(|(position, own)| own.is_open(message.event) && meant(*position, own))
         .map(|(_, own)| own);
     // Who tells it when nobody listens has not forgotten the id.
     let unasked = given.is_none()
