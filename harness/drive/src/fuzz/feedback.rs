@@ -1,5 +1,6 @@
 //! What answers look like, without their values: how a campaign notices that it has come to something new.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -9,6 +10,8 @@ use super::case::{FuzzCase, Phase};
 
 /// Cases that are kept to go on from.
 const MOST_KEPT: usize = 400;
+/// Of those with news of their form, so many of the last are gone on from most.
+const FRESH: usize = 4;
 /// Shapes that are told apart.
 const MOST_SHAPES: usize = 20_000;
 /// Values that are kept to be used again.
@@ -23,16 +26,47 @@ pub(super) struct Feedback {
     shapes: BTreeMap<String, u64>,
     /// How many different texts each tool has given.
     texts: BTreeMap<String, u32>,
-    /// What led to something new, with the shape that was new.
-    kept: Vec<(FuzzCase, String)>,
+    /// What led to something new, oldest first.
+    kept: Vec<Kept>,
+    /// The tools whose answers have had a member of that name.
+    producers: BTreeMap<String, BTreeSet<String>>,
     pool: Vec<Value>,
     known: BTreeSet<String>,
+}
+
+/// What was new about an answer, least telling first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum News {
+    /// What came after what.
+    Passage,
+    /// Its words.
+    Words,
+    /// Its form.
+    Form,
+}
+
+/// A case that led to something new.
+pub(super) struct Kept {
+    pub case: FuzzCase,
+    shape: String,
+    news: News,
+    /// How often it was gone on from.
+    chosen: Cell<u64>,
+    /// How often with the next of a range of values.
+    turns: Cell<u64>,
+}
+
+impl Kept {
+    /// A number that is another one, the next, every time.
+    pub(super) fn turn(&self) -> u64 {
+        self.turns.replace(self.turns.get() + 1)
+    }
 }
 
 impl Feedback {
     /// Looks at what came of a case; keeps it when something about it is new. True when something is.
     pub(super) fn learn(&mut self, record: &Record, keep: bool) -> bool {
-        let mut novel = None;
+        let mut novel: Option<(News, String)> = None;
         let mut before = String::new();
         for (index, answer) in record.answers.iter().enumerate() {
             let Some(answer) = answer else { continue };
@@ -52,7 +86,7 @@ impl Feedback {
                 "{subject} {outcome} {code} {}",
                 result.map(|result| shape(result, 0)).unwrap_or_default()
             );
-            let mut news = self.is_new(&form).then(|| form.clone());
+            let mut news = self.is_new(&form).then(|| (News::Form, form.clone()));
             let words = error
                 .map(masked)
                 .or_else(|| Some(masked(result?.pointer("/content/0/text")?.as_str()?)));
@@ -61,16 +95,19 @@ impl Feedback {
                 && self.is_new(&format!("{form} {words}"))
             {
                 *self.texts.entry(subject.clone()).or_default() += 1;
-                news.get_or_insert_with(|| form.clone());
+                news.get_or_insert_with(|| (News::Words, form.clone()));
             }
             let passage = format!("{before} > {subject} {outcome} {code}");
             if self.is_new(&passage) {
-                news.get_or_insert(passage);
+                news.get_or_insert((News::Passage, passage));
             }
             before = format!("{subject} {outcome} {code}");
-            novel = news.or(novel);
+            novel = novel.max(news);
             if let Some(message) = message {
-                for (_, value) in harvest(message) {
+                for (name, value) in harvest(message) {
+                    if !name.is_empty() && self.producers.len() < MOST_VALUES {
+                        self.producers.entry(name).or_default().insert(subject.clone());
+                    }
                     if self.pool.len() < MOST_VALUES && self.known.insert(value.to_string()) {
                         self.pool.push(value);
                     }
@@ -79,10 +116,22 @@ impl Feedback {
         }
         let sequence = matches!(record.case.phase, Phase::Random | Phase::Stateful);
         let is_new = novel.is_some();
-        if let Some(shape) = novel.filter(|_| keep && sequence && record.case.legal && record.case.relation.is_none())
-            && self.kept.len() < MOST_KEPT
+        if let Some((news, shape)) =
+            novel.filter(|_| keep && sequence && record.case.legal && record.case.relation.is_none())
         {
-            self.kept.push((record.case.clone(), shape));
+            if self.kept.len() >= MOST_KEPT {
+                // What told least, and of that the oldest, makes room.
+                let least = self.kept.iter().enumerate().min_by_key(|(_, kept)| kept.news);
+                let least = least.map(|(index, _)| index).unwrap_or(0);
+                self.kept.remove(least);
+            }
+            self.kept.push(Kept {
+                case: record.case.clone(),
+                shape,
+                news,
+                chosen: Cell::new(0),
+                turns: Cell::new(0),
+            });
         }
         is_new
     }
@@ -100,12 +149,32 @@ impl Feedback {
         room
     }
 
-    /// Something to go on from; what led to rare shapes comes more often.
-    pub(super) fn parent(&self, dice: &mut touchstone_generate::Dice) -> Option<&FuzzCase> {
-        // Of three candidates the one whose shape was seen least.
-        let candidates = (0..3).filter_map(|_| dice.pick(&self.kept));
-        let rarest = candidates.min_by_key(|(_, shape)| self.shapes.get(shape).copied().unwrap_or(0));
-        rarest.map(|(case, _)| case)
+    /// Something to go on from: mostly what was new in its form last, or else what led to rare shapes and was not gone on from often.
+    pub(super) fn parent(&self, dice: &mut touchstone_generate::Dice) -> Option<&Kept> {
+        let of = |news: News| self.kept.iter().rev().filter(move |kept| kept.news == news).take(FRESH);
+        let fresh: Vec<&Kept> = match dice.below(10) {
+            0..6 => of(News::Form).collect(),
+            6 | 7 => of(News::Words).collect(),
+            _ => Vec::new(),
+        };
+        let kept = match dice.pick(&fresh) {
+            Some(kept) => *kept,
+            None => {
+                let candidates = (0..3).filter_map(|_| dice.pick(&self.kept));
+                let seen = |kept: &Kept| self.shapes.get(&kept.shape).copied().unwrap_or(0);
+                candidates.min_by_key(|kept| (kept.chosen.get(), seen(kept)))?
+            }
+        };
+        kept.chosen.set(kept.chosen.get() + 1);
+        Some(kept)
+    }
+
+    /// The tools whose answers have had what an argument of this name may be.
+    pub(super) fn producers(&self, argument: &str) -> impl Iterator<Item = &String> {
+        let plain = argument.to_ascii_lowercase();
+        let named = self.producers.get(argument);
+        let id = plain.ends_with("id").then(|| self.producers.get("id")).flatten();
+        named.into_iter().chain(id).flatten()
     }
 
     /// Values that the server has given.
