@@ -159,7 +159,7 @@ pub fn faults() -> impl Iterator<Item = &'static Fault> {
 
 /// Faults that cases need not catch: only campaigns come to them.
 pub fn deep_faults() -> impl Iterator<Item = &'static Fault> {
-    deep::FAULTS.iter()
+    deep::FAULTS.iter().chain(http::deep::FAULTS)
 }
 
 /// The fault of that id.

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use touchstone_core::revision::Revision;
+use touchstone_core::trace::TransportKind;
 use touchstone_generate::{Dice, Spelling, malformed, mutate};
 
 use super::case::{Bind, Expect, FuzzCase, Phase, Step, What};
 use super::feedback::Feedback;
+use super::http;
 use super::relations::spelled;
 use super::toolbox::{Tool, Toolbox};
 
@@ -21,6 +23,7 @@ pub(super) struct Random<'a> {
     /// Tools that take their time: they are called rarely.
     pub slow: &'a BTreeSet<String>,
     pub revision: Revision,
+    pub transport: TransportKind,
 }
 
 /// How often a sequence goes on with the tool that was called last, in percent.
@@ -49,6 +52,7 @@ impl Random<'_> {
         let case = match dice.below(100) {
             0..45 => self.arguments(dice),
             45..85 => self.sequence(Phase::Random, dice),
+            85..89 if self.transport == TransportKind::StreamableHttp => http::random(self.revision, dice),
             85..93 => self.disturbed(dice),
             _ => self.respelled(dice),
         };

@@ -1,17 +1,25 @@
 //! What answers look like, without their values: how a campaign notices that it has come to something new.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 
 use super::arena::Record;
-use super::case::{FuzzCase, Phase};
+use super::case::{FuzzCase, Phase, Step};
 
 /// Cases that are kept to go on from.
 const MOST_KEPT: usize = 400;
 /// Of those with news of their form, so many of the last are gone on from most.
 const FRESH: usize = 4;
+/// Sightings up to which a form counts as new.
+const RARE: u64 = 12;
+/// Cases that are kept of one form.
+const SIGHTINGS: u32 = 3;
+/// Calls that are remembered.
+const MOST_RECENT: usize = 64;
+/// Those of one tool that are put in front of a case.
+const CONTEXT: usize = 2;
 /// Shapes that are told apart.
 const MOST_SHAPES: usize = 20_000;
 /// Values that are kept to be used again.
@@ -30,6 +38,10 @@ pub(super) struct Feedback {
     kept: Vec<Kept>,
     /// The tools whose answers have had a member of that name.
     producers: BTreeMap<String, BTreeSet<String>>,
+    /// How often each form is kept.
+    forms: BTreeMap<String, u32>,
+    /// The last calls, oldest first.
+    recent: VecDeque<Step>,
     pool: Vec<Value>,
     known: BTreeSet<String>,
 }
@@ -86,7 +98,7 @@ impl Feedback {
                 "{subject} {outcome} {code} {}",
                 result.map(|result| shape(result, 0)).unwrap_or_default()
             );
-            let mut news = self.is_new(&form).then(|| (News::Form, form.clone()));
+            let mut news = self.is_rare(&form).then(|| (News::Form, form.clone()));
             let words = error
                 .map(masked)
                 .or_else(|| Some(masked(result?.pointer("/content/0/text")?.as_str()?)));
@@ -116,24 +128,60 @@ impl Feedback {
         }
         let sequence = matches!(record.case.phase, Phase::Random | Phase::Stateful);
         let is_new = novel.is_some();
-        if let Some((news, shape)) =
-            novel.filter(|_| keep && sequence && record.case.legal && record.case.relation.is_none())
-        {
+        let ordinary = record.case.legal && record.case.relation.is_none();
+        if let Some((news, shape)) = novel.filter(|_| keep && sequence && ordinary) {
             if self.kept.len() >= MOST_KEPT {
                 // What told least, and of that the oldest, makes room.
                 let least = self.kept.iter().enumerate().min_by_key(|(_, kept)| kept.news);
                 let least = least.map(|(index, _)| index).unwrap_or(0);
                 self.kept.remove(least);
             }
+            let mut case = record.case.clone();
+            if news == News::Form {
+                *self.forms.entry(shape.clone()).or_default() += 1;
+                self.put_in_front(&mut case);
+            }
             self.kept.push(Kept {
-                case: record.case.clone(),
+                case,
                 shape,
                 news,
                 chosen: Cell::new(0),
                 turns: Cell::new(0),
             });
         }
+        if ordinary {
+            for step in record.case.steps.iter().filter(|step| step.called().is_some()) {
+                let mut plain = step.clone();
+                plain.held = false;
+                plain.binds.clear();
+                self.recent.push_back(plain);
+            }
+            while self.recent.len() > MOST_RECENT {
+                self.recent.pop_front();
+            }
+        }
         is_new
+    }
+
+    /// Whether a form was seen a few times only, and is not kept often enough. What other cases had left behind may have brought it about: so one
+    /// sighting is no proof that the case leads there.
+    fn is_rare(&mut self, form: &str) -> bool {
+        self.is_new(form);
+        let seen = self.shapes.get(form).copied().unwrap_or(u64::MAX);
+        seen <= RARE && self.forms.get(form).copied().unwrap_or(0) < SIGHTINGS
+    }
+
+    /// Puts the last calls of the same tool in front of a short case: they may have led to what was new.
+    fn put_in_front(&self, case: &mut FuzzCase) {
+        if case.steps.len() > 2 || case.steps.iter().any(|step| !step.binds.is_empty()) {
+            return;
+        }
+        let tool = case.steps[0].subject();
+        let same = self.recent.iter().rev().filter(|step| step.subject() == tool);
+        let mut steps: Vec<Step> = same.take(CONTEXT).cloned().collect();
+        steps.reverse();
+        steps.append(&mut case.steps);
+        case.steps = steps;
     }
 
     /// Counts a shape; true when it is the first of its kind.
