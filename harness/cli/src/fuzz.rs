@@ -6,7 +6,10 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
-use touchstone_drive::fuzz::{Campaign, CampaignRun, Reproduced, Reproduction, StoredCase, What, case_yaml, shell};
+use touchstone_core::trace::TransportKind;
+use touchstone_drive::fuzz::{
+    Campaign, CampaignRun, Reproduced, Reproduction, StoredCase, What, case_yaml, curl, shell,
+};
 use touchstone_drive::target::Target;
 use touchstone_libtest::Bundle;
 use touchstone_reports::campaign::{CampaignEntry, ReproductionEntry};
@@ -164,12 +167,16 @@ fn reproduction(found: &Reproduction, target: &Target, run: &CampaignRun) -> Rep
     let messages = steps.map(|step| match &step.what {
         What::Request { method, params, .. } => format!("{method} {}", params.as_deref().unwrap_or_default()),
         What::Notify { method, params } => format!("{method} {}", params.as_deref().unwrap_or_default()),
+        What::Http(message) => {
+            let fields = message.headers.iter().map(|(name, value)| match value {
+                Some(value) => format!(" {name}: {value};"),
+                None => format!(" no {name};"),
+            });
+            let body = String::from_utf8_lossy(message.body.as_deref().unwrap_or_default()).into_owned();
+            format!("HTTP {}{} {body}", message.method, fields.collect::<String>())
+        }
         What::Raw(bytes) => String::from_utf8_lossy(&bytes[..bytes.len().min(4_000)]).into_owned(),
     });
-    let server = match target {
-        Target::Command(_) => Some(target.to_string()),
-        Target::Url(_) => None,
-    };
     ReproductionEntry {
         first_call: found.first_call,
         calls_before: found.calls_before,
@@ -183,7 +190,13 @@ fn reproduction(found: &Reproduction, target: &Target, run: &CampaignRun) -> Rep
         description: found.reproduced.describe(),
         spawns: found.spawns,
         messages: messages.map(|message| cut(message.trim_end(), 4_000)).collect(),
-        shell: server.and_then(|server| shell(found, &server, revision)),
+        shell: match target {
+            Target::Command(_) => shell(found, &target.to_string(), revision),
+            Target::Url(_) if run.transport == TransportKind::StreamableHttp => {
+                curl(found, &target.to_string(), revision)
+            }
+            Target::Url(_) => None,
+        },
         case_yaml: case_yaml(found),
         replay: StoredCase::of(found, revision).to_lines(),
     }

@@ -33,7 +33,7 @@ pub(crate) struct FuzzArguments {
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
 
-    /// Only this phase: regressions, examples, coverage, protocol, bytes, metamorphic, growth, stateful or random
+    /// Only this phase: regressions, examples, coverage, protocol, bytes, metamorphic, http, growth, stateful or random
     #[arg(long = "phase", value_name = "PHASE")]
     phases: Vec<Phase>,
 

@@ -16,6 +16,7 @@ mod flaws;
 mod generator;
 mod minimise;
 mod mutate;
+mod pairs;
 mod shape;
 mod source;
 mod spelling;

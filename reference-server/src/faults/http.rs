@@ -1,6 +1,7 @@
 //! Faults of the HTTP transports, by what they change: requests, replies, sessions, streams, what is between clients, and mere manners;
 //! those of HTTP+SSE apart.
 
+pub(super) mod deep;
 pub(super) mod interruptions;
 pub(super) mod legacy;
 pub(super) mod manners;

@@ -175,7 +175,7 @@ fn every_fault_has_an_id_of_its_own() {
 
 /// Faults that cases need not catch: only campaigns come to them.
 pub fn deep_faults() -> impl Iterator<Item = &'static Fault> {
-    deep::FAULTS.iter()
+    deep::FAULTS.iter().chain(http::deep::FAULTS)
 }
 
 /// The fault of that id.

@@ -9,10 +9,10 @@ use touchstone_core::jsonrpc::IdToken;
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::{EventKind, Intent, Trace};
 
-use super::case::{Bind, FuzzCase, Step, What};
+use super::case::{Bind, FuzzCase, HttpMessage, Step, What};
 use crate::execute::inventory::{CallPolicy, Inventory};
-use crate::session::{Answer, ClientIdentity, ConnectError, Connector, Outcome, Pending, Session};
-use crate::transport::Connection;
+use crate::session::{Answer, ClientIdentity, ConnectError, Connector, Outcome, Pending, Session, Until};
+use crate::transport::{Connection, RawRequest, TransportError};
 
 /// What became of a case.
 pub(super) struct Record {
@@ -119,6 +119,7 @@ impl<'a> Arena<'a> {
         };
         let inventory = Inventory::take(&mut session, &self.policy.0, &self.policy.1).await;
         session.forget();
+        settle(&mut session).await;
         self.prefix = session.tap().position();
         self.session = Some(session);
         self.history.clear();
@@ -142,6 +143,12 @@ impl<'a> Arena<'a> {
             Connection::Stdio(connection) => Some(connection.pid()),
             _ => None,
         }
+    }
+
+    /// Whether requests carry the id of a session.
+    pub(super) fn has_session_id(&mut self) -> bool {
+        let address = self.session.as_mut().and_then(|session| session.connection().address());
+        address.is_some_and(|address| address.session.is_some())
     }
 
     /// Whether there is a session that can go on.
@@ -243,6 +250,21 @@ impl<'a> Arena<'a> {
     }
 }
 
+/// Waits until every exchange of the opening is over: its events stand before each window, and an end that came later would be in one of them only.
+async fn settle(session: &mut Session) {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    let posts: Vec<u32> = session.tap().read(|trace| {
+        let posts = trace.events.iter().filter_map(|event| match &event.kind {
+            EventKind::HttpRequest { exchange, method, .. } if method == "POST" => Some(*exchange),
+            _ => None,
+        });
+        posts.collect()
+    });
+    for exchange in posts {
+        session.follow_exchange(exchange, Until::End, Some(PATIENCE)).await;
+    }
+}
+
 /// Requests that are on their way at the same time.
 const AT_ONCE: usize = 64;
 
@@ -259,7 +281,7 @@ async fn together(session: &mut Session, cases: Vec<FuzzCase>, within: Option<Du
     for case in cases {
         let start = session.tap().position();
         let (sent, pending, failed) = match case.steps.first() {
-            Some(step) => send(session, step, &[], illegal).await,
+            Some(step) => send(session, step, &[], illegal, within).await,
             None => (None, None, None),
         };
         let record = Record {
@@ -298,7 +320,7 @@ async fn alone(session: &mut Session, case: FuzzCase, within: Option<Duration>) 
     let mut raw = false;
     let mut cancelled = false;
     for (index, step) in case.steps.iter().enumerate() {
-        let (event, waits, failed) = send(session, step, &answers, illegal).await;
+        let (event, waits, failed) = send(session, step, &answers, illegal, within).await;
         sent[index] = event;
         answers[index] = failed;
         pending.extend(waits.map(|pending| (index, pending)));
@@ -360,6 +382,7 @@ async fn send(
     step: &Step,
     answers: &[Option<Answer>],
     illegal: bool,
+    within: Option<Duration>,
 ) -> (Option<usize>, Option<Pending>, Option<Answer>) {
     let intent = |deliberate: bool| match (illegal, deliberate) {
         (true, _) => Intent::Broken,
@@ -395,6 +418,7 @@ async fn send(
             let sent = session.send_bytes(line.as_bytes(), intent(true)).await;
             sent.map(|sent| (sent.event, None))
         }
+        What::Http(message) => return exchange(session, message, intent(true), within).await,
         What::Raw(bytes) => {
             let sent = session.send_bytes(bytes, intent(false)).await;
             sent.map(|sent| (sent.event, None))
@@ -410,6 +434,49 @@ async fn send(
             (last, None, Some(Answer::closed(&error.to_string(), None)))
         }
     }
+}
+
+/// One HTTP request, and what came of it. A server may let it run out of time: whether it still answers others is seen afterwards.
+async fn exchange(
+    session: &mut Session,
+    message: &HttpMessage,
+    intent: Intent,
+    within: Option<Duration>,
+) -> (Option<usize>, Option<Pending>, Option<Answer>) {
+    let known = session.connection().address().and_then(|address| address.session);
+    let mut raw = RawRequest::new(&message.method);
+    raw.intent = intent;
+    raw.body.clone_from(&message.body);
+    raw.headers = message
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            let value = value.as_ref().map(|value| {
+                let filled = super::http::filled(value, known.as_deref().unwrap_or_default());
+                filled.into_bytes()
+            });
+            (name.clone(), value)
+        })
+        .collect();
+    let event = session.tap().position();
+    let number = match session.connection().http_request(&raw) {
+        Ok(number) => number,
+        // What cannot be put as a request was not sent.
+        Err(TransportError::InvalidRequest(_)) => return (None, None, None),
+        Err(error) => return (None, None, Some(Answer::closed(&error.to_string(), None))),
+    };
+    let until = if message.whole { Until::End } else { Until::Head };
+    let came = session.follow_exchange(number, until, within).await;
+    if !came || !message.whole {
+        session.connection().abandon(number);
+        session
+            .follow_exchange(number, Until::End, Some(Duration::from_secs(1)))
+            .await;
+    }
+    let status = session.exchange_status(number);
+    let answer = session.answer_of_exchange(number);
+    let answer = answer.or_else(|| status.map(|status| Answer::without_message(Some(status), None)));
+    (Some(event), None, answer)
 }
 
 /// The params with what earlier answers gave.

@@ -19,6 +19,8 @@ pub enum Phase {
     Bytes,
     /// The same call spelled, numbered, repeated, ordered otherwise.
     Metamorphic,
+    /// Requests whose fields, methods and streams are odd, over HTTP.
+    Http,
     /// Memory, handles and time as calls go on.
     Growth,
     /// Sequences of calls that use what earlier ones gave.
@@ -29,13 +31,14 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Regressions,
         Self::Examples,
         Self::Coverage,
         Self::Protocol,
         Self::Bytes,
         Self::Metamorphic,
+        Self::Http,
         Self::Growth,
         Self::Stateful,
         Self::Random,
@@ -51,6 +54,7 @@ impl Phase {
             Self::Protocol => "protocol",
             Self::Bytes => "bytes",
             Self::Metamorphic => "metamorphic",
+            Self::Http => "http",
             Self::Growth => "growth",
             Self::Stateful => "stateful",
             Self::Random => "random",
@@ -125,6 +129,48 @@ pub enum What {
     },
     /// Exact bytes that make up a line or a body.
     Raw(Vec<u8>),
+    /// An HTTP request of a case's own making.
+    Http(HttpMessage),
+}
+
+/// An HTTP request: what the transport sends by itself, with changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpMessage {
+    /// The method.
+    pub method: String,
+    /// Changes to the fields: `None` leaves one out; a name that comes twice is sent twice. `{session}` stands for the id of the session.
+    pub headers: Vec<(String, Option<String>)>,
+    /// The body.
+    pub body: Option<Vec<u8>>,
+    /// Whether the exchange is followed to its end; otherwise it is broken off once its head is there.
+    pub whole: bool,
+}
+
+impl HttpMessage {
+    /// A request without a body.
+    #[must_use]
+    pub fn new(method: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            headers: Vec::new(),
+            body: None,
+            whole: true,
+        }
+    }
+
+    /// The same with a field.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), Some(value.to_owned())));
+        self
+    }
+
+    /// The same without a field.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.headers.push((name.to_owned(), None));
+        self
+    }
 }
 
 impl Step {
@@ -217,6 +263,7 @@ impl Step {
             What::Request { method, .. } => self.called().map_or_else(|| method.clone(), |(tool, _)| tool),
             What::Notify { method, .. } => method.clone(),
             What::Raw(_) => "bytes".to_owned(),
+            What::Http(message) => format!("HTTP {}", message.method),
         }
     }
 }
@@ -244,6 +291,10 @@ pub enum Expect {
     Refused(&'static str),
     /// A result.
     Succeeds(&'static str),
+    /// Over HTTP: no status that says the server has failed.
+    NoServerError,
+    /// Over HTTP: that, and no result.
+    NotServed(&'static str),
 }
 
 /// What is compared between the answers of one case.

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use touchstone_core::revision::Revision;
+use touchstone_core::trace::TransportKind;
 use touchstone_generate::{Dice, Spelling, malformed, mutate};
 
 use super::case::{Bind, Expect, FuzzCase, Phase, Step, What};
 use super::feedback::Feedback;
+use super::http;
 use super::relations::spelled;
 use super::toolbox::{Tool, Toolbox};
 
@@ -21,8 +23,13 @@ pub(super) struct Random<'a> {
     /// Tools that take their time: they are called rarely.
     pub slow: &'a BTreeSet<String>,
     pub revision: Revision,
+    pub transport: TransportKind,
 }
 
+/// How often a sequence goes on with the tool that was called last, in percent.
+const AGAIN: usize = 50;
+/// The widest range of whole numbers that is gone through one by one.
+const WIDEST: i64 = 64;
 /// Calls in a sequence.
 const LONGEST_SEQUENCE: usize = 8;
 
@@ -45,6 +52,7 @@ impl Random<'_> {
         let case = match dice.below(100) {
             0..45 => self.arguments(dice),
             45..85 => self.sequence(Phase::Random, dice),
+            85..89 if self.transport == TransportKind::StreamableHttp => http::random(self.revision, dice),
             85..93 => self.disturbed(dice),
             _ => self.respelled(dice),
         };
@@ -109,7 +117,7 @@ impl Random<'_> {
 
     /// A call for a sequence; values of earlier answers are used where names suggest it.
     fn step(&self, dice: &mut Dice, before: &[Step]) -> Option<Step> {
-        let again = before.last().and_then(Step::called).filter(|_| dice.chance(35));
+        let again = before.last().and_then(Step::called).filter(|_| dice.chance(AGAIN));
         let tool = match again.and_then(|(name, _)| self.toolbox.tool(&name)) {
             Some(tool) => tool,
             None => self.tool(dice)?,
@@ -126,23 +134,84 @@ impl Random<'_> {
                 .map(|(name, _)| name)
                 .collect();
             if let Some(name) = dice.pick(&names) {
-                step.binds.push(Bind {
-                    step: dice.below(before.len()),
-                    from: String::new(),
-                    into: format!("/arguments/{}", name.replace('~', "~0").replace('/', "~1")),
-                });
+                step.binds.push(handing(dice.below(before.len()), name));
             }
         }
         Some(step)
     }
 
+    /// A call that gives something, and calls that take it.
+    fn handed_on(&self, dice: &mut Dice) -> Option<Vec<Step>> {
+        let mut ways = Vec::new();
+        for tool in self.toolbox.callable().filter(|tool| tool.generator.is_some()) {
+            let properties = tool
+                .definition
+                .pointer("/inputSchema/properties")
+                .and_then(Value::as_object);
+            for name in properties.into_iter().flatten().map(|(name, _)| name) {
+                let givers = self.feedback.producers(name).filter(|giver| **giver != tool.name);
+                ways.extend(givers.filter_map(|giver| Some((self.toolbox.tool(giver)?, tool, name))));
+            }
+        }
+        let (giver, taker, name) = *dice.pick(&ways)?;
+        let mut steps = vec![Step::call(&giver.name, &self.value(giver, dice, false)?)];
+        for _ in 0..=dice.below(3) {
+            // What takes the same may be another tool.
+            let others: Vec<&Tool> = ways
+                .iter()
+                .filter(|(other, _, property)| other.name == giver.name && *property == name)
+                .map(|(_, taker, _)| *taker)
+                .collect();
+            let taker = if dice.chance(60) {
+                taker
+            } else {
+                dice.pick(&others).copied().unwrap_or(taker)
+            };
+            let mut value = self.value(taker, dice, false)?;
+            if let Some(members) = value.as_object_mut() {
+                members.entry(name.clone()).or_insert_with(|| Value::from(""));
+            }
+            let mut step = Step::call(&taker.name, &value);
+            step.binds.push(handing(0, name));
+            steps.push(step);
+        }
+        Some(steps)
+    }
+
+    /// The next call of a tool that takes a whole number of a small range: all of them in turn.
+    fn next_in_range(&self, name: &str, turn: u64) -> Option<Step> {
+        let tool = self.toolbox.tool(name)?;
+        let properties = tool.definition.pointer("/inputSchema/properties")?.as_object()?;
+        let (member, least, most) = properties.iter().find_map(|(member, schema)| {
+            let least = schema.get("minimum")?.as_i64()?;
+            let most = schema.get("maximum")?.as_i64()?;
+            let small = most
+                .checked_sub(least)
+                .is_some_and(|range| (0..WIDEST).contains(&range));
+            small.then_some((member, least, most))
+        })?;
+        let range = most - least + 1;
+        let mut value = tool.simplest.clone()?;
+        value
+            .as_object_mut()?
+            .insert(member.clone(), Value::from(least + i64::try_from(turn).ok()? % range));
+        Some(Step::call(name, &value))
+    }
+
     fn sequence(&self, phase: Phase, dice: &mut Dice) -> Option<FuzzCase> {
+        if self.guided
+            && dice.chance(20)
+            && let Some(steps) = self.handed_on(dice)
+        {
+            return of_steps(phase, steps);
+        }
         let parent = if self.guided && dice.chance(70) {
             self.feedback.parent(dice)
         } else {
             None
         };
-        let mut steps = parent.map(|case| case.steps.clone()).unwrap_or_default();
+        let mut steps = parent.map(|kept| kept.case.steps.clone()).unwrap_or_default();
+        let last = steps.last().and_then(Step::called);
         if steps.is_empty() {
             for _ in 0..=dice.below(LONGEST_SEQUENCE) {
                 let step = self.step(dice, &steps)?;
@@ -150,7 +219,13 @@ impl Random<'_> {
             }
         } else {
             match dice.below(10) {
-                // Mostly one more call: what is new came of the last one.
+                // Mostly one more call: what is new came of the last one. Small ranges are gone through one by one.
+                0..3 if let Some(step) = parent
+                    .zip(last)
+                    .and_then(|(kept, (name, _))| self.next_in_range(&name, kept.turn())) =>
+                {
+                    steps.push(step);
+                }
                 0..6 => {
                     let step = self.step(dice, &steps)?;
                     steps.push(step);
@@ -176,10 +251,7 @@ impl Random<'_> {
             }
             steps.truncate(LONGEST_SEQUENCE * 2);
         }
-        let mut case = FuzzCase::of(phase, "a sequence of calls", steps[0].clone());
-        case.subject = steps.last().map(Step::subject).unwrap_or_default();
-        case.steps = steps;
-        Some(case)
+        of_steps(phase, steps)
     }
 
     fn disturbed(&self, dice: &mut Dice) -> Option<FuzzCase> {
@@ -199,4 +271,20 @@ impl Random<'_> {
         let spelling = *dice.pick(&Spelling::ALL)?;
         spelled(Phase::Random, tool, &value, spelling)
     }
+}
+
+/// What a step's answer gave, put into an argument.
+fn handing(step: usize, argument: &str) -> Bind {
+    Bind {
+        step,
+        from: String::new(),
+        into: format!("/arguments/{}", argument.replace('~', "~0").replace('/', "~1")),
+    }
+}
+
+fn of_steps(phase: Phase, steps: Vec<Step>) -> Option<FuzzCase> {
+    let mut case = FuzzCase::of(phase, "a sequence of calls", steps.first()?.clone());
+    case.subject = steps.last().map(Step::subject).unwrap_or_default();
+    case.steps = steps;
+    Some(case)
 }

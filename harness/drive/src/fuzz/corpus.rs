@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use touchstone_core::revision::Revision;
 use touchstone_generate::Spelling;
 
-use super::case::{Bind, Expect, FuzzCase, Phase, Relation, RelationKind, Step, What};
+use super::case::{Bind, Expect, FuzzCase, HttpMessage, Phase, Relation, RelationKind, Step, What};
 use super::ledger::Reproduction;
 
 /// Largest file that is read.
@@ -330,10 +330,19 @@ fn step_line(step: &Step) -> Value {
         }
         What::Raw(bytes) => {
             put("t", json!("send"));
-            match std::str::from_utf8(bytes) {
-                Ok(text) => put("text", json!(text)),
-                Err(_) => put("base64", json!(BASE64_STANDARD.encode(bytes))),
-            };
+            let (name, bytes) = bytes_member(bytes);
+            put(name, bytes);
+        }
+        What::Http(message) => {
+            put("t", json!("http"));
+            put("method", json!(message.method));
+            put("headers", json!(message.headers));
+            if let Some((name, body)) = message.body.as_deref().map(bytes_member) {
+                put(name, body);
+            }
+            if !message.whole {
+                put("abort", json!(true));
+            }
         }
     }
     if step.held {
@@ -349,8 +358,24 @@ fn step_line(step: &Step) -> Value {
     Value::Object(line)
 }
 
+/// Bytes as a member: a text where they are one.
+fn bytes_member(bytes: &[u8]) -> (&'static str, Value) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => ("text", json!(text)),
+        Err(_) => ("base64", json!(BASE64_STANDARD.encode(bytes))),
+    }
+}
+
 fn read_step(line: &Value) -> Result<Step, &'static str> {
     let text = |name: &str| line.get(name).and_then(Value::as_str).map(str::to_owned);
+    let bytes = || match (text("text"), text("base64")) {
+        (Some(text), _) => Ok(Some(text.into_bytes())),
+        (None, Some(encoded)) => BASE64_STANDARD
+            .decode(encoded)
+            .map(Some)
+            .map_err(|_| "`base64` is none"),
+        (None, None) => Ok(None),
+    };
     let what = match line.get("t").and_then(Value::as_str) {
         Some("request") => What::Request {
             method: text("method").ok_or("a request without `method`")?,
@@ -362,12 +387,14 @@ fn read_step(line: &Value) -> Result<Step, &'static str> {
             method: text("method").ok_or("a notification without `method`")?,
             params: text("params"),
         },
-        Some("send") => What::Raw(match (text("text"), text("base64")) {
-            (Some(text), _) => text.into_bytes(),
-            (None, Some(encoded)) => BASE64_STANDARD.decode(encoded).map_err(|_| "`base64` is none")?,
-            (None, None) => return Err("`send` wants `text` or `base64`"),
+        Some("send") => What::Raw(bytes()?.ok_or("`send` wants `text` or `base64`")?),
+        Some("http") => What::Http(HttpMessage {
+            method: text("method").ok_or("an HTTP request without `method`")?,
+            headers: read_headers(line).ok_or("`headers` is no list of names and values")?,
+            body: bytes()?,
+            whole: line.get("abort") != Some(&Value::Bool(true)),
         }),
-        _ => return Err("`t` is none of case, request, notify, send"),
+        _ => return Err("`t` is none of case, request, notify, send, http"),
     };
     let binds = line
         .get("bind")
@@ -388,11 +415,25 @@ fn read_step(line: &Value) -> Result<Step, &'static str> {
     })
 }
 
+/// Pairs of a name and a value, or null where the field is left out.
+fn read_headers(line: &Value) -> Option<Vec<(String, Option<String>)>> {
+    let pairs = line.get("headers")?.as_array()?.iter();
+    pairs
+        .map(|pair| {
+            let name = pair.get(0)?.as_str()?.to_owned();
+            Some((name, pair.get(1)?.as_str().map(str::to_owned)))
+        })
+        .collect()
+}
+
 /// Requirements of which a refusal or a result is expected: what is read is one of them or nothing.
-const NAMED: [&str; 3] = [
+const NAMED: [&str; 6] = [
     "tools/missing-name",
     "tools/arguments-not-object",
     "base-protocol/unknown-params-members",
+    "base-protocol/string-id-supported",
+    "base-protocol/integer-id-supported",
+    "transport-streamable-http/session-unknown-404",
 ];
 
 fn expect_word(expect: Expect) -> String {
@@ -408,6 +449,8 @@ fn expect_word(expect: Expect) -> String {
         Expect::HostileName => "hostile-name".to_owned(),
         Expect::Refused(requirement) => format!("refused {requirement}"),
         Expect::Succeeds(requirement) => format!("succeeds {requirement}"),
+        Expect::NoServerError => "no-server-error".to_owned(),
+        Expect::NotServed(requirement) => format!("not-served {requirement}"),
     }
 }
 
@@ -422,6 +465,8 @@ fn expectation(word: &str) -> Expect {
         ("unknown-tool", _) => Expect::UnknownTool,
         ("hostile-name", _) => Expect::HostileName,
         ("refused", rest) => named(rest).map_or(Expect::Nothing, Expect::Refused),
+        ("no-server-error", _) => Expect::NoServerError,
+        ("not-served", rest) => named(rest).map_or(Expect::NoServerError, Expect::NotServed),
         ("succeeds", rest) => named(rest).map_or(Expect::Nothing, Expect::Succeeds),
         _ => Expect::Nothing,
     }
@@ -475,6 +520,13 @@ mod tests {
         let mut raw = FuzzCase::of(Phase::Bytes, "bytes", Step::new(What::Raw(vec![0xff, 0xfe])));
         raw.legal = false;
         raw.steps.push(Step::new(What::Raw(b"{\"id\":".to_vec())));
+        let http = HttpMessage {
+            body: Some(vec![0xff]),
+            whole: false,
+            ..HttpMessage::new("POST").with("Accept", "é").without("Expect")
+        };
+        let mut odd = FuzzCase::of(Phase::Http, "x", Step::new(What::Http(http)));
+        odd.expect = Expect::NotServed("transport-streamable-http/session-unknown-404");
         let mut related = FuzzCase::of(Phase::Metamorphic, "x", Step::call("add", &json!({})));
         related.expect = Expect::Refused("tools/missing-name");
         related.relation = Some(Relation {
@@ -489,7 +541,7 @@ mod tests {
             death: false,
             message: "m".to_owned(),
             seed: 7,
-            cases: vec![first, raw, related],
+            cases: vec![first, raw, related, odd],
         }
     }
 

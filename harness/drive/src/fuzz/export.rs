@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use touchstone_core::revision::Revision;
 
-use super::case::{FuzzCase, RelationKind, Step, What};
+use super::case::{FuzzCase, HttpMessage, RelationKind, Step, What};
 use super::ledger::Reproduction;
 use crate::session::{ClientIdentity, Stateful};
 
@@ -16,6 +16,10 @@ const LONGEST: usize = 100_000;
 #[must_use]
 pub fn shell(reproduction: &Reproduction, server: &str, revision: Revision) -> Option<String> {
     let mut lines: Vec<Vec<u8>> = Vec::new();
+    let steps = || reproduction.cases.iter().flat_map(|case| &case.steps);
+    if steps().any(|step| matches!(step.what, What::Http(_))) {
+        return None;
+    }
     let client = ClientIdentity::touchstone(revision);
     if revision.era() == touchstone_core::revision::Era::Stateful {
         let params = Stateful::initialize_params(&client, revision.as_str());
@@ -26,10 +30,68 @@ pub fn shell(reproduction: &Reproduction, server: &str, revision: Revision) -> O
         );
         lines.push(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_vec());
     }
-    let steps = reproduction.cases.iter().flat_map(|case| &case.steps);
-    lines.extend(steps.zip(1..).map(|(step, number)| line(step, number)));
+    lines.extend(steps().zip(1..).map(|(step, number)| line(step, number)));
     let quoted: Vec<String> = lines.iter().map(|line| quoted(line)).collect();
     let text = format!("{{ printf '%b\\n' {}; sleep 1; }} | {server}", quoted.join(" "));
+    (text.len() <= LONGEST).then_some(text)
+}
+
+/// A line for a POSIX shell that sends the conversation to a server over Streamable HTTP with curl; `None` when it is too long, or holds bytes that no
+/// word of a shell can.
+#[must_use]
+pub fn curl(reproduction: &Reproduction, url: &str, revision: Revision) -> Option<String> {
+    let word = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+    let url = word(url);
+    let stateful = revision.era() == touchstone_core::revision::Era::Stateful;
+    let mut fields = vec![
+        ("Content-Type", "application/json".to_owned()),
+        ("Accept", "application/json, text/event-stream".to_owned()),
+    ];
+    let mut commands = Vec::new();
+    if stateful {
+        let params = Stateful::initialize_params(&ClientIdentity::touchstone(revision), revision.as_str());
+        let open = json!({ "jsonrpc": "2.0", "id": "open", "method": "initialize", "params": params }).to_string();
+        commands.push(format!(
+            "S=$(curl -sS -D - -o /dev/null -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' --data-binary {} {url} | tr -d '\\r' | sed -n 's/^[Mm]cp-[Ss]ession-[Ii]d: //p')",
+            word(&open)
+        ));
+    }
+    fields.push(("MCP-Protocol-Version", revision.as_str().to_owned()));
+    let steps = reproduction.cases.iter().flat_map(|case| &case.steps);
+    for (step, number) in steps.zip(1..) {
+        let mut command = "curl -i -sS".to_owned();
+        let (method, changes) = match &step.what {
+            What::Http(message) => (message.method.as_str(), message.headers.as_slice()),
+            _ => ("POST", [].as_slice()),
+        };
+        let _ = write!(command, " -X {}", word(method));
+        let changed = |name: &str| changes.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+        for (name, value) in fields.iter().filter(|(name, _)| !changed(name)) {
+            let _ = write!(command, " -H {}", word(&format!("{name}: {value}")));
+        }
+        if stateful && !changed("Mcp-Session-Id") {
+            command.push_str(" ${S:+-H \"Mcp-Session-Id: $S\"}");
+        }
+        for (name, value) in changes {
+            let field = match value.as_deref() {
+                None => word(&format!("{name}:")),
+                Some("") => word(&format!("{name};")),
+                // The id of the session is one of the shell's words.
+                Some(value) => word(&format!("{name}: {value}"))
+                    .replace("{session-cut}", "'\"${S%?}\"'")
+                    .replace("{session}", "'\"$S\"'"),
+            };
+            let _ = write!(command, " -H {field}");
+        }
+        let body = String::from_utf8(line(step, number))
+            .ok()
+            .filter(|body| !body.contains('\0'))?;
+        if !body.is_empty() {
+            let _ = write!(command, " --data-binary {}", word(&body));
+        }
+        commands.push(format!("{command} {url}"));
+    }
+    let text = commands.join("; ");
     (text.len() <= LONGEST).then_some(text)
 }
 
@@ -57,6 +119,7 @@ fn line(step: &Step, number: u64) -> Vec<u8> {
             format!(r#"{{"jsonrpc":"2.0","method":{method}{}}}"#, params(given)).into_bytes()
         }
         What::Raw(bytes) => bytes.clone(),
+        What::Http(message) => message.body.clone().unwrap_or_default(),
     }
 }
 
@@ -157,7 +220,40 @@ impl Written<'_> {
                 self.out.push_str(after);
             }
             What::Raw(bytes) => self.raw(bytes, indent, after),
+            What::Http(message) => self.http(message, indent, after),
         }
+    }
+
+    fn http(&mut self, message: &HttpMessage, indent: &str, after: &str) {
+        let _ = writeln!(self.out, "{indent}- http:");
+        let _ = writeln!(self.out, "{indent}    method: {}", scalar(&message.method));
+        let mut names: Vec<&String> = message.headers.iter().map(|(name, _)| name).collect();
+        names.dedup();
+        if !names.is_empty() {
+            let values = |name: &String| {
+                let values = message.headers.iter().filter(|(other, _)| other == name);
+                let values: Vec<Value> = values
+                    .map(|(_, value)| value.clone().map_or(Value::Null, Value::from))
+                    .collect();
+                match values.as_slice() {
+                    [one] => flow(one),
+                    _ => flow(&Value::Array(values)),
+                }
+            };
+            let fields: Vec<String> = names
+                .into_iter()
+                .map(|name| format!("{}: {}", scalar(name), values(name)))
+                .collect();
+            let _ = writeln!(self.out, "{indent}    headers: {{ {} }}", fields.join(", "));
+        }
+        if let Some(body) = message.body.as_deref().and_then(|body| std::str::from_utf8(body).ok()) {
+            let _ = writeln!(self.out, "{indent}    body: {}", scalar(body));
+        }
+        if !message.whole {
+            let _ = writeln!(self.out, "{indent}    until: head\n{indent}    abort: true");
+        }
+        self.out.push_str(after);
+        let _ = writeln!(self.out, "{indent}- probe: alive");
     }
 
     fn raw(&mut self, bytes: &[u8], indent: &str, after: &str) {
@@ -194,6 +290,23 @@ pub fn case_yaml(reproduction: &Reproduction) -> Option<String> {
     {
         return None;
     }
+    let steps = || reproduction.cases.iter().flat_map(|case| &case.steps);
+    let requests = || {
+        steps().filter_map(|step| match &step.what {
+            What::Http(message) => Some(message),
+            _ => None,
+        })
+    };
+    // Cases do not know the id of the session, nor bodies that are no text.
+    let told = |message: &HttpMessage| {
+        let session =
+            |(_, value): &(String, Option<String>)| value.as_ref().is_some_and(|value| value.contains("{session"));
+        let body = message.body.as_deref().unwrap_or_default();
+        !message.headers.iter().any(session) && std::str::from_utf8(body).is_ok()
+    };
+    if !requests().all(told) {
+        return None;
+    }
     let illegal = reproduction.cases.iter().any(|case| !case.legal);
     let relation = reproduction
         .cases
@@ -218,6 +331,9 @@ pub fn case_yaml(reproduction: &Reproduction) -> Option<String> {
     let _ = writeln!(out, "  isolation: fresh");
     if illegal {
         let _ = writeln!(out, "  input: illegal");
+    }
+    if requests().next().is_some() {
+        let _ = writeln!(out, "  needs: [streamable-http]");
     }
     let expectation = if reproduction.death {
         None
@@ -269,6 +385,8 @@ fn expectation(requirement: &str) -> Option<&'static str> {
         "fuzzing/valid-arguments-accepted" | "base-protocol/unknown-params-members" => {
             "          that: { outcome: result }\n"
         }
+        "fuzzing/http-client-errors" => "          none:\n            - http.status: 500\n",
+        "transport-streamable-http/session-unknown-404" => "          none:\n            - outcome: result\n",
         "fuzzing/no-internal-error" => "          none:\n            - error.code: -32603\n",
         _ => return None,
     })
@@ -351,6 +469,24 @@ mod tests {
     }
 
     #[test]
+    fn a_curl_line_opens_a_session_and_sends_the_fields() {
+        let http = HttpMessage::new("PUT")
+            .with("Accept", "it's")
+            .with("Mcp-Session-Id", "{session}0")
+            .without("Content-Type");
+        let case = FuzzCase::of(Phase::Http, "x", Step::new(What::Http(http)));
+        let found = reproduction("fuzzing/http-client-errors", case);
+        let line = curl(&found, "http://localhost/mcp", Revision::V2025_06_18).unwrap();
+        assert!(line.starts_with("S=$(curl "), "{line}");
+        assert!(
+            line.ends_with(
+                r#"-X 'PUT' -H 'MCP-Protocol-Version: 2025-06-18' -H 'Accept: it'\''s' -H 'Mcp-Session-Id: '"$S"'0' -H 'Content-Type:' 'http://localhost/mcp'"#
+            ),
+            "{line}"
+        );
+    }
+
+    #[test]
     fn a_case_can_be_read_by_the_loader() {
         let mut cases = vec![
             reproduction(
@@ -380,6 +516,17 @@ mod tests {
             same: vec![(0, 1)],
         });
         cases.push(reproduction("fuzzing/escapes-equivalent", related));
+        let http = HttpMessage {
+            body: Some(b"{}".to_vec()),
+            whole: false,
+            ..HttpMessage::new("POST")
+                .with("Accept", "é")
+                .with("Accept", "")
+                .without("Expect")
+        };
+        let mut odd = FuzzCase::of(Phase::Http, "x", Step::new(What::Http(http)));
+        odd.legal = false;
+        cases.push(reproduction("fuzzing/http-client-errors", odd));
         for reproduction in cases {
             let yaml = case_yaml(&reproduction).unwrap();
             let entry = format!(

@@ -1,14 +1,25 @@
 //! What answers look like, without their values: how a campaign notices that it has come to something new.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 
 use super::arena::Record;
-use super::case::{FuzzCase, Phase};
+use super::case::{FuzzCase, Phase, Step};
 
 /// Cases that are kept to go on from.
 const MOST_KEPT: usize = 400;
+/// Of those with news of their form, so many of the last are gone on from most.
+const FRESH: usize = 4;
+/// Sightings up to which a form counts as new.
+const RARE: u64 = 12;
+/// Cases that are kept of one form.
+const SIGHTINGS: u32 = 3;
+/// Calls that are remembered.
+const MOST_RECENT: usize = 64;
+/// Those of one tool that are put in front of a case.
+const CONTEXT: usize = 2;
 /// Shapes that are told apart.
 const MOST_SHAPES: usize = 20_000;
 /// Values that are kept to be used again.
@@ -23,16 +34,51 @@ pub(super) struct Feedback {
     shapes: BTreeMap<String, u64>,
     /// How many different texts each tool has given.
     texts: BTreeMap<String, u32>,
-    /// What led to something new, with the shape that was new.
-    kept: Vec<(FuzzCase, String)>,
+    /// What led to something new, oldest first.
+    kept: Vec<Kept>,
+    /// The tools whose answers have had a member of that name.
+    producers: BTreeMap<String, BTreeSet<String>>,
+    /// How often each form is kept.
+    forms: BTreeMap<String, u32>,
+    /// The last calls, oldest first.
+    recent: VecDeque<Step>,
     pool: Vec<Value>,
     known: BTreeSet<String>,
+}
+
+/// What was new about an answer, least telling first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum News {
+    /// What came after what.
+    Passage,
+    /// Its words.
+    Words,
+    /// Its form.
+    Form,
+}
+
+/// A case that led to something new.
+pub(super) struct Kept {
+    pub case: FuzzCase,
+    shape: String,
+    news: News,
+    /// How often it was gone on from.
+    chosen: Cell<u64>,
+    /// How often with the next of a range of values.
+    turns: Cell<u64>,
+}
+
+impl Kept {
+    /// A number that is another one, the next, every time.
+    pub(super) fn turn(&self) -> u64 {
+        self.turns.replace(self.turns.get() + 1)
+    }
 }
 
 impl Feedback {
     /// Looks at what came of a case; keeps it when something about it is new. True when something is.
     pub(super) fn learn(&mut self, record: &Record, keep: bool) -> bool {
-        let mut novel = None;
+        let mut novel: Option<(News, String)> = None;
         let mut before = String::new();
         for (index, answer) in record.answers.iter().enumerate() {
             let Some(answer) = answer else { continue };
@@ -52,7 +98,7 @@ impl Feedback {
                 "{subject} {outcome} {code} {}",
                 result.map(|result| shape(result, 0)).unwrap_or_default()
             );
-            let mut news = self.is_new(&form).then(|| form.clone());
+            let mut news = self.is_rare(&form).then(|| (News::Form, form.clone()));
             let words = error
                 .map(masked)
                 .or_else(|| Some(masked(result?.pointer("/content/0/text")?.as_str()?)));
@@ -61,16 +107,19 @@ impl Feedback {
                 && self.is_new(&format!("{form} {words}"))
             {
                 *self.texts.entry(subject.clone()).or_default() += 1;
-                news.get_or_insert_with(|| form.clone());
+                news.get_or_insert_with(|| (News::Words, form.clone()));
             }
             let passage = format!("{before} > {subject} {outcome} {code}");
             if self.is_new(&passage) {
-                news.get_or_insert(passage);
+                news.get_or_insert((News::Passage, passage));
             }
             before = format!("{subject} {outcome} {code}");
-            novel = news.or(novel);
+            novel = novel.max(news);
             if let Some(message) = message {
-                for (_, value) in harvest(message) {
+                for (name, value) in harvest(message) {
+                    if !name.is_empty() && self.producers.len() < MOST_VALUES {
+                        self.producers.entry(name).or_default().insert(subject.clone());
+                    }
                     if self.pool.len() < MOST_VALUES && self.known.insert(value.to_string()) {
                         self.pool.push(value);
                     }
@@ -79,12 +128,60 @@ impl Feedback {
         }
         let sequence = matches!(record.case.phase, Phase::Random | Phase::Stateful);
         let is_new = novel.is_some();
-        if let Some(shape) = novel.filter(|_| keep && sequence && record.case.legal && record.case.relation.is_none())
-            && self.kept.len() < MOST_KEPT
-        {
-            self.kept.push((record.case.clone(), shape));
+        let ordinary = record.case.legal && record.case.relation.is_none();
+        if let Some((news, shape)) = novel.filter(|_| keep && sequence && ordinary) {
+            if self.kept.len() >= MOST_KEPT {
+                // What told least, and of that the oldest, makes room.
+                let least = self.kept.iter().enumerate().min_by_key(|(_, kept)| kept.news);
+                let least = least.map(|(index, _)| index).unwrap_or(0);
+                self.kept.remove(least);
+            }
+            let mut case = record.case.clone();
+            if news == News::Form {
+                *self.forms.entry(shape.clone()).or_default() += 1;
+                self.put_in_front(&mut case);
+            }
+            self.kept.push(Kept {
+                case,
+                shape,
+                news,
+                chosen: Cell::new(0),
+                turns: Cell::new(0),
+            });
+        }
+        if ordinary {
+            for step in record.case.steps.iter().filter(|step| step.called().is_some()) {
+                let mut plain = step.clone();
+                plain.held = false;
+                plain.binds.clear();
+                self.recent.push_back(plain);
+            }
+            while self.recent.len() > MOST_RECENT {
+                self.recent.pop_front();
+            }
         }
         is_new
+    }
+
+    /// Whether a form was seen a few times only, and is not kept often enough. What other cases had left behind may have brought it about: so one
+    /// sighting is no proof that the case leads there.
+    fn is_rare(&mut self, form: &str) -> bool {
+        self.is_new(form);
+        let seen = self.shapes.get(form).copied().unwrap_or(u64::MAX);
+        seen <= RARE && self.forms.get(form).copied().unwrap_or(0) < SIGHTINGS
+    }
+
+    /// Puts the last calls of the same tool in front of a short case: they may have led to what was new.
+    fn put_in_front(&self, case: &mut FuzzCase) {
+        if case.steps.len() > 2 || case.steps.iter().any(|step| !step.binds.is_empty()) {
+            return;
+        }
+        let tool = case.steps[0].subject();
+        let same = self.recent.iter().rev().filter(|step| step.subject() == tool);
+        let mut steps: Vec<Step> = same.take(CONTEXT).cloned().collect();
+        steps.reverse();
+        steps.append(&mut case.steps);
+        case.steps = steps;
     }
 
     /// Counts a shape; true when it is the first of its kind.
@@ -100,12 +197,32 @@ impl Feedback {
         room
     }
 
-    /// Something to go on from; what led to rare shapes comes more often.
-    pub(super) fn parent(&self, dice: &mut touchstone_generate::Dice) -> Option<&FuzzCase> {
-        // Of three candidates the one whose shape was seen least.
-        let candidates = (0..3).filter_map(|_| dice.pick(&self.kept));
-        let rarest = candidates.min_by_key(|(_, shape)| self.shapes.get(shape).copied().unwrap_or(0));
-        rarest.map(|(case, _)| case)
+    /// Something to go on from: mostly what was new in its form last, or else what led to rare shapes and was not gone on from often.
+    pub(super) fn parent(&self, dice: &mut touchstone_generate::Dice) -> Option<&Kept> {
+        let of = |news: News| self.kept.iter().rev().filter(move |kept| kept.news == news).take(FRESH);
+        let fresh: Vec<&Kept> = match dice.below(10) {
+            0..6 => of(News::Form).collect(),
+            6 | 7 => of(News::Words).collect(),
+            _ => Vec::new(),
+        };
+        let kept = match dice.pick(&fresh) {
+            Some(kept) => *kept,
+            None => {
+                let candidates = (0..3).filter_map(|_| dice.pick(&self.kept));
+                let seen = |kept: &Kept| self.shapes.get(&kept.shape).copied().unwrap_or(0);
+                candidates.min_by_key(|kept| (kept.chosen.get(), seen(kept)))?
+            }
+        };
+        kept.chosen.set(kept.chosen.get() + 1);
+        Some(kept)
+    }
+
+    /// The tools whose answers have had what an argument of this name may be.
+    pub(super) fn producers(&self, argument: &str) -> impl Iterator<Item = &String> {
+        let plain = argument.to_ascii_lowercase();
+        let named = self.producers.get(argument);
+        let id = plain.ends_with("id").then(|| self.producers.get("id")).flatten();
+        named.into_iter().chain(id).flatten()
     }
 
     /// Values that the server has given.

@@ -22,6 +22,7 @@ mod corpus;
 mod export;
 mod feedback;
 mod growth;
+mod http;
 mod ledger;
 mod oracle;
 mod phases;
@@ -34,8 +35,8 @@ mod soak;
 mod toolbox;
 
 pub use campaign::{Budget, Campaign, CampaignEvent, CampaignOptions, CampaignRun, Progress, Sums};
-pub use case::{Bind, Expect, FuzzCase, Phase, Relation, RelationKind, Step, What};
+pub use case::{Bind, Expect, FuzzCase, HttpMessage, Phase, Relation, RelationKind, Step, What};
 pub use corpus::{CorpusError, StoredCase};
-pub use export::{case_yaml, shell};
+pub use export::{case_yaml, curl, shell};
 pub use ledger::{Reproduced, Reproduction};
 pub use replay::{ReplayError, ReplayVerdict, Replayed, replay};

@@ -108,6 +108,14 @@ impl Judging<'_> {
             if matches!(answer.outcome, Outcome::Silence | Outcome::Closed) {
                 continue;
             }
+            if let Some(requirement) = match record.case.expect {
+                Expect::NoServerError => Some(None),
+                Expect::NotServed(requirement) => Some(Some(requirement)),
+                _ => None,
+            } {
+                self.status(index, answer, requirement);
+                continue;
+            }
             self.secrets(index, step, answer);
             match record.case.expect {
                 Expect::Nothing => {
@@ -116,6 +124,7 @@ impl Judging<'_> {
                     }
                 }
                 Expect::Arguments { explicit, coercible } => self.arguments(index, step, answer, explicit, coercible),
+                Expect::NoServerError | Expect::NotServed(_) => {}
                 Expect::UnknownMethod => self.unknown_method(index, step, answer),
                 Expect::UnknownTool => self.refused("tools/unknown-tool-error", index, step, answer),
                 Expect::HostileName => self.refused("tools/hostile-names", index, step, answer),
@@ -131,6 +140,46 @@ impl Judging<'_> {
                 }
             }
         }
+    }
+
+    /// The HTTP status of an odd request, and whether it was served although it must not be.
+    fn status(&mut self, index: usize, answer: &Answer, not_served: Option<&'static str>) {
+        const REQUIREMENT: &str = "fuzzing/http-client-errors";
+        let about = self.record.case.subject.clone();
+        if answer.status == Some(500) {
+            let message = format!(
+                "a request that is odd in HTTP was answered with status 500: {}",
+                self.label()
+            );
+            self.robust(REQUIREMENT, index, &about, message);
+        } else if answer.status.is_some() {
+            self.kept(REQUIREMENT, index);
+        }
+        let Some(requirement) = not_served else { return };
+        if answer.outcome == Outcome::Result {
+            let message = format!(
+                "a request was served in a session that does not exist: {}",
+                self.label()
+            );
+            self.robust(requirement, index, &about, message);
+        } else if answer.status.is_some_and(|status| (400..500).contains(&status)) {
+            self.kept(requirement, index);
+        }
+    }
+
+    /// Something about a request that no client sends, and that weighs all the same.
+    fn robust(&mut self, requirement: &str, index: usize, about: &str, message: String) {
+        self.found.push(Observation {
+            requirement: requirement.to_owned(),
+            outcome: Seen::Broken(Breach {
+                message,
+                about: Some(about.to_owned()),
+                at_most: Severity::Warn,
+                score: Score::Robustness,
+            }),
+            case: Some(format!("fuzz/{}", self.record.case.phase)),
+            evidence: self.evidence(&[index]),
+        });
     }
 
     fn label(&self) -> &str {

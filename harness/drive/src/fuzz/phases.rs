@@ -105,6 +105,7 @@ pub(super) fn examples(toolbox: &Toolbox, revision: Revision) -> Vec<FuzzCase> {
 pub(super) fn coverage(toolbox: &Toolbox) -> Vec<FuzzCase> {
     let mut rounds: Vec<Vec<FuzzCase>> = Vec::new();
     let mut odd = Vec::new();
+    let mut together = Vec::new();
     for tool in toolbox.callable() {
         let independent = tool.read_only;
         let mut firm = Vec::new();
@@ -143,14 +144,37 @@ pub(super) fn coverage(toolbox: &Toolbox) -> Vec<FuzzCase> {
         }
         rounds.push(mixed);
         odd.extend(lenient);
+        together.push(tool.pairs.iter().map(move |value| {
+            let label = "valid arguments in which limits of two members meet";
+            let mut case = FuzzCase::of(Phase::Coverage, label, Step::call(&tool.name, value));
+            case.expect = Expect::Arguments {
+                explicit: true,
+                coercible: false,
+            };
+            case.independent = independent;
+            case
+        }));
     }
     let longest = rounds.iter().map(Vec::len).max().unwrap_or(0);
     let mut cases = Vec::new();
     for index in 0..longest {
         cases.extend(rounds.iter().filter_map(|round| round.get(index).cloned()));
     }
+    cases.extend(in_turn(together));
     cases.extend(odd);
     numbered(cases)
+}
+
+/// One of each after the other.
+fn in_turn(mut lists: Vec<impl Iterator<Item = FuzzCase>>) -> Vec<FuzzCase> {
+    let mut cases = Vec::new();
+    loop {
+        let before = cases.len();
+        cases.extend(lists.iter_mut().filter_map(Iterator::next));
+        if cases.len() == before {
+            return cases;
+        }
+    }
 }
 
 /// Requests that a client may send, and that servers get wrong.

@@ -24,7 +24,7 @@ use super::replay::{ReplayVerdict, verdict as replay_verdict};
 use super::schedule::Schedule;
 use super::shrink::{self, Allowance, Lab, Sign};
 use super::toolbox::Toolbox;
-use super::{phases, relations};
+use super::{http, phases, relations};
 use crate::session::Connector;
 
 /// Deaths after which the tool, or kind of message, that brings them about is left alone.
@@ -111,6 +111,7 @@ impl<'a> Running<'a> {
             (Phase::Protocol, phases::protocol(self.toolbox, self.revision)),
             (Phase::Bytes, phases::bytes(self.revision)),
             (Phase::Metamorphic, relations::metamorphic(self.toolbox)),
+            (Phase::Http, self.http_cases()),
         ];
         let mut growth_due = wanted.contains(&Phase::Growth);
         let mut schedule = Schedule::new(lists, wanted, self.options().partition);
@@ -134,6 +135,7 @@ impl<'a> Running<'a> {
                 guided: self.options().guided,
                 slow: slow.as_ref().unwrap_or(&NONE),
                 revision: self.revision,
+                transport: self.connector.transport(),
             };
             let cases = schedule.next(&random);
             // A server without tools gives chance little to work with.
@@ -143,6 +145,13 @@ impl<'a> Running<'a> {
             }
             self.round(cases, phase).await;
         }
+    }
+
+    fn http_cases(&mut self) -> Vec<FuzzCase> {
+        if self.connector.transport() != TransportKind::StreamableHttp {
+            return Vec::new();
+        }
+        http::cases(self.revision, self.arena.has_session_id())
     }
 
     /// Runs the cases of a round, window by window.

@@ -14,8 +14,11 @@ const PACE: [(Phase, usize); 5] = [
     (Phase::Protocol, 12),
     (Phase::Bytes, 10),
     (Phase::Metamorphic, 8),
-    (Phase::Stateful, 4),
+    (Phase::Http, 10),
 ];
+
+/// Sequences in one round.
+const SEQUENCES: usize = 4;
 
 /// Cases of chance in one round.
 const RANDOM: usize = 128;
@@ -76,7 +79,7 @@ impl Schedule {
         }
         let systematic = !round.is_empty();
         if self.sequences_due {
-            let count = if systematic { PACE[4].1 } else { PACE[4].1 * 4 };
+            let count = if systematic { SEQUENCES } else { SEQUENCES * 4 };
             round.extend(self.sequences(random, count));
         }
         if !systematic && self.wanted.contains(&Phase::Random) {

@@ -18,7 +18,7 @@ use touchstone_core::verdict::{self, Observation};
 use touchstone_generate::simpler;
 
 use super::arena::{Arena, Window};
-use super::case::{FuzzCase, RelationKind, Step, What};
+use super::case::{Expect, FuzzCase, RelationKind, Step, What};
 use super::ledger::{self, Reproduced, is_death};
 use super::oracle;
 use super::relations;
@@ -142,6 +142,7 @@ impl Lab<'_> {
         work.fewer_cases(&mut cases).await;
         work.fewer_steps(&mut cases).await;
         work.smaller_values(&mut cases).await;
+        work.fewer_fields(&mut cases).await;
         work.fewer_bytes(&mut cases).await;
         // The rest of the allowance does not matter here: nothing is reported that was not seen again.
         let mut times = 0;
@@ -405,6 +406,35 @@ impl Work<'_, '_> {
             }
         }
         false
+    }
+
+    /// Leaves changes to the fields of HTTP requests out.
+    async fn fewer_fields(&mut self, cases: &mut Vec<FuzzCase>) {
+        for index in 0..cases.len() {
+            // Without the field that is wrong the request would be served rightly.
+            if matches!(cases[index].expect, Expect::NotServed(_)) {
+                continue;
+            }
+            for step in 0..cases[index].steps.len() {
+                let mut at = 0;
+                while let What::Http(message) = &cases[index].steps[step].what
+                    && at < message.headers.len()
+                {
+                    let mut fewer = message.clone();
+                    fewer.headers.remove(at);
+                    let mut changed = cases.clone();
+                    changed[index].steps[step].what = What::Http(fewer);
+                    if self.holds(&changed).await {
+                        *cases = changed;
+                    } else {
+                        at += 1;
+                    }
+                    if self.is_over() {
+                        return;
+                    }
+                }
+            }
+        }
     }
 
     /// Leaves bytes out of messages that are no requests.

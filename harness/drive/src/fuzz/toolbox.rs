@@ -15,6 +15,8 @@ pub(super) struct Tool {
     /// `None` when its inputSchema is not usable: a monitor says so.
     pub generator: Option<Generator>,
     pub edges: Vec<Edge>,
+    /// Valid arguments in which limits of two members meet.
+    pub pairs: Vec<Value>,
     pub flaws: Vec<Flaw>,
     pub simplest: Option<Value>,
     pub fullest: Option<Value>,
@@ -67,6 +69,7 @@ impl Toolbox {
                         .into_iter()
                         .filter(|edge| edge.value.is_object())
                         .collect(),
+                    pairs: prepared.map(Generator::pairs).unwrap_or_default(),
                     flaws: prepared
                         .map(Generator::flaws)
                         .unwrap_or_default()
