@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use touchstone_core::trace::snapshot;
+use touchstone_core::trace::snapshot::{self, Counted};
 use touchstone_core::verdict::{CaseResult, RevisionRun, Verdict};
 
 /// What happens to what does not match.
@@ -106,10 +106,11 @@ impl Snapshots {
         let mut review = Review::default();
         let mut names = BTreeSet::new();
         for run in runs {
+            let counted = Counted::of(&run.traces);
             for case in &run.cases {
                 let name = file_name(run, case);
                 names.insert(name.clone());
-                match self.compare(run, case)? {
+                match self.compare_with(run, case, &counted)? {
                     None => {}
                     Some(Compared::Same) => review.same += 1,
                     Some(Compared::Written | Compared::Updated) => review.written += 1,
@@ -130,11 +131,20 @@ impl Snapshots {
     /// # Errors
     /// When a file cannot be read or written.
     pub fn compare(&self, run: &RevisionRun, case: &CaseResult) -> std::io::Result<Option<Compared>> {
+        self.compare_with(run, case, &Counted::of(&run.traces))
+    }
+
+    fn compare_with(
+        &self,
+        run: &RevisionRun,
+        case: &CaseResult,
+        counted: &Counted,
+    ) -> std::io::Result<Option<Compared>> {
         let stretches = snapshot::stretches_of(&case.id, &run.traces);
         if stretches.is_empty() || case.verdict == Verdict::NotApplicable {
             return Ok(None);
         }
-        let text = snapshot::render(&stretches, &self.redact);
+        let text = snapshot::render(&stretches, &self.redact, counted);
         let path = self.folder.join(file_name(run, case));
         let pending = path.with_extension("snap.new");
         let found = match std::fs::read_to_string(&path) {

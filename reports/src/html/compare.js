@@ -48,7 +48,7 @@ function comparison() {
   };
   draw();
 
-  const head = h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "requirement"), columns.map((column, at) => h("th", { scope: "col", class: "col" }, link("#/" + at, column.label)))),
+  const head = h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "requirement"), columns.map((column, at) => h("th", { scope: "col", class: "col", title: column.label }, link("#/" + at, column.label)))),
     h("tr", {}, h("th", { scope: "row" }, "exercised"), columns.map((column) => h("td", { class: "muted" }, String(column.headline.counts.passed + column.headline.counts.failed + column.headline.counts.warned + column.headline.counts.info + column.headline.counts.excused)))),
     ...["failed", "warned"].map((verdict) => h("tr", {}, h("th", { scope: "row" }, verdict), columns.map((column) => h("td", { class: column.headline.counts[verdict] ? null : "zero" }, column.headline.counts[verdict] ? badge(verdict, String(column.headline.counts[verdict])) : "0")))));
   const differ = h("button", { type: "button", class: "toggle", "aria-pressed": "true", onclick: () => { filter.differ = !filter.differ; differ.setAttribute("aria-pressed", String(filter.differ)); draw(); } }, "Only what is broken or differs");

@@ -130,14 +130,25 @@ function findings(record) {
   return section;
 }
 
+/** Whether what came is a response; a notification answers nothing. */
+function isAnswer(event) {
+  if (event.what !== "received") return false;
+  try {
+    const message = JSON.parse(event.text);
+    return "result" in message || "error" in message;
+  } catch {
+    return false;
+  }
+}
+
 function findingCard(record, finding) {
   const verdict = finding.excused ? "excused" : SEVERITY[finding.severity];
   const asked = finding.evidence.filter((event) => ["sent", "request"].includes(event.what));
   const came = finding.evidence.filter((event) => !asked.includes(event));
   const id = anchor("finding", finding.signature);
-  const label = { sent: "Touchstone sent", request: "Touchstone asked", received: "The server answered", stderr: "The server wrote to stderr" };
+  const label = { sent: "Touchstone sent", request: "Touchstone asked", received: "The server sent", stderr: "The server wrote to stderr" };
   const column = (name, events, otherwise) => h("div", {}, events.length
-    ? events.map((event) => [h("h4", {}, event.context ? (finding.score === "robustness" ? "What no client may send, and Touchstone sent before" : "The request that this answers") : label[event.what] || "What happened: " + event.what), event.text ? piece(event, event.context ? { class: "context" } : {}) : null])
+    ? events.map((event) => [h("h4", {}, event.context ? (finding.score === "robustness" ? "What no client may send, and Touchstone sent before" : "The request that this answers") : isAnswer(event) ? "The server answered" : label[event.what] || "What happened: " + event.what), event.text ? piece(event, event.context ? { class: "context" } : {}) : null])
     : [h("h4", {}, name), h("p", { class: "none" }, otherwise)]);
   const robust = finding.score === "robustness";
   const all = new Set(record.runs.map((run) => run.revision)).size;

@@ -506,16 +506,20 @@ fn an_error_under_a_readable_id_is_not_invented() {
         revision: Revision::V2025_11_25,
         schemas: library.for_revision(Revision::V2025_11_25),
     };
-    let deep = format!(
-        r#"{{"jsonrpc":"2.0","id":"half","method":"ping","params":{{"x":{}{}}}}}"#,
-        "[".repeat(1000),
-        "]".repeat(1000)
+    // Lines of a trace live as long as the test.
+    let deep: &'static str = Box::leak(
+        format!(
+            r#"{{"jsonrpc":"2.0","id":"half","method":"ping","params":{{"x":{}{}}}}}"#,
+            "[".repeat(1000),
+            "]".repeat(1000)
+        )
+        .into_boxed_str(),
     );
     for (bad, answer, invents) in [
         (INCOMPLETE, REFUSED, false),
         (INCOMPLETE, INVENTED, true),
-        (&deep, REFUSED, false),
-        (&deep, INVENTED, true),
+        (deep, REFUSED, false),
+        (deep, INVENTED, true),
     ] {
         let trace = trace([Out(HELLO), In(WELCOME), Out(READY), Bad(bad), In(answer)]);
         let broken = observe(&Conversation::of(&trace), &context).iter().any(|found| {

@@ -9,7 +9,8 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Raw bytes. Serialised as a string where they are UTF-8 and as `{"base64": "..."}` where not.
+/// Raw bytes. Serialised as a string where they are text and as `{"base64": "..."}` where not: where they are no UTF-8, or full of control
+/// characters, each of which JSON writes with six bytes.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Payload(Vec<u8>);
 
@@ -54,14 +55,28 @@ impl fmt::Debug for Payload {
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(&self.0) {
-            Ok(text) => serializer.serialize_str(text),
-            Err(_) => {
+            Ok(text) if !is_full_of_controls(&self.0) => serializer.serialize_str(text),
+            _ => {
                 let mut map = serializer.serialize_map(Some(1))?;
                 map.serialize_entry("base64", &STANDARD.encode(&self.0))?;
                 map.end()
             }
         }
     }
+}
+
+/// Below this size it does not matter how bytes are written, and what people can read is better.
+const SMALL: usize = 4096;
+
+/// Whether more than an eighth of the bytes are control characters other than white space.
+fn is_full_of_controls(bytes: &[u8]) -> bool {
+    if bytes.len() < SMALL {
+        return false;
+    }
+    let controls = bytes
+        .iter()
+        .filter(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
+    controls.count() > bytes.len() / 8
 }
 
 impl<'de> Deserialize<'de> for Payload {
@@ -105,6 +120,10 @@ mod tests {
             let json = serde_json::to_string(&payload).unwrap();
             assert_eq!(serde_json::from_str::<Payload>(&json).unwrap(), payload, "{json}");
         }
+        let nothing = Payload::from(vec![0; 30_000]);
+        let json = serde_json::to_string(&nothing).unwrap();
+        assert!(json.len() < 50_000, "NUL is not written with six bytes");
+        assert_eq!(serde_json::from_str::<Payload>(&json).unwrap(), nothing);
         assert_eq!(serde_json::to_string(&Payload::from("a")).unwrap(), "\"a\"");
         assert_eq!(
             serde_json::to_string(&Payload::from(&b"\xff"[..])).unwrap(),

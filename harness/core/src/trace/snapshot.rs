@@ -8,11 +8,13 @@
 //! sent; answers and progress stand below the request that they belong to, whenever they came; what belongs to no request stands at the end, sorted.
 //! What is chance by its nature is left out: the answer to a cancelled request, how far a task is, which tasks there are.
 
+mod counted;
 mod masks;
 mod turns;
 
 use std::fmt::Write as _;
 
+pub use counted::Counted;
 use masks::Masks;
 use turns::Turns;
 
@@ -54,9 +56,10 @@ pub fn stretches_of<'a>(case: &str, traces: &'a [Trace]) -> Vec<Stretch<'a>> {
     found
 }
 
-/// Writes the stretches of one case. `redact` names members whose values are left out, by name or by the end of their dotted path.
+/// Writes the stretches of one case. `redact` names members whose values are left out, by name or by the end of their dotted path; `counted` is
+/// what the whole run has shown to change by itself.
 #[must_use]
-pub fn render(stretches: &[Stretch<'_>], redact: &[String]) -> String {
+pub fn render(stretches: &[Stretch<'_>], redact: &[String], counted: &Counted) -> String {
     let mut masks = Masks::new(redact);
     let mut text = String::new();
     for (at, stretch) in stretches.iter().enumerate() {
@@ -65,7 +68,7 @@ pub fn render(stretches: &[Stretch<'_>], redact: &[String]) -> String {
         }
         let mut turns = Turns::default();
         turns.read(stretch);
-        turns.write(&mut masks, &mut text);
+        turns.write(&mut masks, counted, &mut text);
     }
     text
 }
@@ -112,7 +115,7 @@ mod tests {
     fn snapshot(lines: &[&str], redact: &[&str]) -> String {
         let traces = [conversation(lines)];
         let redact: Vec<String> = redact.iter().map(|name| (*name).to_owned()).collect();
-        render(&stretches_of("a/b", &traces), &redact)
+        render(&stretches_of("a/b", &traces), &redact, &Counted::of(&traces))
     }
 
     #[test]
@@ -169,6 +172,30 @@ mod tests {
         };
         assert_eq!(created(6), created(17));
         assert!(created(6).contains("Created issue #<number>: x"));
+    }
+
+    #[test]
+    fn numbers_that_equal_calls_answer_differently_are_no_change() {
+        let counts = |from: u32| {
+            let call = |id: u32| {
+                format!(
+                    r#"> {{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"counter","arguments":{{}}}}}}"#
+                )
+            };
+            let answer = |id: u32, count: u32| {
+                let text = format!("{count} so far, of 3");
+                format!(
+                    r#"< {{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"text":"{text}","size":7}}],"n":{count}}}}}"#
+                )
+            };
+            snapshot(&[&call(1), &answer(1, from), &call(2), &answer(2, from + 1)], &[])
+        };
+        assert_eq!(counts(1), counts(41));
+        assert!(
+            counts(1).contains("<number> so far") && counts(1).contains("\"size\": 7"),
+            "{}",
+            counts(1)
+        );
     }
 
     #[test]

@@ -1,16 +1,11 @@
 //! Requests of a case: one after the other or several at once, with generated arguments where the case wants some.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use touchstone_core::case::interpolation::interpolate_text;
 use touchstone_core::case::{Action, Arguments, Step};
 
 use super::arguments;
 use super::runner::{Runner, Seen, Stop, seen};
-
-/// A tool whose call took longer than this is called by no further item of a `for-each`: its work is long, and every call would cost as much.
-const SLOW_CALL: Duration = Duration::from_secs(2);
 
 impl Runner<'_> {
     pub(super) async fn request(
@@ -57,8 +52,8 @@ impl Runner<'_> {
             {
                 self.session.take_up_version(version);
             }
-            if let Some(name) = called.filter(|_| since.elapsed() > SLOW_CALL) {
-                self.session.note_slow_tool(&name, since.elapsed());
+            if let Some(name) = called {
+                self.session.note_waited(&name, since.elapsed());
             }
             self.conclude(step, answer)?;
         }

@@ -176,6 +176,7 @@ impl Judging<'_> {
                 about: Some(about.to_owned()),
                 at_most: Severity::Warn,
                 score: Score::Robustness,
+                cause: None,
             }),
             case: Some(format!("fuzz/{}", self.record.case.phase)),
             evidence: self.evidence(&[index]),

@@ -57,6 +57,8 @@ pub struct SessionLimits {
     pub settle: Duration,
     /// Messages that may wait unread before the oldest are dropped.
     pub inbox: usize,
+    /// A tool whose call took longer than this is called by no further item of a `for-each`: its work is long, and every call would cost as much.
+    pub slow_call: Duration,
 }
 
 impl Default for SessionLimits {
@@ -66,6 +68,7 @@ impl Default for SessionLimits {
             request: Duration::from_secs(10),
             settle: Duration::from_millis(20),
             inbox: 4096,
+            slow_call: Duration::from_secs(2),
         }
     }
 }
@@ -187,9 +190,11 @@ impl Session {
         self.limits.request * 3
     }
 
-    /// Notes that a call of this tool was waited for so long.
-    pub fn note_slow_tool(&mut self, name: &str, waited: Duration) {
-        self.slow_tools.insert(name.to_owned(), waited);
+    /// Notes that a call of this tool was waited for so long, if that is long.
+    pub fn note_waited(&mut self, name: &str, waited: Duration) {
+        if waited > self.limits.slow_call {
+            self.slow_tools.insert(name.to_owned(), waited);
+        }
     }
 
     /// How long a call of this tool was waited for, if that was noted.

@@ -1,11 +1,13 @@
 //! Signs in the place of values that change from run to run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 use serde_json::{Map, Value};
+
+use super::counted::without_digits;
 
 /// Longest text that is written out, in characters.
 const LONGEST: usize = 600;
@@ -26,6 +28,8 @@ pub(super) struct Masks<'r> {
     /// Values that the server made up: cursors, tasks, sessions.
     known: BTreeMap<String, String>,
     counts: BTreeMap<&'static str, usize>,
+    /// Dotted paths at which the server counts, in the value that is being written.
+    pub(super) counted: BTreeSet<String>,
     /// Ids of the requests, by their numbers.
     pub(super) requests: Vec<Value>,
 }
@@ -123,13 +127,13 @@ impl<'r> Masks<'r> {
                 Value::from("<tasks>")
             }
             Value::Array(items) => Value::Array(items.iter().map(|item| self.value(item, "", path)).collect()),
-            Value::String(text) => Value::from(self.string(text, key)),
-            Value::Number(number) => self.number(number, key),
+            Value::String(text) => Value::from(self.string(text, key, path)),
+            Value::Number(number) => self.number(number, key, path),
             other => other.clone(),
         }
     }
 
-    fn number(&mut self, number: &serde_json::Number, key: &str) -> Value {
+    fn number(&mut self, number: &serde_json::Number, key: &str, path: &str) -> Value {
         const SECONDS: std::ops::Range<f64> = 1.5e9..2.5e9;
         if key == "requestId" || key == "id" {
             let id = Value::Number(number.clone());
@@ -142,16 +146,20 @@ impl<'r> Masks<'r> {
         }
         match number.as_f64() {
             Some(time) if SECONDS.contains(&time) || SECONDS.contains(&(time / 1000.0)) => Value::from("<time>"),
+            _ if self.counted.contains(path) => Value::from("<number>"),
             _ => Value::Number(number.clone()),
         }
     }
 
-    fn string(&mut self, text: &str, key: &str) -> String {
+    fn string(&mut self, text: &str, key: &str, path: &str) -> String {
         if let Some((_, kind)) = MADE_UP.iter().find(|(name, _)| *name == key) {
             return self.sign(kind, text);
         }
         if (key == "requestId" || key == "id") && self.requests.iter().any(|other| other.as_str() == Some(text)) {
             return "<request>".to_owned();
+        }
+        if self.counted.contains(path) {
+            return without_digits(&self.text(text));
         }
         self.text(text)
     }

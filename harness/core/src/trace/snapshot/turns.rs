@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::Stretch;
+use super::counted::Counted;
 use super::masks::{Masks, shortened};
 use crate::trace::{ENDED_BY_HARNESS, Event, EventKind};
 
@@ -267,8 +268,8 @@ impl Turns {
     /// Whether the server is alive is asked after every case; that it is says nothing about the case.
     fn leave_out_probe(&mut self) {
         let fine = |turn: &Turn| {
-            matches!(&turn.what, Sent::Request { method, .. } if method == "ping")
-                && matches!(turn.answers.as_slice(), [Answer::Result(Value::Object(result))] if result.is_empty())
+            matches!(&turn.what, Sent::Request { method, .. } if matches!(method.as_str(), "ping" | "server/discover"))
+                && matches!(turn.answers.as_slice(), [Answer::Result(_)])
         };
         if self.turns.len() > 1 && self.turns.last().is_some_and(fine) {
             self.turns.pop();
@@ -276,7 +277,7 @@ impl Turns {
     }
 
     /// Writes the turns, in the order in which they began, and then the rest.
-    pub(super) fn write(self, masks: &mut Masks<'_>, text: &mut String) {
+    pub(super) fn write(self, masks: &mut Masks<'_>, counted: &Counted, text: &mut String) {
         let ids: Vec<Value> = self
             .turns
             .iter()
@@ -343,6 +344,9 @@ impl Turns {
                 block.push_str("  <- progress\n");
                 masks.body(&mut block, progress);
             }
+            if let Sent::Request { method, params, .. } = &turn.what {
+                masks.counted = counted.places(method, params);
+            }
             for answer in &turn.answers {
                 match answer {
                     Answer::Result(value) => {
@@ -359,6 +363,7 @@ impl Turns {
                     }
                 }
             }
+            masks.counted.clear();
             if turn.gave_up && turn.answers.is_empty() {
                 block.push_str("  <- (no answer in time)\n");
             }
