@@ -219,7 +219,7 @@ fn headers_agree(asked: &Asked<'_>) -> bool {
         }
     };
     exchange.method != "tools/call"
-        && !carrier.repeats_arguments()
+        && carrier.is_plain()
         && agrees("mcp-protocol-version", stateless::version(body))
         && agrees("mcp-method", Some(exchange.method))
         && match exchange.method {

@@ -160,10 +160,17 @@ impl<'a> HttpExchange<'a> {
         named.map(|(_, value)| value.as_str())
     }
 
-    /// Whether the request repeats an argument of a tool in its header.
-    pub(super) fn repeats_arguments(&self) -> bool {
-        let mut fields = self.request_fields.iter();
-        fields.any(|(name, _)| name.to_ascii_lowercase().starts_with("mcp-param-"))
+    /// Whether the fields of MCP are spelled in no odd way, and none of them repeats an argument of a tool.
+    pub(super) fn is_plain(&self) -> bool {
+        let mut own = self.request_fields.iter().filter(|(name, _)| {
+            let start = name.get(..4).unwrap_or_default();
+            start.eq_ignore_ascii_case("mcp-")
+        });
+        own.all(|(name, _)| {
+            let mixed =
+                name.contains(|c: char| c.is_ascii_uppercase()) && name.contains(|c: char| c.is_ascii_lowercase());
+            mixed && !name.to_ascii_lowercase().starts_with("mcp-param-")
+        })
     }
 
     /// A header field of the response.

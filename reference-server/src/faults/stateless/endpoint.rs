@@ -61,10 +61,13 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         &["transport-streamable-http/unsupported-version-400"],
         || {
             replies(|asked, reply| {
-                let version = asked.head.headers.get(VERSION);
-                let odd = version.is_some_and(|version| version == "1900-01-01" || version == "2999-12-31");
-                let meant =
-                    odd && reply.status() == StatusCode::BAD_REQUEST && asked.message().is_some_and(says_version);
+                let version = asked
+                    .head
+                    .headers
+                    .get(VERSION)
+                    .and_then(|version| version.to_str().ok());
+                let odd = version.filter(|version| ["1900-01-01", "2999-12-31"].contains(version));
+                let meant = odd.is_some_and(|version| asked.message().is_some_and(|message| says(&message, version)));
                 restatus(reply, StatusCode::OK, meant)
             })
         },
@@ -197,9 +200,9 @@ fn method(asked: &Asked) -> String {
     message["method"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Whether the message says the version in its body.
-fn says_version(message: Value) -> bool {
-    message["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"].is_string()
+/// Whether the message says this version in its body.
+fn says(message: &Value, version: &str) -> bool {
+    message["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] == version
 }
 
 /// `era-of-first`: the first list of tools after each handshake is refused, if it comes without one.

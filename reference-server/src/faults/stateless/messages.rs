@@ -1,10 +1,10 @@
 //! Faults in messages of the stateless era: their types and codes, whose turn it is to speak, and what is remembered.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::super::spoil::{Bytes, Every, Results, params, take};
+use super::super::spoil::{Answers, Bytes, Every, Results, asks, error, params, take};
 use super::super::{Decorator, Fault, Received};
 use super::{CAPABILITIES, LOG_LEVEL, Reads, fault, is_stateless, stdio_fault, told};
 use crate::conversation::Output;
@@ -155,7 +155,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         "slow-blocks",
         "answers nobody while a tool takes its time",
         &["base-protocol/slow-request-nonblocking"],
-        || Box::new(Blocks(Duration::ZERO)),
+        || Box::new(Blocks(None)),
     ),
     stdio_fault(
         "cursors-of-process",
@@ -327,12 +327,9 @@ pub(in super::super) const FAULTS: &[Fault] = &[
         "refuses arguments that its schema allows",
         &["tools/inputs-match-own-schema"],
         || {
-            Box::new(Results(|request, result| {
-                if params(request).get("name").is_some_and(|name| name == "show_logo") {
-                    let text = "Invalid arguments for show_logo: background must be blue";
-                    result["content"] = json!([{ "type": "text", "text": text }]);
-                    result["isError"] = json!(true);
-                }
+            Box::new(Answers(|request, response| {
+                let served = asks(request, "tools/call", "show_logo") && response.outcome.is_ok();
+                served.then(|| Err(error(-32602, "Invalid params: background must be blue")))
             }))
         },
     ),
@@ -478,20 +475,24 @@ impl Decorator for Kept {
     }
 }
 
-/// `slow-blocks`: whoever comes next waits as long as the one before.
+/// `slow-blocks`: whoever comes waits until the one before is done.
 #[derive(Debug)]
-struct Blocks(Duration);
+struct Blocks(Option<Instant>);
 
 impl Decorator for Blocks {
     fn outputs(&mut self, _: Received, mut outputs: Vec<Output>) -> Vec<Output> {
-        let mut longest = Duration::ZERO;
+        let now = Instant::now();
+        let wait = self
+            .0
+            .map_or(Duration::ZERO, |busy| busy.saturating_duration_since(now));
+        let mut done = wait;
         for output in &mut outputs {
             if let Output::Message { after, .. } = output {
-                longest = longest.max(*after);
-                *after += self.0;
+                *after += wait;
+                done = done.max(*after);
             }
         }
-        self.0 = longest;
+        self.0 = Some(now + done);
         outputs
     }
 }

@@ -14,6 +14,9 @@ use crate::envelope::Message;
 /// tries them.
 const ELSEWHERE: &[&str] = &[
     "listen-once",
+    "auth-state-anybody",
+    "auth-handle-anybody",
+    "auth-task-anybody",
     "cursors-of-process",
     "list-by-connection",
     "eof-stay-idle",
