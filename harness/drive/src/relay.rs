@@ -28,10 +28,11 @@ use crate::target::CommandTarget;
 const READ_BYTES: usize = 64 * 1024;
 /// Longest line that the trace keeps; longer ones pass all the same.
 const LONGEST_LINE: usize = 16 * 1024 * 1024;
-/// Bytes of a trace after which nothing that passes is written any more: a server must not fill the disk of whoever records it.
-const LARGEST_TRACE: usize = 128 * 1024 * 1024;
-/// Events after which nothing is written any more.
-const MOST_EVENTS: usize = 400_000;
+/// Bytes of a trace after which nothing that passes is written any more: a server must not fill the disk of whoever records it, nor make a trace
+/// that nobody can judge.
+const LARGEST_TRACE: usize = 48 * 1024 * 1024;
+/// What an event costs whoever judges it, beyond its bytes.
+const EVENT_COST: usize = 768;
 /// How long output is still passed on after the server has ended: what it left behind may have the stream open for ever.
 const AFTER_EXIT: Duration = Duration::from_secs(2);
 
@@ -61,8 +62,8 @@ struct Recorder<W> {
     /// What the process itself tells: its start, its end, signals.
     tap: Tap,
     told: usize,
-    /// Bytes and events that have been written.
-    written: (usize, usize),
+    /// Bytes that have been written, and what the events cost.
+    written: usize,
     /// Whether there was more than is kept.
     full: bool,
     failure: Option<std::io::Error>,
@@ -79,7 +80,7 @@ impl<W: Write> Recorder<W> {
             began: Instant::now(),
             tap: Tap::new(name, TransportKind::Stdio, 0),
             told: 0,
-            written: (0, 0),
+            written: 0,
             full: false,
             failure,
         }
@@ -100,10 +101,10 @@ impl<W: Write> Recorder<W> {
         if self.full {
             return;
         }
-        self.full = self.written.0 > LARGEST_TRACE || self.written.1 > MOST_EVENTS;
+        self.full = self.written > LARGEST_TRACE;
         let kind = if self.full {
             EventKind::LimitReached {
-                limit: "bytes and events of the trace".to_owned(),
+                limit: "bytes of the trace".to_owned(),
             }
         } else {
             kind
@@ -119,8 +120,7 @@ impl<W: Write> Recorder<W> {
             .map_err(std::io::Error::other)
             .and_then(|mut line| {
                 line.push(b'\n');
-                self.written.0 += line.len();
-                self.written.1 += 1;
+                self.written += line.len() + EVENT_COST;
                 self.out.write_all(&line)?;
                 self.out.flush()
             });
@@ -214,7 +214,7 @@ where
     let mut recorder = recorder.borrow_mut();
     recorder.catch_up();
     let full = recorder.full.then(|| {
-        let message = format!("it ends where it had {LARGEST_TRACE} bytes or {MOST_EVENTS} events");
+        let message = format!("it ends where it had {LARGEST_TRACE} bytes, {EVENT_COST} counted for each event");
         std::io::Error::new(std::io::ErrorKind::FileTooLarge, message)
     });
     Ok(Relayed {
@@ -370,7 +370,7 @@ mod tests {
         for _ in 0..200 {
             recorder.record(line());
         }
-        assert!(recorder.full && recorder.written.0 < LARGEST_TRACE + 3 * 1024 * 1024);
+        assert!(recorder.full && recorder.written < LARGEST_TRACE + 3 * 1024 * 1024);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use touchstone_core::jsonrpc::{self, Reading};
 use touchstone_core::trace::{Event, EventKind, Intent, Trace};
 use touchstone_core::verdict::{CaseResult, Evidence, RevisionRun, Score, Verdict};
 
@@ -161,19 +162,19 @@ fn broken_before(trace: &Trace, event: usize) -> Option<usize> {
 
 /// The request that a received message answers.
 fn request_of(trace: &Trace, event: usize) -> Option<usize> {
-    let id = |bytes: &[u8]| {
-        let message: Value = serde_json::from_slice(bytes).ok()?;
-        message.get("id").filter(|id| !id.is_null()).cloned()
+    let message = |bytes: &[u8]| match jsonrpc::read(bytes, &jsonrpc::Limits::default()) {
+        Reading::Complete(document) => document.value,
+        // What is beyond measure would fill the memory here as well.
+        _ => None,
     };
+    let id = |message: &Value| message.get("id").filter(|id| !id.is_null()).cloned();
     let EventKind::Received { payload, .. } = &trace.events.get(event)?.kind else {
         return None;
     };
-    let wanted = id(payload.bytes())?;
+    let wanted = message(payload.bytes()).as_ref().and_then(id)?;
     trace.events[..event].iter().rposition(|event| match &event.kind {
-        EventKind::Sent { payload, .. } => {
-            id(payload.bytes()).as_ref() == Some(&wanted)
-                && serde_json::from_slice::<Value>(payload.bytes()).is_ok_and(|message| message.get("method").is_some())
-        }
+        EventKind::Sent { payload, .. } => message(payload.bytes())
+            .is_some_and(|message| message.get("method").is_some() && id(&message).as_ref() == Some(&wanted)),
         _ => false,
     })
 }

@@ -9,9 +9,9 @@ use super::{Event, Trace, TransportKind};
 /// The format version that is written and read.
 const FORMAT: u32 = 1;
 /// Largest file that is read. What a trace keeps of a connection is written in less.
-const MOST_BYTES: u64 = 256 * 1024 * 1024;
-/// Most events that are read.
-const MOST_EVENTS: usize = 500_000;
+const MOST_BYTES: usize = 96 * 1024 * 1024;
+/// What an event counts beyond its bytes: many small ones fill the memory as well.
+const EVENT_COST: usize = 512;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,7 +40,7 @@ pub enum TraceFileError {
     Read(#[from] io::Error),
     /// It is larger than any that Touchstone writes.
     #[error(
-        "the trace file has more than {MOST_EVENTS} events or {MOST_BYTES} bytes, which is more than is read; judge it in parts, each with the header line"
+        "the trace file has more than the {MOST_BYTES} bytes that are read, {EVENT_COST} counted for each event; judge it in parts, each with the header line"
     )]
     TooLarge,
     /// The file was written by a version that uses another format.
@@ -81,7 +81,8 @@ impl Trace {
     /// # Errors
     /// When it cannot be read, is empty or too large, a line is malformed, or the format is another one.
     pub fn read_json_lines(reader: impl BufRead) -> Result<Self, TraceFileError> {
-        let mut reader = reader.take(MOST_BYTES + 1);
+        let mut reader = reader.take(u64::try_from(MOST_BYTES + 1).unwrap_or(u64::MAX));
+        let mut size = 0;
         let mut trace: Option<Self> = None;
         let mut bytes = Vec::new();
         for line in 1.. {
@@ -89,7 +90,8 @@ impl Trace {
             if reader.read_until(b'\n', &mut bytes)? == 0 {
                 break;
             }
-            if reader.limit() == 0 {
+            size += bytes.len() + EVENT_COST;
+            if size > MOST_BYTES {
                 return Err(TraceFileError::TooLarge);
             }
             let text = bytes.trim_ascii();
@@ -105,9 +107,6 @@ impl Trace {
                 trace = Some(Self::new(header.name, header.transport));
                 continue;
             };
-            if trace.events.len() == MOST_EVENTS {
-                return Err(TraceFileError::TooLarge);
-            }
             trace.events.push(serde_json::from_slice::<Event>(text).map_err(wrong)?);
         }
         trace.ok_or(TraceFileError::Empty)
@@ -168,7 +167,7 @@ mod tests {
     fn a_file_without_measure_is_refused() {
         let header = sample().to_json_lines().unwrap().lines().next().unwrap().to_owned() + "\n";
         let event = "{\"at_us\":0,\"event\":\"stdin-closed\"}\n";
-        let events = event.repeat(MOST_EVENTS + 1);
+        let events = event.repeat(MOST_BYTES / EVENT_COST);
         let error = Trace::from_json_lines(&(header.clone() + &events)).unwrap_err();
         assert!(matches!(error, TraceFileError::TooLarge), "{error}");
         let endless = io::BufReader::new(header.as_bytes().chain(io::repeat(b'\n')));

@@ -41,6 +41,8 @@ const FEW: usize = 96;
 static NONE: BTreeSet<String> = BTreeSet::new();
 /// An answer that takes so long makes a tool a slow one.
 const SLOW: Duration = Duration::from_millis(60);
+/// How long what has begun may go on at least, once the time is over.
+const OVERTIME: Duration = Duration::from_secs(5);
 /// Longest time for one finding.
 const LONGEST_SHRINK: Duration = Duration::from_secs(20);
 
@@ -94,6 +96,12 @@ impl<'a> Running<'a> {
             || self.ended.is_some()
             || budget.time.is_some_and(|time| self.began.elapsed() >= time)
             || budget.count.is_some_and(|count| self.sums.calls >= count)
+    }
+
+    /// Whether so much more time than there was has gone that what has begun is not brought to its end: the server decides how long that takes.
+    fn is_overdue(&self) -> bool {
+        let overdue = |time: Duration| self.began.elapsed() >= time + time.max(OVERTIME);
+        self.options().budget.time.is_some_and(overdue)
     }
 
     pub(super) async fn go(&mut self) {
@@ -211,7 +219,7 @@ impl<'a> Running<'a> {
     /// Runs cases until all are done, the server started again as often as needed.
     pub(super) async fn run(&mut self, cases: Vec<FuzzCase>, phase: Phase) {
         let mut rest = cases;
-        while !rest.is_empty() && !self.cancel.is_cancelled() && self.ended.is_none() {
+        while !rest.is_empty() && !self.cancel.is_cancelled() && self.ended.is_none() && !self.is_overdue() {
             if !self.arena.is_open() && !self.restart().await {
                 return;
             }

@@ -1,5 +1,7 @@
 //! Taking in what the server sends, and telling which of it answers which request.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tokio::time::Instant;
 use touchstone_core::jsonrpc::{self, Document, IdToken, Reading, Shape};
@@ -7,7 +9,7 @@ use touchstone_core::revision::Era;
 use touchstone_core::trace::Intent;
 
 use super::{Arrival, Ended, Pending, Session, TOO_MUCH};
-use crate::transport::Incoming;
+use crate::transport::{Incoming, TransportError};
 
 impl Session {
     /// Takes in the next thing that the connection gives. False when nothing came before the deadline.
@@ -85,8 +87,7 @@ impl Session {
             }
             Shape::Request { id, method, .. } => {
                 if let Some(reply) = self.replies.reply(&id, &method, value.get("params")) {
-                    // A server that does not take the reply is noticed by the request that waits.
-                    let _ = self.connection.send(&reply, Intent::Proper).await;
+                    self.send_reply(&reply).await;
                 }
                 self.inbox.push(Arrival {
                     event,
@@ -107,6 +108,18 @@ impl Session {
             }
             _ => {}
         }
+    }
+
+    /// Sends a reply. A server that asks and does not read what it is told costs one wait: after that replies stand in line until it reads again.
+    async fn send_reply(&mut self, reply: &[u8]) {
+        let patience = if self.replies_wait {
+            Duration::ZERO
+        } else {
+            self.limits.request
+        };
+        let sent = tokio::time::timeout(patience, self.connection.send(reply, Intent::Proper)).await;
+        // One that does not take the reply is noticed by the request that waits.
+        self.replies_wait = matches!(sent, Err(_) | Ok(Err(TransportError::Stalled(_))));
     }
 
     /// Tools may say which of their arguments go along as header fields, which the connection has to know.

@@ -129,6 +129,8 @@ pub struct Session {
     overtime: usize,
     /// Tools that take their time, and how long one call was waited for.
     slow_tools: BTreeMap<String, Duration>,
+    /// The server does not read its input: replies to it are put in line, and nobody waits.
+    replies_wait: bool,
 }
 
 /// Why a server is not listened to any more that floods the harness.
@@ -170,6 +172,7 @@ impl Session {
             given_up: 0,
             overtime: 0,
             slow_tools: BTreeMap::new(),
+            replies_wait: false,
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::{Value, json};
 
+use crate::jsonrpc::{self, Reading};
 use crate::trace::{EventKind, Trace};
 
 /// A run of digits.
@@ -33,14 +34,14 @@ impl Counted {
             for event in &trace.events {
                 match &event.kind {
                     EventKind::Sent { payload, exchange, .. } => {
-                        let message: Value = serde_json::from_slice(payload.bytes()).unwrap_or_default();
+                        let message = read(payload.bytes());
                         let method = message["method"].as_str().unwrap_or_default();
                         if let (Some(call), Some(id)) = (call(method, &message["params"]), message.get("id")) {
                             asked.insert((*exchange, id.to_string()), call);
                         }
                     }
                     EventKind::Received { payload, exchange, .. } if !asked.is_empty() => {
-                        let message: Value = serde_json::from_slice(payload.bytes()).unwrap_or_default();
+                        let message = read(payload.bytes());
                         let id = message["id"].to_string();
                         let own = (*exchange, id);
                         // Over HTTP+SSE answers come on another exchange than their requests.
@@ -71,6 +72,14 @@ impl Counted {
     pub(super) fn places(&self, method: &str, params: &Value) -> BTreeSet<String> {
         let places = call(method, params).and_then(|call| self.places.get(&call));
         places.cloned().unwrap_or_default()
+    }
+}
+
+/// The message in a frame, or null. What is beyond measure is not read.
+fn read(bytes: &[u8]) -> Value {
+    match jsonrpc::read(bytes, &jsonrpc::Limits::default()) {
+        Reading::Complete(document) => document.value.unwrap_or_default(),
+        _ => Value::Null,
     }
 }
 

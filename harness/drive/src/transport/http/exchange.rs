@@ -1,6 +1,7 @@
 //! Exchanges: requests that run side by side, each in a task of its own, recorded by the tap and reported through one queue.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::rc::Rc;
 
 use http::HeaderMap;
@@ -24,6 +25,9 @@ const OTHER_BODY_BYTES: usize = 64 * 1024;
 
 /// Comments, oddities and events without a message that one stream may leave in the trace. Keep-alives need a handful an hour.
 const NOTED_ITEMS: usize = 1000;
+
+/// Longest id or type of an event that is kept as it is. No header field, in which an id comes back, can be longer.
+const LONGEST_FIELD: usize = 16 * 1024;
 
 /// Why an exchange failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -391,6 +395,7 @@ impl Exchange {
             complete,
             ..
         } = event;
+        let (name, id) = (name.map(shortened), id.map(shortened));
         if complete && !data.is_empty() {
             self.observer.stream_event(name.as_deref(), &data);
         }
@@ -484,6 +489,17 @@ impl Exchange {
             let _ = queue.send(item).await;
         }
     }
+}
+
+/// A field of an event in bearable length. Different ones stay different.
+fn shortened(field: String) -> String {
+    if field.len() <= LONGEST_FIELD {
+        return field;
+    }
+    let mut hasher = DefaultHasher::new();
+    field.hash(&mut hasher);
+    let kept = &field[..field.floor_char_boundary(LONGEST_FIELD)];
+    format!("{kept}... ({} bytes, {:016x})", field.len(), hasher.finish())
 }
 
 /// The media type of a response in lower case, without parameters; empty when there is none.
