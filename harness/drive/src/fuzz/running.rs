@@ -41,6 +41,8 @@ const FEW: usize = 96;
 static NONE: BTreeSet<String> = BTreeSet::new();
 /// An answer that takes so long makes a tool a slow one.
 const SLOW: Duration = Duration::from_millis(60);
+/// Calls after which it is known which tools take their time.
+const SETTLED: u64 = 400;
 /// Longest time for one finding.
 const LONGEST_SHRINK: Duration = Duration::from_secs(20);
 
@@ -124,7 +126,7 @@ impl<'a> Running<'a> {
                 self.growth().await;
                 continue;
             }
-            if slow.is_none() && schedule.is_systematic_done() {
+            if slow.is_none() && schedule.is_systematic_done() && self.sums.calls >= SETTLED {
                 slow = Some(self.slow.clone());
             }
             let phase = schedule.phase();
