@@ -43,6 +43,8 @@ static NONE: BTreeSet<String> = BTreeSet::new();
 const SLOW: Duration = Duration::from_millis(60);
 /// How long what has begun may go on at least, once the time is over.
 const OVERTIME: Duration = Duration::from_secs(5);
+/// Calls after which it is known which tools take their time.
+const SETTLED: u64 = 400;
 /// Longest time for one finding.
 const LONGEST_SHRINK: Duration = Duration::from_secs(20);
 
@@ -132,7 +134,7 @@ impl<'a> Running<'a> {
                 self.growth().await;
                 continue;
             }
-            if slow.is_none() && schedule.is_systematic_done() {
+            if slow.is_none() && schedule.is_systematic_done() && self.sums.calls >= SETTLED {
                 slow = Some(self.slow.clone());
             }
             let phase = schedule.phase();

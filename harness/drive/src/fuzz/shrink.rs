@@ -235,6 +235,16 @@ impl Work<'_, '_> {
     /// Whether the last call is as valid or invalid as it was, and by the same keyword. A call that is refused and ends the server may break anything;
     /// one that is valid stays so, as a crash of proper use says more than any other.
     fn keeps_its_keyword(&mut self, cases: &[FuzzCase]) -> bool {
+        const ABOUT_ARGUMENTS: [&str; 4] = [
+            "tools/input-",
+            "tools/hostile-arguments",
+            "fuzzing/valid-arguments",
+            "fuzzing/no-internal-error",
+        ];
+        let about = |requirement: &&str| self.sign.signature.starts_with(*requirement);
+        if !self.sign.death && !ABOUT_ARGUMENTS.iter().any(|requirement| about(requirement)) {
+            return true;
+        }
         let last = cases.last().and_then(|case| case.steps.last()).and_then(Step::called);
         let Some((name, arguments)) = last else { return true };
         let judged = self.lab.toolbox.tool(&name).and_then(|tool| tool.judge(&arguments));
