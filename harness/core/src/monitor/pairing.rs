@@ -291,6 +291,7 @@ fn was_sent(conversation: &Conversation<'_>, before: usize, id: &Value) -> bool 
         .frames()
         .iter()
         .filter(|frame| frame.direction == Direction::ToServer && frame.event < before);
+    let token = id.to_string();
     let readable = |frame: &Frame| match &frame.reading {
         // The id of a request, which has its own answer, would be an older one.
         Reading::Complete(Document {
@@ -303,7 +304,7 @@ fn was_sent(conversation: &Conversation<'_>, before: usize, id: &Value) -> bool 
             value: None,
             shape: Shape::Request { id: sent, .. },
             ..
-        }) => sent.as_str() == id.to_string(),
+        }) => sent.as_str() == token,
         _ => false,
     };
     !id.is_null() && sent.any(readable)

@@ -241,8 +241,8 @@ impl Work<'_, '_> {
             "fuzzing/valid-arguments",
             "fuzzing/no-internal-error",
         ];
-        let about = |requirement: &&str| self.sign.signature.starts_with(*requirement);
-        if !self.sign.death && !ABOUT_ARGUMENTS.iter().any(|requirement| about(requirement)) {
+        let about_arguments = ABOUT_ARGUMENTS.iter().any(|id| self.sign.signature.starts_with(id));
+        if !self.sign.death && !about_arguments {
             return true;
         }
         let last = cases.last().and_then(|case| case.steps.last()).and_then(Step::called);
