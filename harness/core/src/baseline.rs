@@ -193,27 +193,17 @@ impl Baseline {
             .iter_mut()
             .filter(|finding| finding.severity != Severity::Info)
         {
-            let whole = entries.iter().find(
-                |(_, entry)| matches!(&entry.about, About::Finding(signature) if *signature == finding.signature),
-            );
-            let by_rule: Vec<_> = finding
-                .requirements()
-                .map(|id| {
-                    entries
-                        .iter()
-                        .find(|(_, entry)| entry.about == About::Requirement(id.to_owned()))
-                })
-                .collect();
+            let entry_about = |about: About| entries.iter().find(|(_, entry)| entry.about == about);
             // A mistake that breaks several rules is excused when each of them is.
-            let direct = match (whole, by_rule.iter().flatten().next()) {
-                (Some(whole), _) => Some(whole),
-                (None, first) => first.copied().filter(|_| by_rule.iter().all(Option::is_some)),
+            let direct: Vec<_> = match entry_about(About::Finding(finding.signature.clone())) {
+                Some(whole) => vec![Some(whole)],
+                None => finding
+                    .requirements()
+                    .map(|id| entry_about(About::Requirement(id.to_owned())))
+                    .collect(),
             };
-            match whole {
-                Some((at, _)) => used[*at] += 1,
-                None => by_rule.iter().flatten().for_each(|(at, _)| used[*at] += 1),
-            }
-            if let Some((_, entry)) = direct {
+            direct.iter().flatten().for_each(|(at, _)| used[*at] += 1);
+            if let (Some(Some((_, entry))), true) = (direct.first(), direct.iter().all(Option::is_some)) {
                 finding.excused = Some(entry.excuse.clone());
                 continue;
             }

@@ -15,6 +15,7 @@ pub mod challenge;
 pub mod coverage;
 pub mod jsonrpc;
 pub mod monitor;
+pub mod pointer;
 pub mod recording;
 pub mod revision;
 pub mod spec;

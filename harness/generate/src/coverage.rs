@@ -4,6 +4,7 @@
 //! neighbours, every type in place of another, every branch of a choice. The judge has the last word on each value.
 
 use serde_json::{Map, Value, json};
+use touchstone_core::pointer::below;
 use touchstone_core::spec::judge::Judgement;
 
 use crate::build::{LONGEST, MOST_ITEMS, bounds};
@@ -180,7 +181,7 @@ fn spots(schema: &Value, root: &Value, value: &Value, pointer: &str, depth: usiz
                 let property = flat.get("properties").and_then(|properties| properties.get(name));
                 let property = property.or_else(|| flat.get("additionalProperties").filter(|more| more.is_object()));
                 if let Some(property) = property {
-                    let here = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+                    let here = below(pointer, name);
                     spots(property, root, member, &here, depth + 1, visit);
                 }
             }

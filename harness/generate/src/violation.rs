@@ -1,6 +1,7 @@
 //! Values that break exactly one rule.
 
 use serde_json::{Map, Value, json};
+use touchstone_core::pointer::below;
 
 use crate::build::{LONGEST, MOST_ITEMS, bounds};
 use crate::shape::{flatten, types};
@@ -68,7 +69,7 @@ pub(crate) fn places(
         Value::Object(members) => {
             for (name, member) in members {
                 if let Some(property) = flat.get("properties").and_then(|properties| properties.get(name)) {
-                    let here = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+                    let here = below(pointer, name);
                     places(property, root, member, &here, depth + 1, visit);
                 }
             }

@@ -110,7 +110,7 @@ impl Snapshots {
             for case in &run.cases {
                 let name = file_name(run, case);
                 names.insert(name.clone());
-                match self.compare_with(run, case, &counted)? {
+                match self.compare(run, case, &counted)? {
                     None => {}
                     Some(Compared::Same) => review.same += 1,
                     Some(Compared::Written | Compared::Updated) => review.written += 1,
@@ -126,15 +126,11 @@ impl Snapshots {
         Ok(review)
     }
 
-    /// Compares the behaviour during one case; `None` when it did not run.
+    /// Compares the behaviour during one case; `None` when it did not run. `counted` is what the traces of the run have shown.
     ///
     /// # Errors
     /// When a file cannot be read or written.
-    pub fn compare(&self, run: &RevisionRun, case: &CaseResult) -> std::io::Result<Option<Compared>> {
-        self.compare_with(run, case, &Counted::of(&run.traces))
-    }
-
-    fn compare_with(
+    pub fn compare(
         &self,
         run: &RevisionRun,
         case: &CaseResult,

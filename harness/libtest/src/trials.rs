@@ -1,11 +1,13 @@
 //! Trials: one for each case in each revision, all served by one run.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use libtest_mimic::{Completion, Failed, Trial};
 use tokio_util::sync::CancellationToken;
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::TransportKind;
+use touchstone_core::trace::snapshot::Counted;
 use touchstone_core::verdict::{CaseResult, Finding, RevisionRun, Verdict};
 use touchstone_drive::execute::{
     CallPolicy, CaseFilter, Engine, EngineOptions, Selection, StartError, TIME_LIMIT, TargetRun,
@@ -34,6 +36,8 @@ struct Lazy {
     cases: Vec<String>,
     selection: Selection,
     result: OnceLock<Result<TargetRun, String>>,
+    /// What the server counts, learnt from all traces of a revision when the first of its trials needs it.
+    counted: Mutex<BTreeMap<Revision, Arc<Counted>>>,
 }
 
 /// A trial before it is handed to libtest-mimic.
@@ -80,6 +84,7 @@ pub(crate) fn make(bundle: Bundle, settings: Settings, arguments: &libtest_mimic
         cases,
         selection,
         result: OnceLock::new(),
+        counted: Mutex::default(),
     });
     candidates
         .into_iter()
@@ -159,7 +164,14 @@ impl Lazy {
         let Some(snapshots) = &self.settings.snapshots else {
             return Ok(Completion::Completed);
         };
-        match snapshots.compare(run, result) {
+        let counted = {
+            let mut known = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            let learnt = known
+                .entry(run.revision)
+                .or_insert_with(|| Arc::new(Counted::of(&run.traces)));
+            Arc::clone(learnt)
+        };
+        match snapshots.compare(run, result, &counted) {
             Err(error) => Err(format!("the snapshot cannot be compared: {error}").into()),
             Ok(Some(Compared::Missing)) => {
                 Err("there is no snapshot of this behaviour yet: review it with `cargo insta review`".into())

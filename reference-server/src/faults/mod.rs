@@ -92,6 +92,11 @@ impl Fault {
         }
     }
 
+    /// The same fault of a server with further arguments.
+    const fn served_with(self, serve_with: &'static [&'static str]) -> Self {
+        Self { serve_with, ..self }
+    }
+
     /// A decorator for a new conversation.
     pub(crate) fn decorator(&self) -> Box<dyn Decorator> {
         (self.make)()

@@ -20,17 +20,15 @@ pub(super) const FAULTS: &[Fault] = &[
         || Box::new(OneLevel),
     )
     .over(STREAMABLE_HTTP),
-    Fault {
-        serve_with: &["--authorization"],
-        ..Fault::new(
-            "auth-tasks-shared",
-            "shows the tasks of one principal to another who knows their ids",
-            &["tasks/auth-bound"],
-            || Box::new(OneStore),
-        )
-        .over(STREAMABLE_HTTP)
-        .under(Revision::V2025_11_25)
-    },
+    Fault::new(
+        "auth-tasks-shared",
+        "shows the tasks of one principal to another who knows their ids",
+        &["tasks/auth-bound"],
+        || Box::new(OneStore),
+    )
+    .over(STREAMABLE_HTTP)
+    .under(Revision::V2025_11_25)
+    .served_with(&["--authorization"]),
 ];
 
 static LEVEL: Mutex<usize> = Mutex::new(0);

@@ -11,7 +11,7 @@ use self::decorators::{
     Answers, CancelIgnored, CancelRefused, FinishedCancelled, IdReused, Late, Notifications, RelatedObeyed,
     ResultEarly, SecondThoughts, each_task, refused, result_of, spoilt_task,
 };
-use super::{Decorator, EVERYWHERE, Fault};
+use super::{Decorator, Fault};
 use crate::envelope::RpcError;
 use crate::revision::Revision;
 use crate::transport::Transport;
@@ -23,15 +23,7 @@ const fn fault(
     caught_by: &'static [&'static str],
     make: fn() -> Box<dyn Decorator>,
 ) -> Fault {
-    Fault {
-        id,
-        summary,
-        transports: EVERYWHERE,
-        revision: Some(Revision::V2025_11_25),
-        serve_with: &[],
-        caught_by,
-        make,
-    }
+    Fault::new(id, summary, caught_by, make).under(Revision::V2025_11_25)
 }
 
 pub(super) const FAULTS: &[Fault] = &[

@@ -63,15 +63,13 @@ pub(super) const VARIANTS: &[Fault] = &[
         &[],
         || Box::new(OddCursors),
     ),
-    Fault {
-        serve_with: &["--page-size", "1000"],
-        ..Fault::new(
-            "variant-one-page",
-            "is correct, and has no list of several pages",
-            &[],
-            || Box::new(Ordinary),
-        )
-    },
+    Fault::new(
+        "variant-one-page",
+        "is correct, and has no list of several pages",
+        &[],
+        || Box::new(Ordinary),
+    )
+    .served_with(&["--page-size", "1000"]),
     Fault::new(
         "variant-slow",
         "is correct, and takes its time for every answer",

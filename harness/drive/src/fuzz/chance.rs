@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use touchstone_core::pointer::below;
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::TransportKind;
 use touchstone_generate::{Dice, Spelling, malformed, mutate};
@@ -278,7 +279,7 @@ fn handing(step: usize, argument: &str) -> Bind {
     Bind {
         step,
         from: String::new(),
-        into: format!("/arguments/{}", argument.replace('~', "~0").replace('/', "~1")),
+        into: below("/arguments", argument),
     }
 }
 

@@ -6,7 +6,7 @@ use touchstone_core::revision::{Era, Revision};
 use touchstone_generate::{Dice, HOSTILE_TEXTS};
 
 use super::case::{Expect, FuzzCase, HttpMessage, Phase, Step, What};
-use super::phases::numbered;
+use super::phases::{in_turn, numbered};
 
 /// Stands for the id of the session in the value of a field.
 const SESSION: &str = "{session}";
@@ -169,9 +169,7 @@ pub(super) fn cases(revision: Revision, has_session: bool) -> Vec<FuzzCase> {
         ));
         lists.push(forged);
     }
-    let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
-    let turns = (0..longest).flat_map(|index| lists.iter().filter_map(move |list| list.get(index).cloned()));
-    numbered(turns.collect())
+    numbered(in_turn(lists))
 }
 
 /// Bodies that go with their fields badly.

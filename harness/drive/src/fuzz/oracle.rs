@@ -68,13 +68,35 @@ impl Judging<'_> {
         } else {
             Severity::Info
         };
+        self.weighs(requirement, steps, about, (at_most, Score::Conformance), message);
+    }
+
+    /// The same about a request that no client sends, and that weighs all the same.
+    fn robust(&mut self, requirement: &str, step: usize, about: &str, message: String) {
+        self.weighs(
+            requirement,
+            &[step],
+            about,
+            (Severity::Warn, Score::Robustness),
+            message,
+        );
+    }
+
+    fn weighs(
+        &mut self,
+        requirement: &str,
+        steps: &[usize],
+        about: &str,
+        (at_most, score): (Severity, Score),
+        message: String,
+    ) {
         self.found.push(Observation {
             requirement: requirement.to_owned(),
             outcome: Seen::Broken(Breach {
                 message,
                 about: Some(about.to_owned()),
                 at_most,
-                score: Score::Conformance,
+                score,
                 cause: None,
             }),
             case: Some(format!("fuzz/{}", self.record.case.phase)),
@@ -165,22 +187,6 @@ impl Judging<'_> {
         } else if answer.status.is_some_and(|status| (400..500).contains(&status)) {
             self.kept(requirement, index);
         }
-    }
-
-    /// Something about a request that no client sends, and that weighs all the same.
-    fn robust(&mut self, requirement: &str, index: usize, about: &str, message: String) {
-        self.found.push(Observation {
-            requirement: requirement.to_owned(),
-            outcome: Seen::Broken(Breach {
-                message,
-                about: Some(about.to_owned()),
-                at_most: Severity::Warn,
-                score: Score::Robustness,
-                cause: None,
-            }),
-            case: Some(format!("fuzz/{}", self.record.case.phase)),
-            evidence: self.evidence(&[index]),
-        });
     }
 
     fn label(&self) -> &str {

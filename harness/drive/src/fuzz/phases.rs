@@ -155,18 +155,15 @@ pub(super) fn coverage(toolbox: &Toolbox) -> Vec<FuzzCase> {
             case
         }));
     }
-    let longest = rounds.iter().map(Vec::len).max().unwrap_or(0);
-    let mut cases = Vec::new();
-    for index in 0..longest {
-        cases.extend(rounds.iter().filter_map(|round| round.get(index).cloned()));
-    }
+    let mut cases = in_turn(rounds);
     cases.extend(in_turn(together));
     cases.extend(odd);
     numbered(cases)
 }
 
 /// One of each after the other.
-fn in_turn(mut lists: Vec<impl Iterator<Item = FuzzCase>>) -> Vec<FuzzCase> {
+pub(super) fn in_turn(lists: Vec<impl IntoIterator<Item = FuzzCase>>) -> Vec<FuzzCase> {
+    let mut lists: Vec<_> = lists.into_iter().map(IntoIterator::into_iter).collect();
     let mut cases = Vec::new();
     loop {
         let before = cases.len();

@@ -5,7 +5,7 @@ use touchstone_core::spec::judge::Judgement;
 use touchstone_generate::{Spelling, spell};
 
 use super::case::{Expect, FuzzCase, Phase, Relation, RelationKind, Step};
-use super::phases::numbered;
+use super::phases::{in_turn, numbered};
 use super::toolbox::{Tool, Toolbox};
 
 /// Text that is looked for in results, plain and with characters that get lost.
@@ -42,10 +42,7 @@ pub(super) fn metamorphic(toolbox: &Toolbox) -> Vec<FuzzCase> {
         rounds.push(round);
     }
     let mut cases: Vec<FuzzCase> = together(&tools).into_iter().collect();
-    let longest = rounds.iter().map(Vec::len).max().unwrap_or(0);
-    for index in 0..longest {
-        cases.extend(rounds.iter().filter_map(|round| round.get(index).cloned()));
-    }
+    cases.extend(in_turn(rounds));
     numbered(cases)
 }
 

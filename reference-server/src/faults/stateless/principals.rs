@@ -21,10 +21,7 @@ const fn fault(
     caught_by: &'static [&'static str],
     make: fn() -> Box<dyn Decorator>,
 ) -> Fault {
-    Fault {
-        serve_with: &["--authorization"],
-        ..http_fault(id, summary, caught_by, make)
-    }
+    http_fault(id, summary, caught_by, make).served_with(&["--authorization"])
 }
 
 pub(in super::super) const FAULTS: &[Fault] = &[

@@ -28,33 +28,27 @@ pub(in super::super) const VARIANTS: &[Fault] = &[
         &[],
         || Box::new(Ordinary),
     ),
-    Fault {
-        serve_with: &["--answers", "events"],
-        ..http_fault(
-            "variant-stateless-events",
-            "is correct, and answers by event streams with CRLF",
-            &[],
-            || Box::new(Ordinary),
-        )
-    },
-    Fault {
-        serve_with: &["--answers", "json"],
-        ..http_fault(
-            "variant-stateless-json",
-            "is correct, and answers by JSON unless somebody listens",
-            &[],
-            || Box::new(Ordinary),
-        )
-    },
-    Fault {
-        serve_with: &["--page-size", "1000"],
-        ..fault(
-            "variant-stateless-one-page",
-            "is correct, and has no list of several pages",
-            &[],
-            || Box::new(Ordinary),
-        )
-    },
+    http_fault(
+        "variant-stateless-events",
+        "is correct, and answers by event streams with CRLF",
+        &[],
+        || Box::new(Ordinary),
+    )
+    .served_with(&["--answers", "events"]),
+    http_fault(
+        "variant-stateless-json",
+        "is correct, and answers by JSON unless somebody listens",
+        &[],
+        || Box::new(Ordinary),
+    )
+    .served_with(&["--answers", "json"]),
+    fault(
+        "variant-stateless-one-page",
+        "is correct, and has no list of several pages",
+        &[],
+        || Box::new(Ordinary),
+    )
+    .served_with(&["--page-size", "1000"]),
     fault(
         "variant-stateless-more-members",
         "is correct, and says members that no revision knows",

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::format;
+use crate::pointer::below;
 use crate::spec::pattern;
 use crate::spec::requirement::Severity;
 
@@ -128,7 +129,7 @@ impl Path<'_> {
         path.map_or_else(String::new, |path| {
             let outer = Self::pointer(path.outer);
             match path.step {
-                Step::Member(name) => format!("{outer}/{}", name.replace('~', "~0").replace('/', "~1")),
+                Step::Member(name) => below(&outer, name),
                 Step::Index(index) => format!("{outer}/{index}"),
             }
         })

@@ -7,6 +7,7 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::{LoadError, Method, MethodKind, RevisionSchemas, check, format};
+use crate::pointer::below;
 use crate::revision::Revision;
 use crate::spec::requirement::Catalog;
 
@@ -40,11 +41,11 @@ pub(super) fn read<'a>(documents: impl IntoIterator<Item = (&'a str, &'a str)>) 
                 .keys()
                 .find(|member| !DOCUMENT_MEMBERS.contains(&member.as_str()))
             {
-                return Err(problem(name, &join("", stranger), "unknown member"));
+                return Err(problem(name, &below("", stranger), "unknown member"));
             }
             for table in ["$defs", "x-methods", "x-errors", "x-attribute"] {
                 if members.get(table).is_some_and(|value| !value.is_object()) {
-                    return Err(problem(name, &join("", table), "an object is needed"));
+                    return Err(problem(name, &below("", table), "an object is needed"));
                 }
             }
             Ok(Document {
@@ -65,7 +66,7 @@ pub(super) fn derive(
         let derivation = Derivation::new(document, revision, catalog, &names);
         let mut found = Vec::new();
         for (name, schema) in object(&document.content, "$defs").into_iter().flatten() {
-            let pointer = join("/$defs", name);
+            let pointer = below("/$defs", name);
             if derivation.exists(schema, &pointer)? {
                 if names.contains(name) || found.contains(name) {
                     return Err(problem(
@@ -95,7 +96,7 @@ pub(super) fn derive(
     for document in documents {
         let mut derivation = Derivation::new(document, revision, catalog, &names);
         for (name, schema) in object(&document.content, "$defs").into_iter().flatten() {
-            let pointer = join("/$defs", name);
+            let pointer = below("/$defs", name);
             if derivation.exists(schema, &pointer)? {
                 let mut definition = derivation.schema(schema, &pointer)?;
                 if let (Some(attribution), Some(members)) =
@@ -148,7 +149,7 @@ impl<'a> Derivation<'a> {
             let parsed = text.as_str().and_then(|text| text.parse().ok());
             parsed
                 .map(Some)
-                .ok_or_else(|| self.problem(&join(pointer, key), &format!("{text} is no revision")))
+                .ok_or_else(|| self.problem(&below(pointer, key), &format!("{text} is no revision")))
         };
         let since = bound("x-since")?.is_none_or(|since| since <= self.revision);
         let until = bound("x-until")?.is_none_or(|until| self.revision <= until);
@@ -162,7 +163,7 @@ impl<'a> Derivation<'a> {
         };
         let mut derived = Map::new();
         for (keyword, value) in members {
-            let here = join(pointer, keyword);
+            let here = below(pointer, keyword);
             let value = match keyword.as_str() {
                 "description" | "x-since" | "x-until" | "required" | "x-required" => continue,
                 "properties" => self.properties(value, &here)?,
@@ -199,7 +200,7 @@ impl<'a> Derivation<'a> {
             .ok_or_else(|| self.problem(pointer, "properties are an object"))?;
         let mut properties = Map::new();
         for (name, property) in members {
-            let here = join(pointer, name);
+            let here = below(pointer, name);
             if self.exists(property, &here)? {
                 properties.insert(name.clone(), self.schema(property, &here)?);
             }
@@ -213,7 +214,7 @@ impl<'a> Derivation<'a> {
             .ok_or_else(|| self.problem(pointer, "a list of schemas is needed"))?;
         let mut derived = Vec::new();
         for (index, part) in parts.iter().enumerate() {
-            let here = join(pointer, &index.to_string());
+            let here = below(pointer, &index.to_string());
             if self.exists(part, &here)? {
                 derived.push(self.schema(part, &here)?);
             }
@@ -231,7 +232,7 @@ impl<'a> Derivation<'a> {
             .flatten()
             .find(|(key, _)| !known.contains(&key.as_str()))
         {
-            return Err(self.problem(&join(pointer, stranger.0), "unknown member of a choice"));
+            return Err(self.problem(&below(pointer, stranger.0), "unknown member of a choice"));
         }
         let by = choose
             .get("by")
@@ -240,14 +241,14 @@ impl<'a> Derivation<'a> {
         let choices = object(choose, "map").ok_or_else(|| self.problem(pointer, "`map` is missing"))?;
         let mut map = Map::new();
         for (choice, target) in choices {
-            let here = join(&join(pointer, "map"), choice);
+            let here = below(&below(pointer, "map"), choice);
             if self.exists(target, &here)? {
                 map.insert(choice.clone(), self.schema(target, &here)?);
             }
         }
         let default = choose
             .get("default")
-            .map(|default| self.schema(default, &join(pointer, "default")))
+            .map(|default| self.schema(default, &below(pointer, "default")))
             .transpose()?;
         let open = choose.get("open").is_some_and(|open| open == &Value::Bool(true));
         let reported = schema
@@ -275,7 +276,7 @@ impl<'a> Derivation<'a> {
             .ok_or_else(|| self.problem(pointer, "an attribution is an object"))?;
         let mut derived = Map::new();
         for (from, to) in members {
-            let here = join(pointer, from);
+            let here = below(pointer, from);
             if from != "*" && self.catalog.get(from).is_none() {
                 return Err(self.problem(&here, &format!("unknown requirement {from}")));
             }
@@ -324,7 +325,7 @@ impl<'a> Derivation<'a> {
         let exists = |name: &str| properties.is_some_and(|properties| properties.get(name).is_some());
         let mut required = Vec::new();
         if let Some(names) = schema.get("required") {
-            let here = join(pointer, "required");
+            let here = below(pointer, "required");
             let names = strings(names).ok_or_else(|| self.problem(&here, "a list of names is needed"))?;
             if let Some(stranger) = names.iter().find(|name| !written(name)) {
                 return Err(self.problem(&here, &format!("there is no property {stranger:?}")));
@@ -332,7 +333,7 @@ impl<'a> Derivation<'a> {
             required.extend(names.into_iter().filter(|name| exists(name)).map(str::to_owned));
         }
         if schema.get("x-required").is_some_and(|bounds| !bounds.is_object()) {
-            return Err(self.problem(&join(pointer, "x-required"), "an object of bounds is needed"));
+            return Err(self.problem(&below(pointer, "x-required"), "an object of bounds is needed"));
         }
         for (name, bounds) in schema
             .get("x-required")
@@ -340,7 +341,7 @@ impl<'a> Derivation<'a> {
             .into_iter()
             .flatten()
         {
-            let here = join(&join(pointer, "x-required"), name);
+            let here = below(&below(pointer, "x-required"), name);
             if !written(name) {
                 return Err(self.problem(&here, &format!("there is no property {name:?}")));
             }
@@ -406,20 +407,20 @@ impl<'a> Derivation<'a> {
         let tables = object(document, "x-methods");
         for table in tables.into_iter().flat_map(Map::keys) {
             if !METHOD_TABLES.iter().any(|(name, ..)| name == table) {
-                return Err(self.problem(&join("/x-methods", table), "unknown table of methods"));
+                return Err(self.problem(&below("/x-methods", table), "unknown table of methods"));
             }
         }
         for (table, kind, answered) in METHOD_TABLES {
             let entries = tables.and_then(|tables| tables.get(table)).and_then(Value::as_object);
             for (method, entry) in entries.into_iter().flatten() {
-                let here = join(&join("/x-methods", table), method);
+                let here = below(&below("/x-methods", table), method);
                 if let Some((stranger, _)) = entry
                     .as_object()
                     .into_iter()
                     .flatten()
                     .find(|(key, _)| !METHOD_MEMBERS.contains(&key.as_str()))
                 {
-                    return Err(self.problem(&join(&here, stranger), "unknown member of a method"));
+                    return Err(self.problem(&below(&here, stranger), "unknown member of a method"));
                 }
                 if !self.exists(entry, &here)? {
                     continue;
@@ -452,7 +453,7 @@ impl<'a> Derivation<'a> {
 
     fn errors(&self, document: &Value, errors: &mut BTreeMap<i64, String>) -> Result<(), LoadError> {
         for (code, entry) in object(document, "x-errors").into_iter().flatten() {
-            let here = join("/x-errors", code);
+            let here = below("/x-errors", code);
             if self.exists(entry, &here)? {
                 let code = code
                     .parse()
@@ -474,7 +475,7 @@ impl<'a> Derivation<'a> {
             Some(name) => Ok(Some(name.to_owned())),
             None => {
                 let text = format!("there is no definition {name} in {}", self.revision);
-                Err(self.problem(&join(pointer, member), &text))
+                Err(self.problem(&below(pointer, member), &text))
             }
         }
     }
@@ -487,11 +488,6 @@ pub(super) fn object<'a>(value: &'a Value, member: &str) -> Option<&'a Map<Strin
 /// A list that holds nothing but strings.
 fn strings(value: &Value) -> Option<Vec<&str>> {
     value.as_array()?.iter().map(Value::as_str).collect()
-}
-
-/// A JSON pointer, one step longer (RFC 6901).
-fn join(pointer: &str, step: &str) -> String {
-    format!("{pointer}/{}", step.replace('~', "~0").replace('/', "~1"))
 }
 
 fn problem(document: &str, pointer: &str, problem: &str) -> LoadError {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::completeness::{OF_EXTENSIONS, official_methods};
 use super::{Definitions, Message, library, messages, only_formats, put};
+use crate::pointer::below;
 use crate::revision::Revision;
 use crate::spec::requirement::Severity;
 use crate::spec::schema::{Checked, SchemaFault};
@@ -185,8 +186,7 @@ fn walk(whole: &Value, here: &Value, pointer: &str, droppable: bool, found: &mut
         Value::Object(members) => {
             change(&format!("{pointer}/zzzExtra"), "added".to_owned(), Some(json!(1)));
             for (name, member) in members {
-                let step = name.replace('~', "~0").replace('/', "~1");
-                walk(whole, member, &format!("{pointer}/{step}"), true, found);
+                walk(whole, member, &below(pointer, name), true, found);
             }
         }
         Value::Array(items) => {
