@@ -20,6 +20,7 @@ use crate::advice;
 use crate::compare::{self, Comparison};
 use crate::escape::{cut, markup, terminal};
 use crate::headline::{self, Headline};
+use crate::kill_matrix::KillMatrix;
 use crate::record::{RunRecord, limit_traces};
 
 const STYLE: &str = include_str!("html/report.css");
@@ -30,21 +31,23 @@ const SCRIPT: &str = concat!(
     include_str!("html/lists.js"),
     include_str!("html/sequence.js"),
     include_str!("html/compare.js"),
+    include_str!("html/proof.js"),
     include_str!("html/main.js"),
 );
 /// Bytes of traces that a page carries, over all records.
 const TRACES: usize = 10 * 1024 * 1024;
 
-/// The report of one record, or of several side by side; each may have a label. Runs of one server come in order of time.
+/// The report of one record, or of several side by side; each may have a label. Runs of one server come in order of time. With the kill matrix the
+/// report also shows why it can be believed.
 #[must_use]
-pub fn render(records: Vec<(Option<String>, RunRecord)>) -> String {
+pub fn render(records: Vec<(Option<String>, RunRecord)>, proof: Option<&KillMatrix>) -> String {
     let mut records = records;
     let comparison = (records.len() > 1).then(|| compare::compare(&mut records));
     let mut records: Vec<RunRecord> = records.into_iter().map(|(_, record)| record).collect();
     limit_traces(&mut records, TRACES);
     let headlines: Vec<Headline> = records.iter().map(headline::of).collect();
     let title = title(&records, &headlines);
-    let data = data(&records, &headlines, comparison.as_ref());
+    let data = data(&records, &headlines, comparison.as_ref(), proof);
     let mut page = String::with_capacity(data.len() + STYLE.len() + SCRIPT.len() + 4096);
     let _ = write!(
         page,
@@ -97,7 +100,12 @@ fn title(records: &[RunRecord], headlines: &[Headline]) -> String {
 }
 
 /// The data as JSON that no HTML parser can take for markup.
-fn data(records: &[RunRecord], headlines: &[Headline], comparison: Option<&Comparison>) -> String {
+fn data(
+    records: &[RunRecord],
+    headlines: &[Headline],
+    comparison: Option<&Comparison>,
+    proof: Option<&KillMatrix>,
+) -> String {
     let gaps: Vec<Value> = records.iter().map(|record| json!(advice::gaps(record))).collect();
     // A number of 64 bits has more digits than the browser's.
     let seed = |record: &RunRecord| record.campaign.as_ref().map(|campaign| campaign.seed.to_string());
@@ -108,6 +116,7 @@ fn data(records: &[RunRecord], headlines: &[Headline], comparison: Option<&Compa
         "headlines": headlines,
         "gaps": gaps,
         "comparison": comparison,
+        "proof": proof,
     });
     inert(&value.to_string())
 }
@@ -159,10 +168,13 @@ mod tests {
 
     #[test]
     fn what_a_server_says_cannot_become_markup() {
-        let page = render(vec![
-            (Some(testdata::HOSTILE.to_owned()), testdata::hostile()),
-            (None, testdata::clean()),
-        ]);
+        let page = render(
+            vec![
+                (Some(testdata::HOSTILE.to_owned()), testdata::hostile()),
+                (None, testdata::clean()),
+            ],
+            None,
+        );
         assert_eq!(
             page.matches("<script").count(),
             2,
@@ -180,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_policy_names_exactly_this_style_and_script() {
-        let page = render(vec![(None, testdata::clean())]);
+        let page = render(vec![(None, testdata::clean())], None);
         for piece in [STYLE, SCRIPT] {
             assert!(page.contains(&hash(piece)));
             // Inside its element a piece must not be able to end it.
@@ -195,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_run_that_could_not_start_has_a_page_too() {
-        let page = render(vec![(None, testdata::not_started())]);
+        let page = render(vec![(None, testdata::not_started())], None);
         assert!(page.contains("Could not run") && page.contains("DATABASE_URL"));
     }
 }

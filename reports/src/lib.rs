@@ -18,6 +18,7 @@ pub mod headline;
 pub mod hint;
 pub mod html;
 pub mod junit;
+pub mod kill_matrix;
 pub mod markdown;
 pub mod merge;
 pub mod record;
@@ -27,4 +28,5 @@ pub mod terminal;
 mod testdata;
 
 pub use hint::Hints;
+pub use kill_matrix::KillMatrix;
 pub use record::{RecordInput, RunRecord, Start};

@@ -74,7 +74,7 @@ pub(crate) fn run(plan: &CheckPlan) -> anyhow::Result<Exit> {
     }
     let plain: Vec<&RunRecord> = records.iter().map(|(_, record)| record).collect();
     outputs::write_records(plan.json.as_deref(), &plain)?;
-    plan.outputs.write(&records)?;
+    plan.outputs.write(&records, None)?;
     Ok(if cancel.is_cancelled() { Exit::Interrupted } else { exit })
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use touchstone_reports::{RunRecord, annotations, badge, html, junit, markdown, sarif};
+use touchstone_reports::{KillMatrix, RunRecord, annotations, badge, html, junit, markdown, sarif};
 
 use crate::print;
 
@@ -57,11 +57,15 @@ impl OutputArguments {
         }
     }
 
-    /// Writes what was asked for. Each record may have a label.
-    pub(crate) fn write(&self, records: &[(Option<String>, RunRecord)]) -> anyhow::Result<()> {
+    /// Writes what was asked for. Each record may have a label; the HTML report can show the kill matrix as well.
+    pub(crate) fn write(
+        &self,
+        records: &[(Option<String>, RunRecord)],
+        proof: Option<&KillMatrix>,
+    ) -> anyhow::Result<()> {
         let plain = || -> Vec<RunRecord> { records.iter().map(|(_, record)| record.clone()).collect() };
         if let Some(path) = &self.html {
-            write(path, &html::render(records.to_vec()))?;
+            write(path, &html::render(records.to_vec(), proof))?;
         }
         if let Some(path) = &self.junit {
             write(path, &junit::render(&plain())?)?;

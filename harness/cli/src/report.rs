@@ -11,6 +11,7 @@ use touchstone_reports::terminal::render;
 use touchstone_reports::{RunRecord, compare, merge};
 
 use crate::check::style;
+use crate::list::faults;
 use crate::outputs::OutputArguments;
 use crate::{Exit, outputs, print};
 
@@ -23,6 +24,10 @@ pub(crate) struct ReportArguments {
     /// Write the record, or the records after merging, as JSON; `-` for stdout
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+
+    /// Show in the HTML report what the suite was seen to catch: a file that the kill matrix has written
+    #[arg(long, value_name = "FILE", requires = "html")]
+    matrix: Option<PathBuf>,
 
     #[command(flatten)]
     outputs: OutputArguments,
@@ -38,6 +43,8 @@ pub(crate) struct ReportArguments {
 
 pub(crate) fn run(arguments: ReportArguments) -> anyhow::Result<Exit> {
     let silent = arguments.outputs.take_stdout(arguments.json.as_deref())?;
+    let proof = arguments.matrix.as_deref().map(|file| faults::matrix(None, Some(file)));
+    let proof = proof.transpose()?;
     let mut records: Vec<(Option<String>, RunRecord)> = Vec::new();
     for argument in &arguments.records {
         let (label, path) = label_and_path(argument);
@@ -52,7 +59,7 @@ pub(crate) fn run(arguments: ReportArguments) -> anyhow::Result<Exit> {
             _ => print(&compare::render(&compare::compare(&mut records))),
         }
     }
-    arguments.outputs.write(&records)?;
+    arguments.outputs.write(&records, proof.as_ref())?;
     Ok(Exit::Clean)
 }
 

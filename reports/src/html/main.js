@@ -26,7 +26,7 @@ function header(record) {
   const weighty = record.findings.filter((finding) => finding.severity !== "info").length;
   const several = DATA.records.length > 1;
   const sections = [several ? ["comparison", "Comparison"] : null, ["summary", "Summary"], ["findings", "Findings", weighty], DATA.gaps[state.at].length ? ["gaps", "Not exercised"] : null,
-    record.runs.length ? ["requirements", "Requirements"] : null, record.runs.length ? ["cases", "Cases"] : null].filter(Boolean);
+    record.runs.length ? ["requirements", "Requirements"] : null, record.runs.length ? ["cases", "Cases"] : null, DATA.proof ? ["proof", "Proof"] : null].filter(Boolean);
   const chooser = several ? h("select", { class: "plain", "aria-label": "Record that is shown below the comparison", onchange: (event) => { location.hash = "#/" + event.currentTarget.value; } },
     DATA.comparison.columns.map((column, at) => h("option", { value: at, selected: at === state.at }, column.label))) : null;
   return h("div", { class: "bar-in" }, h("span", { class: "wordmark" }, "Touchstone"),
@@ -45,7 +45,7 @@ function build() {
   if (loosely) state.lists.cases.section.append(h("div", {}, loosely));
   document.getElementById("bar").replaceChildren(header(record));
   document.getElementById("main").replaceChildren(...[DATA.comparison ? state.comparison || (state.comparison = comparison()) : null, summary, campaign(record), matrix(record), findings(record), gaps(record, DATA.gaps[state.at]),
-    state.lists.requirements && state.lists.requirements.section, state.lists.cases && state.lists.cases.section, legend(), foot(record)].filter(Boolean));
+    state.lists.requirements && state.lists.requirements.section, state.lists.cases && state.lists.cases.section, DATA.proof ? state.proof || (state.proof = proof()) : null, legend(), foot(record)].filter(Boolean));
   theme(store.get());
   watch();
 }

@@ -1,6 +1,6 @@
 //! `touchstone list`: what there is, and what judges what.
 
-mod faults;
+pub(crate) mod faults;
 mod requirements;
 
 use std::fmt::Write as _;
@@ -42,10 +42,9 @@ pub(crate) fn run(arguments: &ListArguments) -> anyhow::Result<Exit> {
         }),
         Listed::Monitors => two_lines(monitors(), 12, "name", "summary", |entry| words(entry, "requirements")),
         Listed::Faults if arguments.matrix || arguments.record.is_some() => {
-            let entries = faults::entries(arguments.revision);
-            let record = arguments.record.as_deref().map(faults::record).transpose()?;
-            let text = faults::matrix(&entries, record.as_ref());
-            (entries, text)
+            let matrix = faults::matrix(arguments.revision, arguments.record.as_deref())?;
+            let rows = matrix.rows.iter().map(serde_json::to_value);
+            (rows.collect::<Result<_, _>>()?, matrix.to_text())
         }
         Listed::Faults => two_lines(faults::entries(arguments.revision), 24, "id", "summary", |entry| {
             let revision = entry.get("revision").and_then(Value::as_str);

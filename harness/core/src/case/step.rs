@@ -88,6 +88,8 @@ pub enum Action {
         method: String,
         /// Members that its params must have, with these values; others are passed over.
         params: Option<Map<String, Value>>,
+        /// The request that `start` sent under this name: once it is answered, what is waited for comes no more.
+        unless_answered: Option<String>,
     },
     /// Says how requests from the server are answered for the rest of the case.
     Answer {
@@ -311,6 +313,7 @@ struct RawStep {
     http: Option<HttpStep>,
     #[serde(rename = "await")]
     await_message: Option<String>,
+    unless_answered: Option<String>,
     answer: Option<Map<String, Value>>,
     silence: Option<String>,
     close_stdin: Option<bool>,
@@ -357,7 +360,7 @@ const ACTIONS: [(&str, &[&str]); 23] = [
     ("send-base64", &["newline"]),
     ("send-chunks", &["newline"]),
     ("http", &["meta"]),
-    ("await", &["params"]),
+    ("await", &["params", "unless-answered"]),
     ("answer", &[]),
     ("silence", &[]),
     ("close-stdin", &[]),
@@ -411,6 +414,7 @@ impl RawStep {
             ("meta", self.meta.is_some()),
             ("retry", self.retry.is_some()),
             ("revision", self.revision.is_some()),
+            ("unless-answered", self.unless_answered.is_some()),
         ];
         let names =
             |keys: &[(&'static str, bool)]| keys.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
@@ -549,7 +553,11 @@ fn action_of(raw: RawStep) -> Result<Action, String> {
             Some(Value::Object(members)) => Some(members),
             Some(_) => return Err("the params of an await step are an object".to_owned()),
         };
-        return Ok(Action::Await { method, params });
+        return Ok(Action::Await {
+            method,
+            params,
+            unless_answered: raw.unless_answered,
+        });
     }
     if let Some(replies) = raw.answer {
         return Ok(Action::Answer { replies });

@@ -74,6 +74,11 @@ impl From<Unbound> for Stop {
     }
 }
 
+/// A step that speaks of a request which no step before it has started.
+fn unstarted(name: &str) -> Stop {
+    Stop::Case(format!("no step started {name:?}"))
+}
+
 /// An answer with the events that show it.
 pub(super) struct Seen {
     pub value: Value,
@@ -173,10 +178,7 @@ impl Runner<'_> {
                 return Ok(());
             }
             Action::AwaitAnswer { of } => {
-                let pending = self
-                    .pending
-                    .remove(of)
-                    .ok_or_else(|| Stop::Case(format!("no step started {of:?}")))?;
+                let pending = self.pending.remove(of).ok_or_else(|| unstarted(of))?;
                 let answer = self.session.finish(&pending, step.within).await;
                 seen(&answer, Some(pending.sent))
             }
@@ -200,12 +202,20 @@ impl Runner<'_> {
             }
             Action::SendRaw { chunks, newline } => self.send(chunks, *newline, step).await,
             Action::Http(request) => self.http(request, step).await?,
-            Action::Await { method, params } => {
+            Action::Await {
+                method,
+                params,
+                unless_answered,
+            } => {
                 let wanted = params.clone().map(Value::Object);
                 let wanted = wanted.map(|params| interpolate(&params, &self.bindings)).transpose()?;
                 let has = |params: &Value| wanted.as_ref().is_none_or(|wanted| has_members(params, wanted));
                 let within = step.within.unwrap_or(Duration::from_secs(5));
-                match self.session.wait_for(method, has, within).await {
+                let call = unless_answered.as_ref();
+                let call = call
+                    .map(|name| self.pending.get(name).ok_or_else(|| unstarted(name)))
+                    .transpose()?;
+                match self.session.wait_for(method, has, within, call).await {
                     Some(arrival) => {
                         let mut value = json!({ "outcome": "arrived", "method": method });
                         value["params"] = arrival.value.get("params").cloned().unwrap_or(Value::Null);
@@ -217,6 +227,10 @@ impl Runner<'_> {
                             events: vec![arrival.event],
                             spoilt: None,
                         }
+                    }
+                    // What follows speaks of what did not come.
+                    None if step.name.is_some() && step.expect.is_empty() => {
+                        return Err(Stop::Item(format!("the server sent no {method}")));
                     }
                     None => {
                         let refused = self.session.is_refused(method);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::exchange::exchange_never_ended;
-use super::{Answer, Arrival, Session, Until};
+use super::{Answer, Arrival, ELSEWHERE, Pending, Session, Until};
 use crate::transport::{Connection, Sent};
 
 impl Session {
@@ -59,14 +59,17 @@ impl Session {
         own != exchange && status.is_some_and(|status| status >= 400)
     }
 
-    /// Waits for a notification or request with this method whose params are wanted.
+    /// Waits for a notification or request with this method whose params are wanted. What belongs to a request comes no more once that request is
+    /// answered, or only from another stream on its way.
     pub async fn wait_for(
         &mut self,
         method: &str,
         wanted: impl Fn(&Value) -> bool,
         within: Duration,
+        unless_answered: Option<&Pending>,
     ) -> Option<Arrival> {
-        let deadline = Instant::now() + within;
+        let mut deadline = Instant::now() + within;
+        let mut unanswered = unless_answered;
         let fits = |arrival: &Arrival| {
             let params = arrival.value.get("params").unwrap_or(&Value::Null);
             arrival.method.as_deref() == Some(method) && wanted(params)
@@ -75,10 +78,18 @@ impl Session {
             if let Some(position) = self.inbox.iter().position(fits) {
                 return Some(self.inbox.remove(position));
             }
+            if unanswered.is_some_and(|pending| self.is_over(pending)) {
+                unanswered = None;
+                deadline = deadline.min(Instant::now() + ELSEWHERE);
+            }
             if self.closed.is_some() || self.is_refused(method) || !self.pump(deadline).await {
                 return None;
             }
         }
+    }
+
+    fn is_over(&self, pending: &Pending) -> bool {
+        self.position_of_answer(pending).is_some() || self.exchange_over(pending).is_some()
     }
 
     /// Listens for a while and gives back everything that came.
