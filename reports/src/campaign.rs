@@ -74,6 +74,9 @@ impl CampaignEntry {
 pub struct ReproductionEntry {
     /// Calls that had been sent when it was seen first.
     pub first_call: u64,
+    /// Milliseconds that the campaign had taken by then.
+    #[serde(default)]
+    pub first_ms: u64,
     /// Calls of the conversation in which it was seen first.
     pub calls_before: u64,
     /// `always`, `flaky`, `not-reproduced` or `not-tried`.

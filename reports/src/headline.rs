@@ -1,10 +1,10 @@
 //! The verdict on a run in one word and one sentence: the same in every report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::record::RunRecord;
+use crate::record::{FindingEntry, RunRecord};
 
 /// How the verdict feels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -142,11 +142,12 @@ fn sentence(record: &RunRecord, counts: Counts) -> (Tone, &'static str, String) 
     let to = format!("{} over {}", revisions(record), transports(record));
     let broken = conformance.fail + robustness.fail > 0;
     let mut parts = Vec::new();
-    if counts.failed > 0 {
+    // What only illegal input showed is said in words of its own, and not counted a second time.
+    let failed = counts.failed.saturating_sub(only_fragile(record));
+    if failed > 0 {
         parts.push(format!(
-            "{} {} broken",
-            counts.failed,
-            if counts.failed == 1 {
+            "{failed} {} broken",
+            if failed == 1 {
                 "requirement is"
             } else {
                 "requirements are"
@@ -200,6 +201,22 @@ fn sentence(record: &RunRecord, counts: Counts) -> (Tone, &'static str, String) 
     }
 }
 
+/// How many requirements failed in robustness only.
+fn only_fragile(record: &RunRecord) -> usize {
+    let failed_in = |score: &str| -> BTreeSet<&str> {
+        let findings = record.findings.iter();
+        let counting = findings.filter(|finding| finding.excused.is_none() && finding.severity == "fail");
+        counting
+            .filter(|finding| finding.score == score)
+            .flat_map(FindingEntry::requirements)
+            .collect()
+    };
+    let worst = worst(record);
+    let (fragile, wrong) = (failed_in("robustness"), failed_in("conformance"));
+    let only = fragile.difference(&wrong);
+    only.filter(|id| worst.get(**id) == Some(&"failed")).count()
+}
+
 /// The judged revisions in words, oldest first.
 #[must_use]
 pub fn revisions(record: &RunRecord) -> String {
@@ -243,5 +260,30 @@ pub fn server(record: &RunRecord) -> String {
         record.target.clone()
     } else {
         text.trim().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testdata;
+
+    #[test]
+    fn what_only_illegal_input_broke_is_counted_once() {
+        let mut record = testdata::hostile();
+        let sentence = |record: &RunRecord| of(record).sentence;
+        assert!(
+            sentence(&record).contains("1 requirement is broken"),
+            "{}",
+            sentence(&record)
+        );
+        for finding in &mut record.findings {
+            finding.score = "robustness".to_owned();
+        }
+        record.summary.robustness = std::mem::take(&mut record.summary.conformance);
+        let fragile = sentence(&record);
+        assert!(!fragile.contains("broken"), "{fragile}");
+        assert!(fragile.contains("did not survive"), "{fragile}");
+        assert_eq!(of(&record).tone, Tone::Bad);
     }
 }

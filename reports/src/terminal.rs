@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use touchstone_core::verdict::Verdict;
 
+use crate::campaign::ReproductionEntry;
 use crate::escape::{cut, terminal};
 use crate::record::{Excerpt, Failure, FindingEntry, Run, RunRecord};
 
@@ -118,6 +119,10 @@ fn heading(out: &mut String, record: &RunRecord, style: &Style) {
 
 /// Findings that are written out in full unless everything was asked for: more do not fit on a few screens.
 const MOST_BLOCKS: usize = 25;
+/// Messages of a conversation that are shown.
+const MOST_MESSAGES: usize = 12;
+/// Longest shell line that is shown, in bytes.
+const LONGEST_SHELL: usize = 2_000;
 
 fn findings(out: &mut String, record: &RunRecord, style: &Style) {
     let shown: Vec<&FindingEntry> = record
@@ -158,7 +163,8 @@ fn findings(out: &mut String, record: &RunRecord, style: &Style) {
     }
 }
 
-fn finding_block(out: &mut String, finding: &FindingEntry, style: &Style) {
+/// Writes one finding: the rule, the bytes or the smallest conversation that show it, and what to do.
+pub fn finding_block(out: &mut String, finding: &FindingEntry, style: &Style) {
     let (word, colour) = match finding.severity.as_str() {
         _ if finding.excused.is_some() => ("EXCUSED", Colour::Blue),
         "fail" => ("FAILED", Colour::Red),
@@ -200,8 +206,13 @@ fn finding_block(out: &mut String, finding: &FindingEntry, style: &Style) {
         };
         wrapped(out, style, 2, &format!("in: {}{rest}", about.join(", ")));
     }
-    for excerpt in finding.evidence.iter().take(4) {
-        line(out, style, &paint(&excerpt_line(excerpt, style), Colour::Dim, style));
+    match &finding.reproduction {
+        Some(reproduction) => conversation(out, reproduction, style),
+        None => {
+            for excerpt in finding.evidence.iter().take(4) {
+                line(out, style, &paint(&excerpt_line(excerpt, style), Colour::Dim, style));
+            }
+        }
     }
     wrapped(out, style, 2, &format!("rule: {}", finding.statement));
     if let Some(link) = finding.links.first() {
@@ -222,6 +233,30 @@ fn finding_block(out: &mut String, finding: &FindingEntry, style: &Style) {
     }
     line(out, style, &format!("  seen in {revisions}"));
     out.push('\n');
+}
+
+/// How a campaign saw it: the messages of the smallest conversation, and a line that sends them again.
+fn conversation(out: &mut String, reproduction: &ReproductionEntry, style: &Style) {
+    let text = format!(
+        "{}; {} messages out of {}, first seen at call {}",
+        terminal(&reproduction.description),
+        reproduction.messages.len(),
+        reproduction.calls_before,
+        reproduction.first_call
+    );
+    wrapped(out, style, 2, &text);
+    let room = style.width.saturating_sub(8).max(200);
+    for message in reproduction.messages.iter().take(MOST_MESSAGES) {
+        let text = format!("    --> {}", terminal(&cut(message, room)));
+        line(out, style, &paint(&text, Colour::Dim, style));
+    }
+    if reproduction.messages.len() > MOST_MESSAGES {
+        let more = reproduction.messages.len() - MOST_MESSAGES;
+        line(out, style, &format!("    and {more} more"));
+    }
+    if let Some(shell) = reproduction.shell.as_ref().filter(|shell| shell.len() < LONGEST_SHELL) {
+        line(out, style, &format!("  {}", terminal(shell)));
+    }
 }
 
 fn excerpt_line(excerpt: &Excerpt, style: &Style) -> String {

@@ -383,17 +383,14 @@ impl TryFrom<CheckArguments> for CheckPlan {
                 Selection::Only(revision)
             }
         };
-        let session = SessionLimits {
+        let mut session = SessionLimits {
             start: arguments.start_timeout,
             request: arguments.timeout,
-            // What is sent must not depend on how busy the machine is where it is compared with what was sent before.
-            slow_call: if arguments.expected.snapshots.is_some() {
-                Duration::MAX
-            } else {
-                SessionLimits::default().slow_call
-            },
             ..SessionLimits::default()
         };
+        if arguments.expected.snapshots.is_some() {
+            session = session.repeatable();
+        }
         let process = ProcessOptions {
             guard: GuardProgram::CurrentExecutable,
             limits: arguments.target.limits()?,

@@ -15,17 +15,13 @@ use touchstone_libtest::Bundle;
 use touchstone_reports::campaign::{CampaignEntry, ReproductionEntry};
 use touchstone_reports::escape::{cut, terminal};
 use touchstone_reports::record::{FindingEntry, RunRecord};
+use touchstone_reports::terminal::finding_block;
 use touchstone_reports::{Hints, RecordInput, Start};
 
 use crate::check::{failure, hidden, interrupts, style};
 use crate::fuzz_args::FuzzPlan;
 use crate::progress::CampaignProgress;
 use crate::{Exit, complain, invocation, outputs, print};
-
-/// Messages of a reproduction that are shown.
-const MOST_SHOWN: usize = 12;
-/// Longest message that is shown, in characters.
-const LONGEST_SHOWN: usize = 400;
 
 /// Runs a campaign against every target of the plan; the worst exit wins.
 pub(crate) fn run(plan: &FuzzPlan) -> anyhow::Result<Exit> {
@@ -178,7 +174,8 @@ fn reproduction(found: &Reproduction, target: &Target, run: &CampaignRun) -> Rep
         What::Raw(bytes) => String::from_utf8_lossy(&bytes[..bytes.len().min(4_000)]).into_owned(),
     });
     ReproductionEntry {
-        first_call: found.first_call,
+        first_call: found.first.calls,
+        first_ms: u64::try_from(found.first.after.as_millis()).unwrap_or(u64::MAX),
         calls_before: found.calls_before,
         reproduced: match &found.reproduced {
             Reproduced::Always(_) => "always",
@@ -231,16 +228,17 @@ fn export(folder: &Path, findings: &[FindingEntry]) -> anyhow::Result<()> {
 fn render(plan: &FuzzPlan, record: &RunRecord) -> String {
     let mut out = String::new();
     let Some(campaign) = &record.campaign else {
-        return touchstone_reports::terminal::render(record, &touchstone_reports::terminal::Style::default());
+        return touchstone_reports::terminal::render(record, &style(plan.quiet, plan.verbose));
     };
     if !plan.quiet {
+        let style = style(plan.quiet, plan.verbose);
         heading(&mut out, record);
         for finding in record
             .findings
             .iter()
             .filter(|finding| plan.verbose || finding.severity != "info")
         {
-            finding_block(&mut out, finding);
+            finding_block(&mut out, finding, &style);
         }
         body(&mut out, campaign);
     }
@@ -280,66 +278,6 @@ fn heading(out: &mut String, record: &RunRecord) {
         terminal(word("version")),
         record.transport.as_deref().unwrap_or_default(),
     );
-}
-
-fn finding_block(out: &mut String, finding: &FindingEntry) {
-    let word = match finding.severity.as_str() {
-        "fail" => "FAILED",
-        "warn" => "WARNED",
-        _ => "INFO  ",
-    };
-    let score = if finding.score == "robustness" {
-        ", robustness"
-    } else {
-        ""
-    };
-    let _ = writeln!(
-        out,
-        "{word} {} ({}{score}), seen {} times",
-        terminal(&finding.requirement),
-        finding.level,
-        finding.occurrences
-    );
-    let _ = writeln!(out, "  {}", terminal(&cut(&finding.message, 600)));
-    if finding.about.len() > 1 {
-        let about: Vec<String> = finding
-            .about
-            .iter()
-            .take(10)
-            .map(|about| terminal(&cut(about, 60)))
-            .collect();
-        let _ = writeln!(out, "  about: {}", about.join(", "));
-    }
-    let _ = writeln!(out, "  rule: {}", terminal(&finding.statement));
-    if let Some(reproduction) = &finding.reproduction {
-        let _ = writeln!(
-            out,
-            "  {}; {} messages out of {}, first seen at call {}",
-            terminal(&reproduction.description),
-            reproduction.messages.len(),
-            reproduction.calls_before,
-            reproduction.first_call
-        );
-        for message in reproduction.messages.iter().take(MOST_SHOWN) {
-            let _ = writeln!(out, "    > {}", terminal(&cut(message, LONGEST_SHOWN)));
-        }
-        if reproduction.messages.len() > MOST_SHOWN {
-            let _ = writeln!(out, "    > and {} more", reproduction.messages.len() - MOST_SHOWN);
-        }
-        if let Some(shell) = reproduction.shell.as_ref().filter(|shell| shell.len() < 2_000) {
-            let _ = writeln!(out, "  {}", terminal(shell));
-        }
-    } else {
-        for excerpt in finding.evidence.iter().take(4) {
-            let _ = writeln!(
-                out,
-                "    {} {}",
-                excerpt.what,
-                terminal(&cut(&excerpt.text, LONGEST_SHOWN))
-            );
-        }
-    }
-    out.push('\n');
 }
 
 fn body(out: &mut String, campaign: &CampaignEntry) {

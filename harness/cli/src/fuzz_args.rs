@@ -122,6 +122,10 @@ pub(crate) struct ReplayArguments {
     /// How long to wait for any other answer
     #[arg(long, default_value = "5s", value_name = "TIME", value_parser = time)]
     pub timeout: Duration,
+
+    /// How long all attempts may take together; a server that keeps busy for longer gets no verdict
+    #[arg(long, default_value = "2m", value_name = "TIME", value_parser = time)]
+    pub time_limit: Duration,
 }
 
 /// A validated `fuzz`.

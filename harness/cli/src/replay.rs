@@ -1,7 +1,7 @@
 //! `touchstone replay`: is a finding still there?
 
 use anyhow::{Context as _, bail};
-use touchstone_drive::fuzz::{ReplayVerdict, StoredCase, replay};
+use touchstone_drive::fuzz::{Patience, ReplayVerdict, StoredCase, replay};
 use touchstone_libtest::Bundle;
 use touchstone_reports::escape::terminal;
 
@@ -23,14 +23,11 @@ pub(crate) fn run(arguments: ReplayArguments) -> anyhow::Result<Exit> {
     let local = tokio::task::LocalSet::new();
     let mut options = connector(arguments.start_timeout, arguments.timeout);
     options.process.limits = limits;
-    let again = replay(
-        &stored,
-        &target,
-        options,
-        arguments.timeout,
-        &bundle.catalog,
-        &bundle.schemas,
-    );
+    let patience = Patience {
+        answer: arguments.timeout,
+        whole: arguments.time_limit,
+    };
+    let again = replay(&stored, &target, options, patience, &bundle.catalog, &bundle.schemas);
     let replayed = local.block_on(&runtime, again)?;
     print(&format!(
         "{}: {} (seen {} of {} times)\n  {}\n  {}\n",

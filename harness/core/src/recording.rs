@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::coverage::{Coverage, JudgeKind};
+use crate::jsonrpc;
 use crate::monitor::{self, Context, Conversation};
 use crate::revision::Revision;
 use crate::spec::requirement::Catalog;
@@ -33,7 +34,7 @@ impl Handshake {
         for event in &trace.events {
             match &event.kind {
                 EventKind::Received { payload, .. } => {
-                    let Ok(message) = serde_json::from_slice::<Value>(payload.bytes()) else {
+                    let Some(message) = jsonrpc::value(payload.bytes()) else {
                         continue;
                     };
                     let result = &message["result"];
@@ -52,7 +53,7 @@ impl Handshake {
                     }
                 }
                 EventKind::Sent { payload, .. } if found.version.is_none() => {
-                    if let Ok(message) = serde_json::from_slice::<Value>(payload.bytes()) {
+                    if let Some(message) = jsonrpc::value(payload.bytes()) {
                         let version = &message["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"];
                         found.version = version.as_str().map(str::to_owned);
                     }

@@ -13,7 +13,7 @@ use touchstone_drive::execute::{
     CallPolicy, CaseFilter, Engine, EngineOptions, Selection, StartError, TIME_LIMIT, TargetRun,
 };
 use touchstone_drive::process::{GuardProgram, ProcessOptions};
-use touchstone_drive::session::{ConnectError, ConnectorOptions};
+use touchstone_drive::session::{ConnectError, ConnectorOptions, SessionLimits};
 use touchstone_drive::target::Target;
 
 use crate::{Bundle, Compared, Snapshots};
@@ -254,6 +254,10 @@ impl Lazy {
             guard: GuardProgram::CurrentExecutable,
             ..ProcessOptions::default()
         };
+        let mut session = SessionLimits::default();
+        if self.settings.snapshots.is_some() {
+            session = session.repeatable();
+        }
         let options = EngineOptions {
             selection: self.selection,
             filter: CaseFilter::new(if self.cases.is_empty() {
@@ -269,6 +273,7 @@ impl Lazy {
             time_limit: Some(TIME_LIMIT),
             connector: ConnectorOptions {
                 process,
+                session,
                 ..ConnectorOptions::default()
             },
             ..EngineOptions::default()

@@ -117,6 +117,22 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Reading {
     })
 }
 
+/// The value of one frame; `None` when it is no JSON, or more of it than the usual limits let anybody hold.
+///
+/// ```
+/// use touchstone_core::jsonrpc::value;
+/// assert_eq!(value(b"[1]"), Some(serde_json::json!([1])));
+/// assert_eq!(value(b"[1"), None);
+/// assert_eq!(value(format!("[{}0]", "0,".repeat(500_000)).as_bytes()), None);
+/// ```
+#[must_use]
+pub fn value(bytes: &[u8]) -> Option<Value> {
+    match read(bytes, &Limits::default()) {
+        Reading::Complete(document) => document.value,
+        Reading::Incomplete | Reading::Invalid(_) => None,
+    }
+}
+
 /// Well-formed JSON with what no value can hold replaced by what comes nearest: half a surrogate pair by the replacement character, a number
 /// beyond measure by the largest. The bytes themselves are judged elsewhere; here a strange answer must not look like none.
 fn softened(body: &[u8]) -> Vec<u8> {

@@ -15,7 +15,7 @@ mod line;
 mod scan;
 mod write;
 
-pub use document::{Document, Element, Reading, Shape, read};
+pub use document::{Document, Element, Reading, Shape, read, value};
 pub use id::{IdKind, IdToken};
 pub use line::{Line, LineReader};
 pub use scan::{Fault, FaultKind, Limits, Member, Oddity};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use touchstone_core::case::interpolation::{interpolate, interpolate_text};
 use touchstone_core::case::{HttpStep, HttpUntil, Input, Step};
+use touchstone_core::jsonrpc;
 use touchstone_core::revision::UnknownRevision;
 use touchstone_core::trace::{EventKind, Intent, Trace, TransportKind};
 
@@ -156,10 +157,10 @@ impl Runner<'_> {
                 EventKind::HttpEnded { .. } => described["ended"] = json!(true),
                 EventKind::Received { payload, .. } => {
                     events.push(Map::from_iter([("data".to_owned(), json!(cut(&payload.text())))]));
-                    match serde_json::from_slice(payload.bytes()) {
-                        Ok(Value::Array(batch)) => messages.extend(batch),
-                        Ok(message) => messages.push(message),
-                        Err(_) => {}
+                    match jsonrpc::value(payload.bytes()) {
+                        Some(Value::Array(batch)) => messages.extend(batch),
+                        Some(message) => messages.push(message),
+                        None => {}
                     }
                 }
                 EventKind::StreamEventFields { name, id, retry, .. } => {

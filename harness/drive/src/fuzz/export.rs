@@ -448,7 +448,7 @@ mod tests {
             severity: Severity::Fail,
             death: false,
             seed: 1,
-            first_call: 1,
+            first: crate::fuzz::ledger::FirstSeen::default(),
             calls_before: 1,
             cases: vec![case],
             reproduced: Reproduced::Always(3),

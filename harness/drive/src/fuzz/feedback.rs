@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
+use touchstone_core::jsonrpc;
 
 use super::arena::Record;
 use super::case::{FuzzCase, Phase, Step};
@@ -242,8 +243,8 @@ fn shape(value: &Value, depth: usize) -> String {
         Value::Null => "0".to_owned(),
         Value::Bool(flag) => if *flag { "t" } else { "f" }.to_owned(),
         Value::Number(_) => "n".to_owned(),
-        Value::String(text) => match serde_json::from_str::<Value>(text) {
-            Ok(inner @ (Value::Object(_) | Value::Array(_))) if depth < 8 => format!("j{}", shape(&inner, depth + 1)),
+        Value::String(text) => match jsonrpc::value(text.as_bytes()) {
+            Some(inner @ (Value::Object(_) | Value::Array(_))) if depth < 8 => format!("j{}", shape(&inner, depth + 1)),
             _ => "s".to_owned(),
         },
         Value::Array(items) => {
@@ -315,7 +316,7 @@ pub(super) fn harvest(message: &Value) -> Vec<(String, Value)> {
                 .take(16)
                 .for_each(|item| collect(item, name, found, depth + 1)),
             Value::String(text) => {
-                if let Ok(inner @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str::<Value>(text) {
+                if let Some(inner @ (Value::Object(_) | Value::Array(_))) = jsonrpc::value(text.as_bytes()) {
                     collect(&inner, name, found, depth + 1);
                 } else if text.len() <= 64 && !text.is_empty() && !text.contains(' ') {
                     found.push((name.to_owned(), value.clone()));

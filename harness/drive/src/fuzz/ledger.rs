@@ -1,6 +1,7 @@
 //! What was found so far: one entry for each signature, however often it was seen.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use touchstone_core::revision::Revision;
 use touchstone_core::spec::requirement::{Catalog, Severity};
@@ -50,8 +51,8 @@ pub struct Reproduction {
     pub death: bool,
     /// The seed of the campaign.
     pub seed: u64,
-    /// Calls that were sent before it was seen first.
-    pub first_call: u64,
+    /// When it was seen first.
+    pub first: FirstSeen,
     /// Calls of the conversation in which it was seen first.
     pub calls_before: u64,
     /// The smallest conversation that shows it.
@@ -60,6 +61,15 @@ pub struct Reproduction {
     pub reproduced: Reproduced,
     /// Servers that were started to make it small.
     pub spawns: usize,
+}
+
+/// How far a campaign was when it saw something first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FirstSeen {
+    /// Calls that had been sent.
+    pub calls: u64,
+    /// Time since it began.
+    pub after: Duration,
 }
 
 /// One mistake of the server.
@@ -73,7 +83,7 @@ pub(super) struct Entry {
     pub case: Option<FuzzCase>,
     pub before: Vec<FuzzCase>,
     pub death: bool,
-    pub first_call: u64,
+    pub first: FirstSeen,
     pub reproduction: Option<Reproduction>,
 }
 
@@ -161,7 +171,7 @@ impl Ledger {
                 case: seen.case.cloned(),
                 before: seen.before.to_vec(),
                 death: is_death(&observation),
-                first_call: seen.calls,
+                first: seen.at,
                 reproduction: None,
                 observation,
             },
@@ -219,7 +229,7 @@ impl Ledger {
             && let Some(home) = self.entries.get_mut(&into)
         {
             home.count += from_entry.count;
-            home.first_call = home.first_call.min(from_entry.first_call);
+            home.first = home.first.min(from_entry.first);
             for target in self.folded.values_mut().filter(|target| **target == from) {
                 target.clone_from(&into);
             }
@@ -341,7 +351,7 @@ fn unreadable(steps: &[&Step]) -> Option<Unreadable> {
 pub(super) struct Seen<'a> {
     pub case: Option<&'a FuzzCase>,
     pub before: &'a [FuzzCase],
-    pub calls: u64,
+    pub at: FirstSeen,
 }
 
 #[cfg(test)]
@@ -372,7 +382,7 @@ mod tests {
             case: None,
             before: Vec::new(),
             death: true,
-            first_call: 1,
+            first: FirstSeen::default(),
             reproduction: Some(Reproduction {
                 signature: String::new(),
                 requirement: DEATHS[1].to_owned(),
@@ -380,7 +390,7 @@ mod tests {
                 severity: Severity::Fail,
                 death: true,
                 seed: 1,
-                first_call: 1,
+                first: FirstSeen::default(),
                 calls_before: 1,
                 cases: vec![case],
                 reproduced: Reproduced::Always(3),

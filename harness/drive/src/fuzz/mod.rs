@@ -38,5 +38,5 @@ pub use campaign::{Budget, Campaign, CampaignEvent, CampaignOptions, CampaignRun
 pub use case::{Bind, Expect, FuzzCase, HttpMessage, Phase, Relation, RelationKind, Step, What};
 pub use corpus::{CorpusError, StoredCase};
 pub use export::{case_yaml, curl, shell};
-pub use ledger::{Reproduced, Reproduction};
-pub use replay::{ReplayError, ReplayVerdict, Replayed, replay};
+pub use ledger::{FirstSeen, Reproduced, Reproduction};
+pub use replay::{Patience, ReplayError, ReplayVerdict, Replayed, replay};

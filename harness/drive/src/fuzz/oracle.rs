@@ -4,6 +4,7 @@
 //! disagree nothing is said.
 
 use serde_json::{Value, json};
+use touchstone_core::jsonrpc;
 use touchstone_core::spec::judge::Judgement;
 use touchstone_core::spec::requirement::Severity;
 use touchstone_core::trace::Trace;
@@ -492,9 +493,7 @@ fn shows(answer: &Answer, wanted: &str) -> bool {
             // A result in a text may be JSON, where some characters are escaped.
             Value::String(text) => {
                 text.contains(wanted) || text.contains(escaped) || {
-                    let inner = serde_json::from_str::<Value>(text)
-                        .ok()
-                        .filter(|inner| !inner.is_string());
+                    let inner = jsonrpc::value(text.as_bytes()).filter(|inner| !inner.is_string());
                     inner.is_some_and(|inner| find(&inner, wanted, escaped))
                 }
             }
@@ -519,8 +518,8 @@ fn comparable(answer: &Answer) -> Option<Value> {
                 .map(|(name, member)| (name.clone(), plain(member)))
                 .collect(),
             Value::Array(items) => items.iter().map(plain).collect(),
-            Value::String(text) => match serde_json::from_str::<Value>(text) {
-                Ok(inner @ (Value::Object(_) | Value::Array(_))) => plain(&inner),
+            Value::String(text) => match jsonrpc::value(text.as_bytes()) {
+                Some(inner @ (Value::Object(_) | Value::Array(_))) => plain(&inner),
                 _ => value.clone(),
             },
             other => other.clone(),

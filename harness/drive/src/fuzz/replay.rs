@@ -18,6 +18,15 @@ use crate::target::Target;
 /// Attempts.
 const ATTEMPTS: u32 = 3;
 
+/// How long a replay waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For one answer, or for the end of the server.
+    pub answer: Duration,
+    /// For all attempts together, starts of the server included.
+    pub whole: Duration,
+}
+
 /// What became of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReplayVerdict {
@@ -69,20 +78,63 @@ pub enum ReplayError {
     /// The server could not be started again.
     #[error("the server could not be started for another attempt")]
     Lost,
+    /// All attempts together took too long.
+    #[error("no verdict within {} s: {attempts} of {ATTEMPTS} attempts were over, and {seen} showed it; --time-limit allows more", within.as_secs_f32())]
+    OutOfTime {
+        /// How long they were waited for.
+        within: Duration,
+        /// How many were over.
+        attempts: u32,
+        /// How many of them showed it.
+        seen: u32,
+    },
 }
 
 /// Sends a stored finding to a server, three times, each on a server of its own. Must run inside a `LocalSet`.
 ///
 /// # Errors
-/// When there is no server that speaks the revision.
+/// When there is no server that speaks the revision, or it keeps busy for longer than there is time.
 pub async fn replay(
     stored: &StoredCase,
     target: &Target,
     connector: ConnectorOptions,
-    within: Duration,
+    patience: Patience,
     catalog: &Catalog,
     schemas: &SchemaLibrary,
 ) -> Result<Replayed, ReplayError> {
+    let mut counted = Replayed {
+        verdict: ReplayVerdict::Fixed,
+        seen: 0,
+        attempts: 0,
+    };
+    let work = attempts(
+        stored,
+        target,
+        connector,
+        patience.answer,
+        (catalog, schemas),
+        &mut counted,
+    );
+    match tokio::time::timeout(patience.whole, work).await {
+        Ok(Ok(())) => Ok(counted),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(ReplayError::OutOfTime {
+            within: patience.whole,
+            attempts: counted.attempts,
+            seen: counted.seen,
+        }),
+    }
+}
+
+/// Makes the attempts, and counts them as they end.
+async fn attempts(
+    stored: &StoredCase,
+    target: &Target,
+    connector: ConnectorOptions,
+    within: Duration,
+    (catalog, schemas): (&Catalog, &SchemaLibrary),
+    counted: &mut Replayed,
+) -> Result<(), ReplayError> {
     let connector = Connector::prepare(super::campaign::with_canary(target), connector).await?;
     let policy = (CallPolicy::All, BTreeSet::new());
     let mut arena = Arena::new(&connector, stored.revision, policy.clone(), "replay");
@@ -110,16 +162,13 @@ pub async fn replay(
         signature: stored.signature.clone(),
         death: stored.death,
     };
-    let mut seen = 0;
-    for _ in 0..ATTEMPTS {
+    while counted.attempts < ATTEMPTS {
         let shown = lab.shows(&stored.cases, &sign).await.ok_or(ReplayError::Lost)?;
-        seen += u32::from(shown);
+        counted.attempts += 1;
+        counted.seen += u32::from(shown);
+        counted.verdict = verdict(counted.seen, counted.attempts);
     }
-    Ok(Replayed {
-        verdict: verdict(seen, ATTEMPTS),
-        seen,
-        attempts: ATTEMPTS,
-    })
+    Ok(())
 }
 
 /// What so many sightings in so many attempts mean.

@@ -18,7 +18,7 @@ use super::case::{FuzzCase, Phase, Step};
 use super::chance::Random;
 use super::corpus::StoredCase;
 use super::feedback::Feedback;
-use super::ledger::{self, Ledger, Reproduced, Reproduction, is_death};
+use super::ledger::{self, FirstSeen, Ledger, Reproduced, Reproduction, is_death};
 use super::oracle;
 use super::replay::{ReplayVerdict, verdict as replay_verdict};
 use super::schedule::Schedule;
@@ -390,9 +390,12 @@ impl<'a> Running<'a> {
             let seen = ledger::Seen {
                 case: case.as_ref(),
                 before: &self.arena.history[..end],
-                calls: record.map_or(self.sums.calls, |record| {
-                    calls.get(record).copied().unwrap_or(self.sums.calls)
-                }),
+                at: FirstSeen {
+                    calls: record
+                        .and_then(|record| calls.get(record).copied())
+                        .unwrap_or(self.sums.calls),
+                    after: self.began.elapsed(),
+                },
             };
             if let Some(signature) = self.ledger.add(self.campaign.catalog, self.revision, observation, seen) {
                 keep_trace = true;
@@ -467,7 +470,7 @@ impl<'a> Running<'a> {
                 signature: signature.clone(),
                 death: entry.death,
             };
-            let first_call = entry.first_call;
+            let first = entry.first;
             let mut before: Vec<FuzzCase> = entry.before.clone();
             let calls_before =
                 before.iter().map(FuzzCase::calls).sum::<u64>() + suspects.first().map_or(0, FuzzCase::calls);
@@ -517,7 +520,7 @@ impl<'a> Running<'a> {
                 severity: entry.severity,
                 death: entry.death,
                 seed: self.campaign.options.seed,
-                first_call,
+                first,
                 calls_before,
                 cases: small.cases,
                 reproduced: small.reproduced,

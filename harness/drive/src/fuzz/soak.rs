@@ -10,7 +10,7 @@ use touchstone_core::verdict::{Breach, Observation, Outcome as Seen, Score};
 use super::campaign::CampaignEvent;
 use super::case::{Expect, FuzzCase, Phase, Step};
 use super::growth::{self, Trend};
-use super::ledger::{self, Reproduced, Reproduction};
+use super::ledger::{self, FirstSeen, Reproduced, Reproduction};
 use super::running::Running;
 use crate::session::Outcome;
 
@@ -118,7 +118,10 @@ impl Running<'_> {
         let seen = ledger::Seen {
             case: Some(&case),
             before: &[],
-            calls: self.sums.calls,
+            at: FirstSeen {
+                calls: self.sums.calls,
+                after: self.began.elapsed(),
+            },
         };
         if let Some(signature) = self.ledger.add(self.campaign.catalog, self.revision, observation, seen) {
             (self.on_event)(CampaignEvent::Found {
@@ -133,7 +136,7 @@ impl Running<'_> {
                     severity: entry.severity,
                     death: false,
                     seed: self.campaign.options.seed,
-                    first_call: self.sums.calls,
+                    first: entry.first,
                     calls_before: 1,
                     cases: vec![case],
                     reproduced: Reproduced::Always(2),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
+use touchstone_core::jsonrpc;
 use touchstone_core::trace::EventKind;
 
 use super::{Answer, Pending, Session};
@@ -118,7 +119,7 @@ impl Session {
                 _ => None,
             })
         });
-        serde_json::from_slice(body?.bytes()).ok()
+        jsonrpc::value(body?.bytes())
     }
 
     pub(super) fn exchange_of(&self, event: usize) -> Option<u32> {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Stretch;
 use super::counted::Counted;
 use super::masks::{Masks, shortened};
+use crate::jsonrpc;
 use crate::trace::{ENDED_BY_HARNESS, Event, EventKind};
 
 /// A message of the client, or something else it did, with what belongs to it.
@@ -122,7 +123,7 @@ impl Turns {
     }
 
     fn sent(&mut self, bytes: &[u8], exchange: Option<u32>) {
-        let Ok(Value::Object(mut message)) = serde_json::from_slice::<Value>(bytes) else {
+        let Some(Value::Object(mut message)) = jsonrpc::value(bytes) else {
             let text = String::from_utf8_lossy(bytes).into_owned();
             self.turns.push(Turn::new(Sent::Other(shortened(&text)), exchange));
             return;
@@ -169,7 +170,7 @@ impl Turns {
     }
 
     fn received(&mut self, bytes: &[u8], exchange: Option<u32>, before: &[Event]) {
-        let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
+        let Some(value) = jsonrpc::value(bytes) else {
             let text = String::from_utf8_lossy(bytes).into_owned();
             self.unprompted.push(("no message".to_owned(), Value::String(text)));
             return;
@@ -446,7 +447,7 @@ fn end(stretch: &Stretch<'_>) -> Option<String> {
 fn asked_before(id: &Value, before: &[Event]) -> bool {
     before.iter().any(|event| match &event.kind {
         EventKind::Sent { payload, .. } => {
-            serde_json::from_slice::<Value>(payload.bytes()).is_ok_and(|message| message.get("id") == Some(id))
+            jsonrpc::value(payload.bytes()).is_some_and(|message| message.get("id") == Some(id))
         }
         _ => false,
     })

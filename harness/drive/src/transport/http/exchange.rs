@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use touchstone_core::jsonrpc;
 use touchstone_core::sse::{SseEvent, SseItem, SseReader};
 use touchstone_core::trace::{Channel, ENDED_BY_HARNESS, EventKind, Intent, Payload};
 
@@ -522,9 +523,9 @@ fn foreign_encoding(headers: &HeaderMap) -> Option<String> {
 
 /// Whether the body of a refusal is a JSON-RPC message, as it may be, rather than what some layer in front has to say.
 fn is_protocol_message(bytes: &[u8]) -> bool {
-    match serde_json::from_slice(bytes) {
-        Ok(serde_json::Value::Object(object)) => object.contains_key("jsonrpc"),
-        Ok(serde_json::Value::Array(_)) => true,
+    match jsonrpc::value(bytes) {
+        Some(serde_json::Value::Object(object)) => object.contains_key("jsonrpc"),
+        Some(serde_json::Value::Array(_)) => true,
         _ => false,
     }
 }
