@@ -142,12 +142,7 @@ pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
         let told_to_end = async {
             let _ = told_to_end.await;
         };
-        let mut serving = pin!(stdio::serve(
-            tokio::io::stdin(),
-            tokio::io::stdout(),
-            conversation,
-            told_to_end,
-        ));
+        let mut serving = pin!(stdio::serve(stdio::input(), stdio::output(), conversation, told_to_end,));
         return tokio::select! {
             served = &mut serving => served,
             () = ending => {

@@ -4,11 +4,37 @@ use std::io;
 use std::pin::pin;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+#[cfg(unix)]
+use tokio::net::unix;
 use tokio::time::Instant;
 
 use crate::conversation::Conversation;
 use crate::outbox::{Departure, Outbox, sleep_until};
 use crate::serve::ServeError;
+
+/// The process's input. A pipe, which is what clients give, is read as it is; anything else through a thread, which costs a call some
+/// microseconds.
+pub(crate) fn input() -> Box<dyn AsyncRead + Unpin> {
+    #[cfg(unix)]
+    if let Some(pipe) = own(&io::stdin()).and_then(|own| unix::pipe::Receiver::from_owned_fd(own).ok()) {
+        return Box::new(pipe);
+    }
+    Box::new(tokio::io::stdin())
+}
+
+/// The process's output, in the same manner.
+pub(crate) fn output() -> Box<dyn AsyncWrite + Unpin> {
+    #[cfg(unix)]
+    if let Some(pipe) = own(&io::stdout()).and_then(|own| unix::pipe::Sender::from_owned_fd(own).ok()) {
+        return Box::new(pipe);
+    }
+    Box::new(tokio::io::stdout())
+}
+
+#[cfg(unix)]
+fn own(stream: &impl std::os::fd::AsFd) -> Option<std::os::fd::OwnedFd> {
+    stream.as_fd().try_clone_to_owned().ok()
+}
 
 /// Serves until the input has ended and every pending answer is out, or until it is to end at once.
 pub(crate) async fn serve(

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use touchstone_core::pointer::below;
-use touchstone_core::revision::Revision;
+use touchstone_core::revision::{Era, Revision};
 use touchstone_core::trace::TransportKind;
-use touchstone_generate::{Dice, Spelling, malformed, mutate};
+use touchstone_generate::{Dice, Malformed, Spelling, malformed, mutate};
 
 use super::case::{Bind, Expect, FuzzCase, Phase, Step, What};
 use super::feedback::Feedback;
@@ -25,6 +25,22 @@ pub(super) struct Random<'a> {
     pub slow: &'a BTreeSet<String>,
     pub revision: Revision,
     pub transport: TransportKind,
+    /// Malformed messages that are small enough to be sent often.
+    pub odd: &'a [Malformed],
+}
+
+/// Largest malformed message that is sent by chance, in bytes.
+const SMALL: usize = 4_096;
+
+/// The malformed messages of [`Random::odd`]. Making them costs more than sending one.
+pub(super) fn odd_messages(revision: Revision) -> Vec<Malformed> {
+    let probe = match revision.era() {
+        Era::Stateful => "ping",
+        Era::Stateless => "server/discover",
+    };
+    let mut all = malformed(probe, "touchstone-random");
+    all.retain(|message| message.bytes.len() < SMALL);
+    all
 }
 
 /// How often a sequence goes on with the tool that was called last, in percent.
@@ -256,10 +272,7 @@ impl Random<'_> {
     }
 
     fn disturbed(&self, dice: &mut Dice) -> Option<FuzzCase> {
-        let stateful = self.revision.era() == touchstone_core::revision::Era::Stateful;
-        let all = malformed(if stateful { "ping" } else { "server/discover" }, "touchstone-random");
-        let small: Vec<_> = all.into_iter().filter(|message| message.bytes.len() < 4_096).collect();
-        let message = dice.pick(&small)?.disturbed(dice);
+        let message = dice.pick(self.odd)?.disturbed(dice);
         let mut case = FuzzCase::of(Phase::Random, message.label, Step::new(What::Raw(message.bytes)));
         case.legal = false;
         message.family.clone_into(&mut case.subject);

@@ -15,7 +15,7 @@ use touchstone_core::verdict::{self, CaseResult, Circumstances, Observation, Out
 use super::arena::{Arena, Record, Window};
 use super::campaign::{Campaign, CampaignEvent, CampaignOptions, CampaignRun, Progress, Sums};
 use super::case::{FuzzCase, Phase, Step};
-use super::chance::Random;
+use super::chance::{self, Random};
 use super::corpus::StoredCase;
 use super::feedback::Feedback;
 use super::ledger::{self, FirstSeen, Ledger, Reproduced, Reproduction, is_death};
@@ -127,6 +127,7 @@ impl<'a> Running<'a> {
         let mut schedule = Schedule::new(lists, wanted, self.options().partition);
         // Decided once, when every tool was called a few times: what is sent must not depend on every moment's load.
         let mut slow: Option<BTreeSet<String>> = None;
+        let odd = chance::odd_messages(self.revision);
         let mut fruitless = 0;
         while !self.is_over() {
             if growth_due && schedule.is_systematic_done() {
@@ -146,6 +147,7 @@ impl<'a> Running<'a> {
                 slow: slow.as_ref().unwrap_or(&NONE),
                 revision: self.revision,
                 transport: self.connector.transport(),
+                odd: &odd,
             };
             let cases = schedule.next(&random);
             // A server without tools gives chance little to work with.

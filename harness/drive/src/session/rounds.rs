@@ -327,7 +327,9 @@ mod tests {
                 (&sent[1]["params"]["name"], &sent[1]["params"]["requestState"]),
                 (&json!("t"), &json!("s"))
             );
-            let asked = session.wait_for("roots/list", |_| true, Duration::from_millis(1), None).await;
+            let asked = session
+                .wait_for("roots/list", |_| true, Duration::from_millis(1), None)
+                .await;
             assert_eq!(asked.unwrap().value["key"], "r");
         });
     }
