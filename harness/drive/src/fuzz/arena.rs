@@ -28,16 +28,6 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// How long the slowest of its answers took, by the times in the trace.
-    pub(super) fn slowest(&self, trace: &Trace) -> Duration {
-        let at = |event: Option<usize>| trace.events.get(event?).map(|event| event.at_us);
-        let answered = self.answers.iter().zip(&self.sent).filter_map(|(answer, sent)| {
-            let came = at(answer.as_ref()?.event)?;
-            Some(came.saturating_sub(at(*sent)?))
-        });
-        Duration::from_micros(answered.max().unwrap_or(0))
-    }
-
     /// Whether a request got no answer.
     pub(super) fn is_unanswered(&self) -> bool {
         self.answers
@@ -53,6 +43,29 @@ pub(super) struct Window {
     pub records: Vec<Record>,
     /// Where its cases begin in the history of the session.
     pub start: usize,
+}
+
+impl Window {
+    /// What was asked for each answer, tools by their names, and how long the server worked on it: since it was sent, or since the answer before it
+    /// came, because a server may take one request after the other.
+    pub(super) fn work(&self) -> Vec<(String, Duration)> {
+        let at = |event: usize| self.trace.events.get(event).map(|event| event.at_us);
+        let mut answered: Vec<(u64, u64, &Step)> = Vec::new();
+        for record in &self.records {
+            let steps = record.case.steps.iter().zip(&record.sent).zip(&record.answers);
+            answered.extend(steps.filter_map(|((step, sent), answer)| {
+                let came = at(answer.as_ref()?.event?)?;
+                Some((came, at((*sent)?)?, step))
+            }));
+        }
+        answered.sort_by_key(|(came, ..)| *came);
+        let mut before = 0;
+        let worked = answered.into_iter().map(|(came, sent, step)| {
+            let began = sent.max(std::mem::replace(&mut before, came));
+            (step.subject(), Duration::from_micros(came.saturating_sub(began)))
+        });
+        worked.collect()
+    }
 }
 
 /// How some cases went.
@@ -278,6 +291,8 @@ async fn together(session: &mut Session, cases: Vec<FuzzCase>, within: Option<Du
         .unwrap_or_default();
     session.begin_case(&name, illegal);
     let mut waiting: Vec<(Record, Option<Pending>)> = Vec::with_capacity(cases.len());
+    // A write for each of them would wake the server as often. What cannot be written shows by the answers that do not come.
+    let _ = session.connection().gather(true).await;
     for case in cases {
         let start = session.tap().position();
         let (sent, pending, failed) = match case.steps.first() {
@@ -293,6 +308,7 @@ async fn together(session: &mut Session, cases: Vec<FuzzCase>, within: Option<Du
         };
         waiting.push((record, pending));
     }
+    let _ = session.connection().gather(false).await;
     for (mut record, pending) in waiting {
         if let Some(mut pending) = pending {
             // A server may take one after the other: what counts is that it goes on.

@@ -45,6 +45,8 @@ pub(super) fn odd_messages(revision: Revision) -> Vec<Malformed> {
 
 /// How often a sequence goes on with the tool that was called last, in percent.
 const AGAIN: usize = 50;
+/// How often a sequence may go on from one with a tool that takes its time, in percent.
+const PATIENT: usize = 4;
 /// The widest range of whole numbers that is gone through one by one.
 const WIDEST: i64 = 64;
 /// Calls in a sequence.
@@ -132,9 +134,16 @@ impl Random<'_> {
         Some(case)
     }
 
+    /// Whether a case calls a tool that takes its time.
+    fn takes_time(&self, case: &FuzzCase) -> bool {
+        let mut called = case.steps.iter().filter_map(Step::called);
+        called.any(|(name, _)| self.slow.contains(&name))
+    }
+
     /// A call for a sequence; values of earlier answers are used where names suggest it.
     fn step(&self, dice: &mut Dice, before: &[Step]) -> Option<Step> {
         let again = before.last().and_then(Step::called).filter(|_| dice.chance(AGAIN));
+        let again = again.filter(|(name, _)| !self.slow.contains(name));
         let tool = match again.and_then(|(name, _)| self.toolbox.tool(&name)) {
             Some(tool) => tool,
             None => self.tool(dice)?,
@@ -160,6 +169,7 @@ impl Random<'_> {
     /// A call that gives something, and calls that take it.
     fn handed_on(&self, dice: &mut Dice) -> Option<Vec<Step>> {
         let mut ways = Vec::new();
+        let patient = dice.chance(PATIENT);
         for tool in self.toolbox.callable().filter(|tool| tool.generator.is_some()) {
             let properties = tool
                 .definition
@@ -167,6 +177,9 @@ impl Random<'_> {
                 .and_then(Value::as_object);
             for name in properties.into_iter().flatten().map(|(name, _)| name) {
                 let givers = self.feedback.producers(name).filter(|giver| **giver != tool.name);
+                let givers = givers.filter(|giver| {
+                    patient || ![&tool.name, giver].map(|name| self.slow.contains(name)).contains(&true)
+                });
                 ways.extend(givers.filter_map(|giver| Some((self.toolbox.tool(giver)?, tool, name))));
             }
         }
@@ -227,6 +240,8 @@ impl Random<'_> {
         } else {
             None
         };
+        let patient = dice.chance(PATIENT);
+        let parent = parent.filter(|kept| patient || !self.takes_time(&kept.case));
         let mut steps = parent.map(|kept| kept.case.steps.clone()).unwrap_or_default();
         let last = steps.last().and_then(Step::called);
         if steps.is_empty() {

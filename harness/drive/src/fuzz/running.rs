@@ -43,8 +43,8 @@ static NONE: BTreeSet<String> = BTreeSet::new();
 const SLOW: Duration = Duration::from_millis(60);
 /// How long what has begun may go on at least, once the time is over.
 const OVERTIME: Duration = Duration::from_secs(5);
-/// Calls after which it is known which tools take their time.
-const SETTLED: u64 = 400;
+/// Calls after which it is known which tools take their time. The examples come first: they call each tool.
+const SETTLED: u64 = 200;
 /// Longest time for one finding.
 const LONGEST_SHRINK: Duration = Duration::from_secs(20);
 
@@ -135,7 +135,9 @@ impl<'a> Running<'a> {
                 self.growth().await;
                 continue;
             }
-            if slow.is_none() && schedule.is_systematic_done() && self.sums.calls >= SETTLED {
+            if slow.is_none() && self.sums.calls >= SETTLED {
+                self.look().await;
+                schedule.put_off(&self.slow);
                 slow = Some(self.slow.clone());
             }
             let phase = schedule.phase();
@@ -404,11 +406,8 @@ impl<'a> Running<'a> {
                 self.new_entry(&signature, death, &window.records);
             }
         }
-        for record in &window.records {
-            if record.slowest(&window.trace) >= SLOW {
-                self.slow.insert(record.case.subject.clone());
-            }
-        }
+        let slow = window.work().into_iter().filter(|(_, worked)| *worked >= SLOW);
+        self.slow.extend(slow.map(|(subject, _)| subject));
         if keep_trace {
             self.ledger.keep(std::mem::replace(
                 &mut window.trace,

@@ -20,12 +20,17 @@ const PACE: [(Phase, usize); 5] = [
 /// Sequences in one round.
 const SEQUENCES: usize = 4;
 
+/// Cases about slow tools in one round.
+const LATE: usize = 4;
+
 /// Cases of chance in one round.
 const RANDOM: usize = 128;
 
 /// The cases that are still to come.
 pub(super) struct Schedule {
     lists: Vec<(Phase, VecDeque<FuzzCase>)>,
+    /// Cases about what takes its time.
+    late: VecDeque<FuzzCase>,
     wanted: BTreeSet<Phase>,
     part: Option<Partition>,
     stateful: u64,
@@ -49,6 +54,7 @@ impl Schedule {
             lists: lists
                 .map(|(phase, cases)| (phase, cases.into_iter().filter(mine).collect()))
                 .collect(),
+            late: VecDeque::new(),
             sequences_due: wanted.contains(&Phase::Stateful),
             wanted,
             part,
@@ -87,10 +93,23 @@ impl Schedule {
                 let number = mine(&mut self.random, self.part);
                 round.extend(random.any(number));
             }
-        } else if !systematic && !self.wanted.contains(&Phase::Stateful) {
+        } else if !systematic && !self.wanted.contains(&Phase::Stateful) && self.late.is_empty() {
             return Vec::new();
         }
+        let few = self.late.len().min(if systematic { 0 } else { LATE });
+        round.extend(self.late.drain(..few));
+        // What may be on its way together stands together: one wait for all of it.
+        round.sort_by_key(|case| (!case.independent, !case.legal));
         round
+    }
+
+    /// Puts off what is about these tools: they would use up the time of all the others. It comes bit by bit, beside what chance brings.
+    pub(super) fn put_off(&mut self, slow: &BTreeSet<String>) {
+        for (_, list) in &mut self.lists {
+            let (late, rest) = list.drain(..).partition(|case| slow.contains(&case.subject));
+            *list = rest;
+            self.late.extend::<VecDeque<FuzzCase>>(late);
+        }
     }
 
     fn sequences(&mut self, random: &Random<'_>, count: usize) -> Vec<FuzzCase> {

@@ -197,6 +197,17 @@ impl Connection {
         }
     }
 
+    /// Over stdio, lets messages wait for each other, to be written at once; or no longer, and writes those that wait.
+    ///
+    /// # Errors
+    /// When the server does not read in time.
+    pub async fn gather(&mut self, gathers: bool) -> Result<(), TransportError> {
+        match self {
+            Self::Stdio(connection) => connection.gather(gathers).await,
+            Self::StreamableHttp(_) | Self::HttpSse(_) => Ok(()),
+        }
+    }
+
     /// Waits for what comes next. Cancel-safe: dropping the future loses nothing. `None` once [`Incoming::Closed`] was given.
     pub async fn receive(&mut self) -> Option<Incoming> {
         match self {

@@ -11,10 +11,15 @@ use crate::transport::{TransportError, TransportLimits};
 /// Pause between chunks that are to arrive apart.
 pub(super) const BETWEEN_CHUNKS: Duration = Duration::from_millis(10);
 
+/// Bytes that wait for more at most.
+const ENOUGH: usize = 32 * 1024;
+
 /// The writing end. What the server does not take in time waits here, so that a message is never torn.
 pub(super) struct Input {
     stdin: Option<ChildStdin>,
     behind: BytesMut,
+    /// Whether messages wait for each other, to be written at once.
+    gathers: bool,
     deadline: Duration,
     /// Bytes that may wait before nothing more is accepted.
     cap: usize,
@@ -27,6 +32,7 @@ impl Input {
         Self {
             stdin: Some(stdin),
             behind: BytesMut::new(),
+            gathers: false,
             deadline: limits.write,
             cap: limits.message_bytes,
             failure: None,
@@ -53,6 +59,20 @@ impl Input {
         for part in parts {
             self.behind.extend_from_slice(part);
         }
+    }
+
+    /// Lets messages wait for each other, or writes those that do.
+    pub(super) async fn gather(&mut self, gathers: bool) -> Result<(), TransportError> {
+        self.gathers = gathers;
+        if gathers { Ok(()) } else { self.flush_in_time().await }
+    }
+
+    /// Writes what is in line, unless it may wait for more.
+    pub(super) async fn flush_unless_gathering(&mut self) -> Result<(), TransportError> {
+        if self.gathers && self.behind.len() < ENOUGH {
+            return Ok(());
+        }
+        self.flush_in_time().await
     }
 
     /// Whether the server has not taken everything yet.

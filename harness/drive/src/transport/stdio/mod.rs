@@ -99,8 +99,17 @@ impl StdioConnection {
         self.input.ready()?;
         let event = self.record(message, intent);
         self.input.push(&[message, b"\n"]);
-        self.input.flush_in_time().await?;
+        self.input.flush_unless_gathering().await?;
         Ok(Sent { event, exchange: None })
+    }
+
+    /// From now on lets messages wait for each other, to be written at once; or no longer, and writes those that wait. What is listened for
+    /// writes them, too.
+    ///
+    /// # Errors
+    /// When the server does not read in time.
+    pub async fn gather(&mut self, gathers: bool) -> Result<(), TransportError> {
+        self.input.gather(gathers).await
     }
 
     /// Writes chunks of bytes one by one, with pauses between them so that they arrive apart, and a newline after the last if wanted. The trace
