@@ -23,6 +23,7 @@ mod export;
 mod feedback;
 mod growth;
 mod http;
+mod judging;
 mod ledger;
 mod oracle;
 mod phases;
