@@ -72,6 +72,7 @@ pub(super) const FAULTS: &[Fault] = &[
             "tools/hostile-arguments",
             "tools/input-validated",
             "tools/input-type-validated",
+            "tools/input-additional-validated",
         ],
         || Box::new(AcceptsNested),
     ),

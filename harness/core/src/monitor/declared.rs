@@ -150,12 +150,15 @@ pub(super) fn at(conversation: &Conversation<'_>, event: usize) -> u64 {
     conversation.trace().events.get(event).map_or(0, |event| event.at_us)
 }
 
+/// A second in the unit of traces.
+pub(super) const SECOND_US: u64 = 1_000_000;
+
 /// The most of these moments that lie within one second, and where the first such second begins in the list.
 pub(super) fn busiest_second(moments: &[u64]) -> (usize, usize) {
     let mut most = (0, 0);
     let mut start = 0;
     for (index, moment) in moments.iter().enumerate() {
-        while moment.saturating_sub(moments[start]) >= 1_000_000 {
+        while moment.saturating_sub(moments[start]) >= SECOND_US {
             start += 1;
         }
         if index - start + 1 > most.0 {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::conversation::{Conversation, Direction};
-use super::declared::{RACE_US, at, busiest_second, notified};
+use super::declared::{RACE_US, SECOND_US, at, busiest_second, notified};
 use super::exchange::Exchange;
 use super::http_exchange::HttpExchange;
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
@@ -37,8 +37,10 @@ pub(super) const LEVELS: [&str; 8] = [
     "alert",
     "emergency",
 ];
-/// Messages that a second may hold.
+/// Messages that a second may hold, beside those that the client's own calls explain.
 const MOST_IN_A_SECOND: usize = 100;
+/// Messages that one call explains.
+const FOR_A_CALL: usize = 5;
 /// From how many messages on it says something that no two have the same logger.
 const MANY: usize = 10;
 
@@ -66,7 +68,14 @@ fn observe(conversation: &Conversation<'_>, _context: &Context<'_>, observer: &m
     let Some((first, _)) = logs.first() else { return };
     let moments: Vec<u64> = logs.iter().map(|(event, _)| at(conversation, *event)).collect();
     let (most, start) = busiest_second(&moments);
-    if most > MOST_IN_A_SECOND {
+    // Who calls tools hundreds of times in a second is told so much more.
+    let from = moments.get(start).copied().unwrap_or_default();
+    let second = from.saturating_sub(SECOND_US)..from + SECOND_US;
+    let is_call = |exchange: &&Exchange<'_>| {
+        exchange.method == "tools/call" && second.contains(&at(conversation, exchange.request.event))
+    };
+    let calls = exchanges.iter().filter(is_call).count();
+    if most > MOST_IN_A_SECOND + calls * FOR_A_CALL {
         let text = format!("{most} log messages came within a second");
         observer.broken(BreachAt::new("logging/rate-limited", logs[start].0, text));
     } else {
