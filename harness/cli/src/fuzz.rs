@@ -316,7 +316,7 @@ fn body(out: &mut String, campaign: &CampaignEntry) {
     if campaign.uncalled > 0 {
         let _ = writeln!(
             out,
-            "{} tools were not called: they do not say readOnlyHint (see --call and --allow-tool)",
+            "{} tools were not called: not named with --tool, not allowed (see --call and --allow-tool), or only to be run as tasks",
             campaign.uncalled
         );
     }
