@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::conversation::Conversation;
+use super::conversation::{Conversation, Direction, Message};
 use super::declared::{Asked, notified, questions};
 use super::{BreachAt, Context, EVERYWHERE, Monitor, Observer, Scope, quoted};
 use crate::revision::Revision;
@@ -47,7 +47,7 @@ fn observe(conversation: &Conversation<'_>, context: &Context<'_>, observer: &mu
             mode(observer, asked, is_url);
         }
         if !is_url {
-            form(observer, event, asked.params);
+            form(observer, event, asked.params, &messages);
             continue;
         }
         url(observer, event, asked.params);
@@ -153,11 +153,16 @@ pub(super) fn asks_for_secret(name: &str) -> bool {
     SECRETS.iter().any(|secret| has_words(&words, secret))
 }
 
-fn form(observer: &mut Observer<'_>, event: usize, params: &Value) {
+fn form(observer: &mut Observer<'_>, event: usize, params: &Value, messages: &[Message<'_>]) {
     let text_of = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let fields = params.pointer("/requestedSchema/properties").and_then(Value::as_object);
     let mut names = String::new();
+    // A tool that asks what it was told to ask has the client's words in it, for which the client has to answer.
+    let told = |text: &str| told_by_client(messages, event, text);
     let mut words = text_of(params, "message");
+    if told(&words) {
+        words.clear();
+    }
     for (name, field) in fields.into_iter().flatten() {
         for part in [name.clone(), text_of(field, "title")] {
             names.push_str(&apart(&part));
@@ -190,7 +195,10 @@ fn form(observer: &mut Observer<'_>, event: usize, params: &Value) {
             observer.broken(breach.at_most(Severity::Warn));
         }
     }
-    if ["http://", "https://"].iter().any(|scheme| words.contains(scheme)) {
+    let mut urls = words
+        .split(|character: char| character.is_whitespace() || "\"'<>()".contains(character))
+        .filter(|word| word.contains("http://") || word.contains("https://"));
+    if urls.any(|url| !told(url)) {
         let text = "the text of a form holds a URL";
         observer.broken(BreachAt::new("client-features/elicitation-form-no-urls", event, text));
     } else {
@@ -210,6 +218,27 @@ fn form(observer: &mut Observer<'_>, event: usize, params: &Value) {
             None => observer.kept("client-features/elicitation-required-known", event),
         }
     }
+}
+
+/// Messages of the client in which the words of a question are looked for.
+const RECENT: usize = 200;
+
+/// Whether the text stands in something that the client had said shortly before.
+fn told_by_client(messages: &[Message<'_>], before: usize, text: &str) -> bool {
+    fn holds(value: &Value, text: &str) -> bool {
+        match value {
+            Value::String(words) => words.contains(text),
+            Value::Array(items) => items.iter().any(|item| holds(item, text)),
+            Value::Object(members) => members.values().any(|member| holds(member, text)),
+            _ => false,
+        }
+    }
+    let earlier = &messages[..messages.partition_point(|message| message.event < before)];
+    let said = earlier.iter().rev();
+    let mut said = said
+        .filter(|message| message.direction == Direction::ToServer)
+        .take(RECENT);
+    !text.is_empty() && said.any(|message| holds(message.value, text))
 }
 
 /// `apiKey`, `api_key` and `API key` become `api key`.

@@ -405,6 +405,29 @@ fn the_client_is_asked_only_for_what_it_declared() {
 }
 
 #[test]
+fn what_the_client_has_put_into_a_form_is_not_the_server_s() {
+    let last = Revision::V2025_11_25;
+    let client = r#"{"elicitation":{"form":{},"url":{}}}"#;
+    let form = |message: &str| {
+        let params = format!(r#"{{"message":"{message}","requestedSchema":{{"type":"object","properties":{{}}}}}}"#);
+        question("s", "elicitation/create", &params)
+    };
+    let call = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"ask","arguments":{"text":"https://a.example/x"}}}"#;
+    let rule = "client-features/elicitation-form-no-urls";
+    for (message, expected) in [
+        ("https://a.example/x", None),
+        ("Is (https://a.example/x) right?", None),
+        ("Is https://b.example/x right?", Some(rule)),
+    ] {
+        let (broken, _) = told(last, client, SERVER, &[(3, '>', call), (4, '<', &form(message))]);
+        assert_eq!(names(&broken), expected.into_iter().collect::<Vec<_>>(), "{message}");
+        // What was not said before counts.
+        let (broken, _) = told(last, client, SERVER, &[(3, '<', &form(message)), (4, '>', call)]);
+        assert_eq!(names(&broken), [rule], "{message}");
+    }
+}
+
+#[test]
 fn forms_ask_for_no_secrets_and_urls_are_safe() {
     let last = Revision::V2025_11_25;
     let client = r#"{"elicitation":{"form":{},"url":{}}}"#;
