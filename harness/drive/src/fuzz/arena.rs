@@ -46,9 +46,9 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// What was asked for each answer, tools by their names, and how long the server worked on it: since it was sent, or since the answer before it
-    /// came, because a server may take one request after the other.
-    pub(super) fn work(&self) -> Vec<(String, Duration)> {
+    /// What the server worked on for so long at least, tools by their names: since it was sent, or since the answer before it came, because a
+    /// server may take one request after the other.
+    pub(super) fn worked_on(&self, least: Duration) -> Vec<String> {
         let at = |event: usize| self.trace.events.get(event).map(|event| event.at_us);
         let mut answered: Vec<(u64, u64, &Step)> = Vec::new();
         for record in &self.records {
@@ -60,11 +60,12 @@ impl Window {
         }
         answered.sort_by_key(|(came, ..)| *came);
         let mut before = 0;
-        let worked = answered.into_iter().map(|(came, sent, step)| {
-            let began = sent.max(std::mem::replace(&mut before, came));
-            (step.subject(), Duration::from_micros(came.saturating_sub(began)))
+        answered.retain(|(came, sent, _)| {
+            let began = (*sent).max(std::mem::replace(&mut before, *came));
+            Duration::from_micros(came.saturating_sub(began)) >= least
         });
-        worked.collect()
+        // Reading a name out of a call costs more than all of this: few are left.
+        answered.into_iter().map(|(.., step)| step.subject()).collect()
     }
 }
 

@@ -177,9 +177,8 @@ impl Random<'_> {
                 .and_then(Value::as_object);
             for name in properties.into_iter().flatten().map(|(name, _)| name) {
                 let givers = self.feedback.producers(name).filter(|giver| **giver != tool.name);
-                let givers = givers.filter(|giver| {
-                    patient || ![&tool.name, giver].map(|name| self.slow.contains(name)).contains(&true)
-                });
+                let takes_time = |giver: &str| self.slow.contains(&tool.name) || self.slow.contains(giver);
+                let givers = givers.filter(|giver| patient || !takes_time(giver));
                 ways.extend(givers.filter_map(|giver| Some((self.toolbox.tool(giver)?, tool, name))));
             }
         }

@@ -94,8 +94,7 @@ impl Running<'_> {
                 self.new_entry(&signature, death, &window.records);
             }
         }
-        let slow = window.work().into_iter().filter(|(_, worked)| *worked >= SLOW);
-        self.slow.extend(slow.map(|(subject, _)| subject));
+        self.slow.extend(window.worked_on(SLOW));
         if keep_trace {
             self.ledger.keep(std::mem::replace(
                 &mut window.trace,
