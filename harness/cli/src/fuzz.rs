@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
@@ -60,7 +61,7 @@ async fn campaign(
     let interrupt = tokio::task::spawn_local(interrupts(cancel.clone()));
     let campaign = Campaign {
         catalog: &bundle.catalog,
-        schemas: &bundle.schemas,
+        schemas: Arc::clone(&bundle.schemas),
         options: plan.options.clone(),
     };
     let (at, began) = (SystemTime::now(), Instant::now());
@@ -169,7 +170,9 @@ fn reproduction(found: &Reproduction, target: &Target, run: &CampaignRun) -> Rep
                 None => format!(" no {name};"),
             });
             let body = String::from_utf8_lossy(message.body.as_deref().unwrap_or_default()).into_owned();
-            format!("HTTP {}{} {body}", message.method, fields.collect::<String>())
+            let target = message.target.as_ref().map(|target| format!(" {target};"));
+            let target = target.unwrap_or_default();
+            format!("HTTP {}{target}{} {body}", message.method, fields.collect::<String>())
         }
         What::Raw(bytes) => String::from_utf8_lossy(&bytes[..bytes.len().min(4_000)]).into_owned(),
     });

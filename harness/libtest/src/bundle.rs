@@ -1,6 +1,7 @@
 //! Everything that a run needs beside a server: requirements, schemas and cases, loaded from the program itself.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use touchstone_core::case::{FixtureCatalog, LoadError, Suite};
 use touchstone_core::spec::requirement::{Catalog, CatalogError};
@@ -11,7 +12,7 @@ pub struct Bundle {
     /// The requirements.
     pub catalog: Catalog,
     /// The message schemas.
-    pub schemas: SchemaLibrary,
+    pub schemas: Arc<SchemaLibrary>,
     /// The cases.
     pub suite: Suite,
 }
@@ -75,7 +76,7 @@ impl Bundle {
         }
         Ok(Self {
             catalog,
-            schemas,
+            schemas: Arc::new(schemas),
             suite,
         })
     }

@@ -76,7 +76,7 @@ impl Shared {
         };
         Campaign {
             catalog: &self.bundle.catalog,
-            schemas: &self.bundle.schemas,
+            schemas: Arc::clone(&self.bundle.schemas),
             options: CampaignOptions {
                 budget: Budget {
                     time: None,

@@ -242,7 +242,7 @@ fn each_text(result: &mut Value, change: impl Fn(&str) -> String) {
 /// A tool of a fault's own.
 fn offer(request: &Request, response: &mut Response, name: &str, schema: Value) {
     if let ("tools/list", Ok(result)) = (request.method.as_str(), &mut response.outcome) {
-        let annotations = json!({ "readOnlyHint": true });
+        let annotations = json!({ "readOnlyHint": false, "destructiveHint": false });
         add(
             result,
             "tools",

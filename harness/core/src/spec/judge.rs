@@ -3,8 +3,8 @@
 //! The schema is hostile input: nothing is ever fetched, patterns have a step limit, size and depth are capped. A verdict rests on every
 //! plausible reading of the schema (dialects, formats as annotation and as assertion): where readings disagree there is no verdict.
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
@@ -77,7 +77,7 @@ pub struct SchemaJudge {
     drafts: Vec<Draft>,
     primary: Validator,
     /// The other readings, compiled when they are first needed.
-    others: OnceCell<Vec<Validator>>,
+    others: OnceLock<Vec<Validator>>,
 }
 
 /// Largest schema that is read, in values.
@@ -130,7 +130,7 @@ impl SchemaJudge {
             schema: schema.clone(),
             drafts,
             primary,
-            others: OnceCell::new(),
+            others: OnceLock::new(),
         })
     }
 

@@ -9,7 +9,7 @@ use touchstone_core::jsonrpc::IdToken;
 use touchstone_core::revision::Revision;
 use touchstone_core::trace::{EventKind, Intent, Trace};
 
-use super::case::{Bind, FuzzCase, HttpMessage, Step, What};
+use super::case::{Bind, FuzzCase, HttpMessage, RelationKind, Step, What};
 use crate::execute::inventory::{CallPolicy, Inventory};
 use crate::session::{Answer, ClientIdentity, ConnectError, Connector, Outcome, Pending, Session, Until};
 use crate::transport::{Connection, RawRequest, TransportError};
@@ -41,8 +41,10 @@ impl Record {
 pub(super) struct Window {
     pub trace: Trace,
     pub records: Vec<Record>,
-    /// Where its cases begin in the history of the session.
+    /// Cases of the session before it.
     pub start: usize,
+    /// Calls of the campaign until its end.
+    pub calls: u64,
 }
 
 impl Window {
@@ -93,7 +95,9 @@ pub(super) struct Arena<'a> {
     /// Cases that were to be run since then.
     planned: usize,
     /// Cases since the session was opened, newest last.
-    pub history: Vec<FuzzCase>,
+    history: Vec<FuzzCase>,
+    /// Cases before those that are remembered.
+    forgotten: usize,
 }
 
 /// Cases of a session that are remembered, to find out which of them led to its end.
@@ -118,6 +122,7 @@ impl<'a> Arena<'a> {
             gathered: Vec::new(),
             planned: 0,
             history: Vec::new(),
+            forgotten: 0,
         }
     }
 
@@ -137,6 +142,7 @@ impl<'a> Arena<'a> {
         self.prefix = session.tap().position();
         self.session = Some(session);
         self.history.clear();
+        self.forgotten = 0;
         self.gathered.clear();
         self.planned = 0;
         self.silent = false;
@@ -196,8 +202,8 @@ impl<'a> Arena<'a> {
         )
     }
 
-    /// What was run since the last look, with everything that was recorded meanwhile.
-    pub(super) fn window(&mut self) -> Option<Window> {
+    /// What was run since the last look, with everything that was recorded meanwhile, and with the number of all calls so far.
+    pub(super) fn window(&mut self, calls: u64) -> Option<Window> {
         let session = self.session.take()?;
         let trace = self.cut(&session);
         self.session = Some(session);
@@ -205,8 +211,15 @@ impl<'a> Arena<'a> {
         Some(Window {
             trace,
             records: std::mem::take(&mut self.gathered),
-            start: self.history.len().saturating_sub(planned),
+            start: (self.forgotten + self.history.len()).saturating_sub(planned),
+            calls,
         })
+    }
+
+    /// What the session was sent before its case of that number, as far as it is remembered.
+    pub(super) fn before(&self, number: usize) -> &[FuzzCase] {
+        let end = number.saturating_sub(self.forgotten).min(self.history.len());
+        &self.history[..end]
     }
 
     /// Runs cases, those that may be together. Stops early when the server is lost.
@@ -261,6 +274,7 @@ impl<'a> Arena<'a> {
         self.history.extend(cases.iter().cloned());
         let excess = self.history.len().saturating_sub(MOST_HISTORY);
         self.history.drain(..excess);
+        self.forgotten += excess;
     }
 }
 
@@ -278,6 +292,9 @@ async fn settle(session: &mut Session) {
         session.follow_exchange(exchange, Until::End, Some(PATIENCE)).await;
     }
 }
+
+/// Between calls that are to be alone, so that they are it even to a server that still works on what it has answered.
+const APART: Duration = Duration::from_millis(2);
 
 /// Requests that are on their way at the same time.
 const AT_ONCE: usize = 64;
@@ -336,7 +353,11 @@ async fn alone(session: &mut Session, case: FuzzCase, within: Option<Duration>) 
     let mut pending: Vec<(usize, Pending)> = Vec::new();
     let mut raw = false;
     let mut cancelled = false;
+    let crowd = matches!(&case.relation, Some(relation) if relation.kind == RelationKind::Together);
     for (index, step) in case.steps.iter().enumerate() {
+        if crowd && index > 0 && !case.steps[index - 1].held {
+            tokio::time::sleep(APART).await;
+        }
         let (event, waits, failed) = send(session, step, &answers, illegal, within).await;
         sent[index] = event;
         answers[index] = failed;
@@ -460,8 +481,12 @@ async fn exchange(
     intent: Intent,
     within: Option<Duration>,
 ) -> (Option<usize>, Option<Pending>, Option<Answer>) {
-    let known = session.connection().address().and_then(|address| address.session);
+    let address = session.connection().address();
     let mut raw = RawRequest::new(&message.method);
+    if let Some((target, address)) = message.target.as_ref().zip(address.as_ref()) {
+        raw.target = Some(super::http::aimed(target, address));
+    }
+    let known = address.and_then(|address| address.session);
     raw.intent = intent;
     raw.body.clone_from(&message.body);
     raw.headers = message

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -185,7 +186,7 @@ pub struct Campaign<'a> {
     /// The requirements.
     pub catalog: &'a Catalog,
     /// The message schemas.
-    pub schemas: &'a SchemaLibrary,
+    pub schemas: Arc<SchemaLibrary>,
     /// What to do.
     pub options: CampaignOptions,
 }
@@ -229,12 +230,12 @@ impl Campaign<'_> {
             server,
         } = opened?;
         let tools = inventory.coverage();
-        let toolbox = Toolbox::new(
+        let toolbox = Arc::new(Toolbox::new(
             inventory,
             capabilities.clone(),
             &self.options.tools,
             &self.options.examples,
-        );
+        ));
         let mut running = Running {
             campaign: self,
             connector: &connector,
@@ -253,6 +254,7 @@ impl Campaign<'_> {
             deaths: BTreeMap::new(),
             slow: BTreeSet::new(),
             own_mistakes: Vec::new(),
+            judging: None,
             waiting: Vec::new(),
             suspects: BTreeMap::new(),
             began,

@@ -138,6 +138,9 @@ pub enum What {
 pub struct HttpMessage {
     /// The method.
     pub method: String,
+    /// Path and query instead of those that messages are sent to. `{endpoint}` stands for these, `{endpoint-cut}` for them without their last
+    /// character, `{path}` and `{query}` for each alone, and `{url}` for the path that the client was given.
+    pub target: Option<String>,
     /// Changes to the fields: `None` leaves one out; a name that comes twice is sent twice. `{session}` stands for the id of the session.
     pub headers: Vec<(String, Option<String>)>,
     /// The body.
@@ -152,6 +155,7 @@ impl HttpMessage {
     pub fn new(method: &str) -> Self {
         Self {
             method: method.to_owned(),
+            target: None,
             headers: Vec::new(),
             body: None,
             whole: true,
@@ -162,6 +166,13 @@ impl HttpMessage {
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), Some(value.to_owned())));
+        self
+    }
+
+    /// The same, sent to another path and query.
+    #[must_use]
+    pub fn to(mut self, target: &str) -> Self {
+        self.target = Some(target.to_owned());
         self
     }
 

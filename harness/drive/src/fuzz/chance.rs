@@ -9,7 +9,7 @@ use touchstone_core::trace::TransportKind;
 use touchstone_generate::{Dice, Malformed, Spelling, malformed, mutate};
 
 use super::case::{Bind, Expect, FuzzCase, Phase, Step, What};
-use super::feedback::Feedback;
+use super::feedback::{FOLLOWING, Feedback};
 use super::http;
 use super::relations::spelled;
 use super::toolbox::{Tool, Toolbox};
@@ -47,8 +47,8 @@ pub(super) fn odd_messages(revision: Revision) -> Vec<Malformed> {
 const AGAIN: usize = 50;
 /// How often a sequence may go on from one with a tool that takes its time, in percent.
 const PATIENT: usize = 4;
-/// The widest range of whole numbers that is gone through one by one.
-const WIDEST: i64 = 64;
+/// Tools that are handed what another one has given, when that is followed up.
+const MOST_TAKERS: usize = 8;
 /// Calls in a sequence.
 const LONGEST_SEQUENCE: usize = 8;
 
@@ -71,7 +71,7 @@ impl Random<'_> {
         let case = match dice.below(100) {
             0..45 => self.arguments(dice),
             45..85 => self.sequence(Phase::Random, dice),
-            85..89 if self.transport == TransportKind::StreamableHttp => http::random(self.revision, dice),
+            85..89 if self.transport.is_http() => http::random(self.revision, self.transport, dice),
             85..93 => self.disturbed(dice),
             _ => self.respelled(dice),
         };
@@ -207,24 +207,69 @@ impl Random<'_> {
         Some(steps)
     }
 
-    /// The next call of a tool that takes a whole number of a small range: all of them in turn.
-    fn next_in_range(&self, name: &str, turn: u64) -> Option<Step> {
+    /// The next call of a tool that takes one of a few values: all of them in turn.
+    fn next_choice(&self, name: &str, turn: u64) -> Option<Step> {
         let tool = self.toolbox.tool(name)?;
-        let properties = tool.definition.pointer("/inputSchema/properties")?.as_object()?;
-        let (member, least, most) = properties.iter().find_map(|(member, schema)| {
-            let least = schema.get("minimum")?.as_i64()?;
-            let most = schema.get("maximum")?.as_i64()?;
-            let small = most
-                .checked_sub(least)
-                .is_some_and(|range| (0..WIDEST).contains(&range));
-            small.then_some((member, least, most))
-        })?;
-        let range = most - least + 1;
-        let mut value = tool.simplest.clone()?;
-        value
-            .as_object_mut()?
-            .insert(member.clone(), Value::from(least + i64::try_from(turn).ok()? % range));
-        Some(Step::call(name, &value))
+        let (member, values) = tool.choices().into_iter().next()?;
+        let value = values.get(usize::try_from(turn).ok()? % values.len())?;
+        let mut arguments = tool.simplest.clone()?;
+        arguments.as_object_mut()?.insert(member.clone(), value.clone());
+        Some(Step::call(name, &arguments))
+    }
+
+    /// What may come after calls that led to something new: the last one once more, every choice that its tool leaves, and what takes the values that it
+    /// has given. A lock is opened pin by pin. Nothing comes of a tool that changes nothing.
+    pub(super) fn follow_up(&self, led: &FuzzCase) -> Vec<FuzzCase> {
+        let Some((last, (name, _))) = led.steps.last().and_then(|step| Some((step, step.called()?))) else {
+            return Vec::new();
+        };
+        let tool = self.toolbox.tool(&name).filter(|tool| tool.callable && !tool.read_only);
+        let Some(tool) = tool.filter(|tool| !self.slow.contains(&tool.name)) else {
+            return Vec::new();
+        };
+        let mut next = vec![last.clone()];
+        for (member, values) in tool.choices() {
+            for value in values {
+                let mut arguments = tool.simplest.clone();
+                if let Some(members) = arguments.as_mut().and_then(Value::as_object_mut) {
+                    members.insert(member.clone(), value);
+                }
+                next.extend(arguments.map(|arguments| Step::call(&name, &arguments)));
+            }
+        }
+        next.extend(self.takers(&name, led.steps.len() - 1));
+        let then = |step| {
+            let mut steps = led.steps.clone();
+            steps.iter_mut().for_each(|step| step.held = false);
+            steps.push(step);
+            let mut case = of_steps(Phase::Stateful, steps)?;
+            FOLLOWING.clone_into(&mut case.label);
+            case.number = led.number;
+            Some(case)
+        };
+        next.into_iter().filter_map(then).collect()
+    }
+
+    /// Calls of other tools with an argument named like something that a tool has given, handed on from a step with that tool.
+    fn takers(&self, giver: &str, step: usize) -> Vec<Step> {
+        let others = self
+            .toolbox
+            .callable()
+            .filter(|tool| tool.name != giver && !self.slow.contains(&tool.name));
+        let calls = others.filter_map(|tool| {
+            let properties = tool.definition.pointer("/inputSchema/properties")?.as_object()?;
+            let given = |name: &&String| self.feedback.producers(name).any(|producer| producer == giver);
+            let name = properties.keys().find(given)?;
+            let mut arguments = tool.simplest.clone()?;
+            arguments
+                .as_object_mut()?
+                .entry(name.clone())
+                .or_insert_with(|| Value::from(""));
+            let mut call = Step::call(&tool.name, &arguments);
+            call.binds.push(handing(step, name));
+            Some(call)
+        });
+        calls.take(MOST_TAKERS).collect()
     }
 
     fn sequence(&self, phase: Phase, dice: &mut Dice) -> Option<FuzzCase> {
@@ -250,10 +295,10 @@ impl Random<'_> {
             }
         } else {
             match dice.below(10) {
-                // Mostly one more call: what is new came of the last one. Small ranges are gone through one by one.
+                // Mostly one more call: what is new came of the last one. Few values are gone through one by one.
                 0..3 if let Some(step) = parent
                     .zip(last)
-                    .and_then(|(kept, (name, _))| self.next_in_range(&name, kept.turn())) =>
+                    .and_then(|(kept, (name, _))| self.next_choice(&name, kept.turn())) =>
                 {
                     steps.push(step);
                 }

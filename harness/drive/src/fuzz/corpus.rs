@@ -336,6 +336,10 @@ fn step_line(step: &Step) -> Value {
         What::Http(message) => {
             put("t", json!("http"));
             put("method", json!(message.method));
+            message
+                .target
+                .iter()
+                .for_each(|target| drop(put("target", json!(target))));
             put("headers", json!(message.headers));
             if let Some((name, body)) = message.body.as_deref().map(bytes_member) {
                 put(name, body);
@@ -390,6 +394,7 @@ fn read_step(line: &Value) -> Result<Step, &'static str> {
         Some("send") => What::Raw(bytes()?.ok_or("`send` wants `text` or `base64`")?),
         Some("http") => What::Http(HttpMessage {
             method: text("method").ok_or("an HTTP request without `method`")?,
+            target: text("target"),
             headers: read_headers(line).ok_or("`headers` is no list of names and values")?,
             body: bytes()?,
             whole: line.get("abort") != Some(&Value::Bool(true)),
@@ -523,7 +528,10 @@ mod tests {
         let http = HttpMessage {
             body: Some(vec![0xff]),
             whole: false,
-            ..HttpMessage::new("POST").with("Accept", "é").without("Expect")
+            ..HttpMessage::new("POST")
+                .to("{endpoint}0")
+                .with("Accept", "é")
+                .without("Expect")
         };
         let mut odd = FuzzCase::of(Phase::Http, "x", Step::new(What::Http(http)));
         odd.expect = Expect::NotServed("transport-streamable-http/session-unknown-404");

@@ -297,12 +297,12 @@ pub fn case_yaml(reproduction: &Reproduction) -> Option<String> {
             _ => None,
         })
     };
-    // Cases do not know the id of the session, nor bodies that are no text.
+    // Cases do not know the id of the session, nor the path that a server has given, nor bodies that are no text.
     let told = |message: &HttpMessage| {
         let session =
             |(_, value): &(String, Option<String>)| value.as_ref().is_some_and(|value| value.contains("{session"));
         let body = message.body.as_deref().unwrap_or_default();
-        !message.headers.iter().any(session) && std::str::from_utf8(body).is_ok()
+        message.target.is_none() && !message.headers.iter().any(session) && std::str::from_utf8(body).is_ok()
     };
     if !requests().all(told) {
         return None;

@@ -8,6 +8,7 @@ use touchstone_core::jsonrpc;
 
 use super::arena::Record;
 use super::case::{FuzzCase, Phase, Step};
+use crate::session::Answer;
 
 /// Cases that are kept to go on from.
 const MOST_KEPT: usize = 400;
@@ -17,6 +18,12 @@ const FRESH: usize = 4;
 const RARE: u64 = 12;
 /// Cases that are kept of one form.
 const SIGHTINGS: u32 = 3;
+/// What a case is called that follows up something new.
+pub(super) const FOLLOWING: &str = "a call that follows something new";
+/// Cases of one form that are followed up.
+const FOLLOWED: u32 = 2;
+/// Steps of the longest that is.
+const LONGEST_FOLLOWED: usize = 8;
 /// Calls that are remembered.
 const MOST_RECENT: usize = 64;
 /// Those of one tool that are put in front of a case.
@@ -41,6 +48,10 @@ pub(super) struct Feedback {
     producers: BTreeMap<String, BTreeSet<String>>,
     /// How often each form is kept.
     forms: BTreeMap<String, u32>,
+    /// What led to a new form and is to be followed up, oldest first.
+    due: Vec<FuzzCase>,
+    /// How often that was done for each form and each tool.
+    followed: BTreeMap<String, u32>,
     /// The last calls, oldest first.
     recent: VecDeque<Step>,
     pool: Vec<Value>,
@@ -130,6 +141,19 @@ impl Feedback {
         let sequence = matches!(record.case.phase, Phase::Random | Phase::Stateful);
         let is_new = novel.is_some();
         let ordinary = record.case.legal && record.case.relation.is_none();
+        let called = sequence || matches!(record.case.phase, Phase::Examples | Phase::Coverage);
+        if let Some((News::Form, shape)) = novel.as_ref().filter(|_| keep && called && ordinary)
+            && record.answers.last().is_some_and(succeeded)
+            && record.case.steps.len() <= LONGEST_FOLLOWED
+        {
+            let times = self.followed.entry(shape.clone()).or_default();
+            if *times < FOLLOWED && self.due.len() < MOST_KEPT {
+                *times += 1;
+                let mut case = record.case.clone();
+                self.put_in_front(&mut case);
+                self.due.push(case);
+            }
+        }
         if let Some((news, shape)) = novel.filter(|_| keep && sequence && ordinary) {
             if self.kept.len() >= MOST_KEPT {
                 // What told least, and of that the oldest, makes room.
@@ -185,6 +209,16 @@ impl Feedback {
         case.steps = steps;
     }
 
+    /// Something that led to a new form and was not followed up so far: what following up has led to, newest first, before all else; then tool by tool.
+    pub(super) fn take_due(&mut self) -> Option<FuzzCase> {
+        let deeper = self.due.iter().rposition(|case| case.label == FOLLOWING);
+        let turn = |(_, case): &(usize, &FuzzCase)| self.followed.get(&case.subject).copied();
+        let at = deeper.or_else(|| Some(self.due.iter().enumerate().min_by_key(turn)?.0))?;
+        let case = self.due.remove(at);
+        *self.followed.entry(case.subject.clone()).or_default() += 1;
+        Some(case)
+    }
+
     /// Counts a shape; true when it is the first of its kind.
     fn is_new(&mut self, shape: &str) -> bool {
         if let Some(times) = self.shapes.get_mut(shape) {
@@ -235,6 +269,14 @@ impl Feedback {
     pub(super) fn shapes(&self) -> usize {
         self.shapes.len()
     }
+}
+
+/// Whether an answer is the result that a call is meant to have.
+fn succeeded(answer: &Option<Answer>) -> bool {
+    let result = answer
+        .as_ref()
+        .and_then(|answer| answer.message.as_ref()?.get("result"));
+    result.is_some_and(|result| result.get("isError") != Some(&Value::Bool(true)))
 }
 
 /// Names and types, lengths of lists in steps of two, no values.

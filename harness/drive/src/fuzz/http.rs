@@ -1,12 +1,14 @@
-//! What goes wrong below messages: fields and methods of HTTP requests, session ids, streams that are left. Over Streamable HTTP only.
+//! What goes wrong below messages: fields and methods of HTTP requests, session ids, paths, streams that are left. Over Streamable HTTP and HTTP+SSE.
 //!
 //! A server may refuse each of these, or serve it. It may not fail with a status that says the mistake is its own, and must go on.
 
 use touchstone_core::revision::{Era, Revision};
+use touchstone_core::trace::TransportKind;
 use touchstone_generate::{Dice, HOSTILE_TEXTS};
 
 use super::case::{Expect, FuzzCase, HttpMessage, Phase, Step, What};
 use super::phases::{in_turn, numbered};
+use crate::transport::HttpAddress;
 
 /// Stands for the id of the session in the value of a field.
 const SESSION: &str = "{session}";
@@ -89,15 +91,32 @@ const FORGED: [(&str, &str); 6] = [
     ("a session id that is a path", "../../etc/passwd"),
 ];
 
+/// Fields that mean something over Streamable HTTP only.
+const NEW_FIELDS: [&str; 2] = ["MCP-Protocol-Version", "Last-Event-ID"];
+
+/// Paths and queries beside the one that an HTTP+SSE server has given for messages.
+const TARGETS: [(&str, &str); 6] = [
+    ("a path for messages without its last character", "{endpoint-cut}"),
+    ("a path for messages with one character more", "{endpoint}0"),
+    ("a path for messages with another parameter", "{endpoint}&touchstone=1"),
+    (
+        "a path for messages with the same parameters twice",
+        "{endpoint}&{query}",
+    ),
+    ("a path for messages without its parameters", "{path}"),
+    ("a message to the path of the event stream", "{url}"),
+];
+
 /// The cases of the phase; those about sessions where there is one.
-pub(super) fn cases(revision: Revision, has_session: bool) -> Vec<FuzzCase> {
+pub(super) fn cases(revision: Revision, transport: TransportKind, has_session: bool) -> Vec<FuzzCase> {
+    let streamable = transport == TransportKind::StreamableHttp;
     let mut lists: Vec<Vec<FuzzCase>> = Vec::new();
     let mut number = 0;
     let mut post = || {
         number += 1;
         probe(revision, number)
     };
-    for (name, values) in FIELDS {
+    for (name, values) in fields(transport) {
         let long = "a".repeat(8_000);
         let values = values.iter().copied().chain([long.as_str()]);
         let mut list: Vec<FuzzCase> = values
@@ -127,7 +146,13 @@ pub(super) fn cases(revision: Revision, has_session: bool) -> Vec<FuzzCase> {
     });
     lists.push(methods.collect());
     lists.push(bodies(&mut post));
-    lists.push(streams(revision));
+    lists.push(streams(revision, streamable));
+    if !streamable {
+        let targets = TARGETS
+            .iter()
+            .map(|(label, target)| odd((*label).to_owned(), "path", post().to(target)));
+        lists.push(targets.collect());
+    }
     let mut many = post();
     for index in 0..40 {
         many = many.with(&format!("X-Touchstone-{index}"), &"x".repeat(40));
@@ -172,6 +197,15 @@ pub(super) fn cases(revision: Revision, has_session: bool) -> Vec<FuzzCase> {
     numbered(in_turn(lists))
 }
 
+/// The fields that a transport knows.
+fn fields(transport: TransportKind) -> Vec<(&'static str, &'static [&'static str])> {
+    let streamable = transport == TransportKind::StreamableHttp;
+    let known = FIELDS.into_iter();
+    known
+        .filter(|(name, _)| streamable || !NEW_FIELDS.contains(name))
+        .collect()
+}
+
 /// Bodies that go with their fields badly.
 fn bodies(post: &mut impl FnMut() -> HttpMessage) -> Vec<FuzzCase> {
     let with = |body: &[u8]| HttpMessage {
@@ -202,7 +236,7 @@ fn bodies(post: &mut impl FnMut() -> HttpMessage) -> Vec<FuzzCase> {
 }
 
 /// Streams that are asked for in odd ways, and left at once.
-fn streams(revision: Revision) -> Vec<FuzzCase> {
+fn streams(revision: Revision, streamable: bool) -> Vec<FuzzCase> {
     let get = || HttpMessage {
         whole: false,
         ..HttpMessage::new("GET")
@@ -216,7 +250,7 @@ fn streams(revision: Revision) -> Vec<FuzzCase> {
         ),
         odd("a stream of no type".to_owned(), "stream", get().without("Accept")),
     ];
-    if revision.era() == Era::Stateful {
+    if streamable && revision.era() == Era::Stateful {
         for id in ["0", "-1", "touchstone", "99999999999999999999", "é"] {
             list.push(odd(
                 "a stream taken up after an event that never was".to_owned(),
@@ -229,8 +263,8 @@ fn streams(revision: Revision) -> Vec<FuzzCase> {
 }
 
 /// A request with one field that was made up.
-pub(super) fn random(revision: Revision, dice: &mut Dice) -> Option<FuzzCase> {
-    let (name, known) = *dice.pick(&FIELDS)?;
+pub(super) fn random(revision: Revision, transport: TransportKind, dice: &mut Dice) -> Option<FuzzCase> {
+    let (name, known) = *dice.pick(&fields(transport))?;
     let hostile: Vec<&str> = HOSTILE_TEXTS
         .into_iter()
         .filter(|text| text.chars().all(|letter| !letter.is_control()))
@@ -283,6 +317,24 @@ pub(super) fn filled(value: &str, session: &str) -> String {
     value.replace(CUT_SESSION, &cut).replace(SESSION, session)
 }
 
+/// A target with the paths and queries of the server filled in.
+pub(super) fn aimed(target: &str, address: &HttpAddress) -> String {
+    let endpoint = &address.endpoint;
+    let query = endpoint.query().unwrap_or_default();
+    let whole = match query {
+        "" => endpoint.path().to_owned(),
+        query => format!("{}?{query}", endpoint.path()),
+    };
+    let mut cut = whole.clone();
+    cut.pop();
+    target
+        .replace("{endpoint-cut}", &cut)
+        .replace("{endpoint}", &whole)
+        .replace("{path}", endpoint.path())
+        .replace("{query}", query)
+        .replace("{url}", address.url.path())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,8 +342,8 @@ mod tests {
     #[test]
     fn fields_of_every_kind_have_their_turn_and_sessions_only_where_there_are_some() {
         let about = |cases: &[FuzzCase], subject: &str| cases.iter().filter(|case| case.subject == subject).count();
-        let with = cases(Revision::V2025_06_18, true);
-        let without = cases(Revision::V2025_06_18, false);
+        let with = cases(Revision::V2025_06_18, TransportKind::StreamableHttp, true);
+        let without = cases(Revision::V2025_06_18, TransportKind::StreamableHttp, false);
         assert!(with.len() > 80, "{}", with.len());
         assert_eq!(
             (about(&without, "Mcp-Session-Id"), about(&with, "Mcp-Session-Id")),
@@ -300,6 +352,32 @@ mod tests {
         let early: std::collections::BTreeSet<&str> = with.iter().take(11).map(|case| case.subject.as_str()).collect();
         assert!(early.len() >= 9, "{early:?}");
         assert!(with.iter().all(|case| !case.legal));
+    }
+
+    #[test]
+    fn http_sse_has_paths_and_no_fields_that_came_later() {
+        let cases = cases(Revision::V2024_11_05, TransportKind::HttpSse, false);
+        let about = |subject: &str| cases.iter().filter(|case| case.subject == subject).count();
+        assert_eq!(about("path"), TARGETS.len());
+        assert_eq!((about("Last-Event-ID"), about("MCP-Protocol-Version")), (0, 0));
+    }
+
+    #[test]
+    fn paths_and_queries_are_filled_in() {
+        let address = HttpAddress {
+            url: "http://localhost:1/sse".parse().expect("an address"),
+            endpoint: "http://localhost:1/messages/?session_id=abc"
+                .parse()
+                .expect("an address"),
+            session: None,
+        };
+        let aimed = |target: &str| aimed(target, &address);
+        assert_eq!(aimed("{endpoint-cut}"), "/messages/?session_id=ab");
+        assert_eq!(aimed("{endpoint}&{query}"), "/messages/?session_id=abc&session_id=abc");
+        assert_eq!(
+            (aimed("{path}"), aimed("{url}")),
+            ("/messages/".to_owned(), "/sse".to_owned())
+        );
     }
 
     #[test]

@@ -1,9 +1,14 @@
-//! What a campaign has seen is judged: monitors and oracles look at a window, what is new goes into the ledger, and is made small.
+//! What a campaign has seen is judged: monitors and oracles look at a window, on a thread of their own while the next one is run; what is new goes into
+//! the ledger, and is made small.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use touchstone_core::monitor::{self, Context, Conversation};
+use touchstone_core::revision::Revision;
 use touchstone_core::spec::requirement::Severity;
+use touchstone_core::spec::schema::SchemaLibrary;
 use touchstone_core::trace::TransportKind;
 use touchstone_core::verdict::{Observation, Outcome as Seen};
 
@@ -14,18 +19,38 @@ use super::ledger::{self, FirstSeen, Reproduced, Reproduction, is_death};
 use super::oracle;
 use super::running::Running;
 use super::shrink::{self, Allowance, Sign};
+use super::toolbox::Toolbox;
 
 /// An answer that takes so long makes a tool a slow one.
 const SLOW: Duration = Duration::from_millis(60);
 /// Longest time for one finding.
 const LONGEST_SHRINK: Duration = Duration::from_secs(20);
 
-impl Running<'_> {
-    /// Judges a window and remembers what matters.
-    pub(super) fn take_in(&mut self, mut window: Window) {
+/// Looks at windows with monitors and oracles, beside the calls that come next.
+pub(super) struct Judge {
+    pub revision: Revision,
+    pub schemas: Arc<SchemaLibrary>,
+    pub toolbox: Arc<Toolbox>,
+    /// Tools that take their time.
+    pub slow: BTreeSet<String>,
+}
+
+/// A window with what there is to see in it.
+pub(super) struct Judged {
+    window: Window,
+    /// Observations with the position of the record that each is about.
+    found: Vec<(Observation, Option<usize>)>,
+    own_mistakes: Vec<String>,
+    /// What took its time.
+    slow: Vec<String>,
+}
+
+impl Judge {
+    /// Looks at a window.
+    pub(super) fn look_at(&self, window: Window) -> Judged {
         let context = Context {
             revision: self.revision,
-            schemas: self.campaign.schemas.for_revision(self.revision),
+            schemas: self.schemas.for_revision(self.revision),
         };
         let conversation = Conversation::of(&window.trace);
         let mut found: Vec<(Observation, Option<usize>)> = Vec::new();
@@ -38,20 +63,80 @@ impl Running<'_> {
             };
             found.push((observation, record));
         }
-        if self.own_mistakes.len() < 10 {
-            self.own_mistakes.extend(monitor::own_mistakes(&conversation, &context));
-        }
+        let own_mistakes = monitor::own_mistakes(&conversation, &context);
         drop(conversation);
         found.extend(
-            oracle::judge(&window, self.toolbox)
+            oracle::judge(&window, &self.toolbox)
                 .into_iter()
                 .map(|verdict| (verdict.observation, Some(verdict.record))),
         );
+        Judged {
+            found,
+            own_mistakes,
+            slow: window.worked_on(SLOW),
+            window,
+        }
+    }
+}
 
+impl Running<'_> {
+    fn judge(&self) -> Judge {
+        Judge {
+            revision: self.revision,
+            schemas: Arc::clone(&self.campaign.schemas),
+            toolbox: Arc::clone(self.toolbox),
+            slow: self.slow.clone(),
+        }
+    }
+
+    /// Has what was run since the last look judged beside what comes next. What the look before has brought to light is taken in, and made small.
+    pub(super) async fn look(&mut self) {
+        let window = self.arena.window(self.sums.calls);
+        self.take_in_judged().await;
+        if let Some(window) = window {
+            let judge = self.judge();
+            self.judging = Some(tokio::task::spawn_blocking(move || judge.look_at(window)));
+        }
+    }
+
+    /// Judges all that was run, and makes small what is new.
+    pub(super) async fn settle(&mut self) {
+        self.look().await;
+        self.take_in_judged().await;
+    }
+
+    /// Judges what happened when a session came to its end.
+    pub(super) async fn look_at_end(&mut self, window: Window) {
+        let judged = self.judge().look_at(window);
+        self.take_in(judged);
+        self.work_off().await;
+    }
+
+    async fn take_in_judged(&mut self) {
+        if let Some(judging) = self.judging.take() {
+            match judging.await {
+                Ok(judged) => self.take_in(judged),
+                Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+            }
+        }
+        self.work_off().await;
+    }
+
+    /// Remembers what matters.
+    fn take_in(&mut self, judged: Judged) {
+        let Judged {
+            mut window,
+            found,
+            own_mistakes,
+            slow,
+        } = judged;
+        if self.own_mistakes.len() < 10 {
+            self.own_mistakes.extend(own_mistakes);
+        }
         let mut keep_trace = false;
         // How many calls there had been after each record.
         let all: u64 = window.records.iter().map(|record| record.case.calls()).sum();
-        let mut count = self.sums.calls.saturating_sub(all);
+        let mut count = window.calls.saturating_sub(all);
         let calls: Vec<u64> = window
             .records
             .iter()
@@ -77,15 +162,13 @@ impl Running<'_> {
                     continue;
                 }
             }
-            let end = record.map_or(self.arena.history.len(), |record| window.start + record);
-            let end = end.min(self.arena.history.len());
             let seen = ledger::Seen {
                 case: case.as_ref(),
-                before: &self.arena.history[..end],
+                before: self.arena.before(window.start + record.unwrap_or(window.records.len())),
                 at: FirstSeen {
                     calls: record
                         .and_then(|record| calls.get(record).copied())
-                        .unwrap_or(self.sums.calls),
+                        .unwrap_or(window.calls),
                     after: self.began.elapsed(),
                 },
             };
@@ -94,7 +177,7 @@ impl Running<'_> {
                 self.new_entry(&signature, death, &window.records);
             }
         }
-        self.slow.extend(window.worked_on(SLOW));
+        self.slow.extend(slow);
         if keep_trace {
             self.ledger.keep(std::mem::replace(
                 &mut window.trace,

@@ -1,14 +1,16 @@
 //! A campaign that is going on: rounds of cases, what is seen of them, what becomes of a server that dies, and the sum at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use touchstone_core::revision::Revision;
-use touchstone_core::trace::TransportKind;
 use touchstone_core::verdict::{self, CaseResult, Circumstances, RevisionRun, Verdict};
+use touchstone_generate::Malformed;
 
 use super::arena::{Arena, Window};
 use super::campaign::{Campaign, CampaignEvent, CampaignOptions, CampaignRun, Progress, Sums};
@@ -16,6 +18,7 @@ use super::case::{FuzzCase, Phase, Step};
 use super::chance::{self, Random};
 use super::corpus::StoredCase;
 use super::feedback::Feedback;
+use super::judging::Judged;
 use super::ledger::{Ledger, Reproduced, Reproduction};
 use super::replay::{ReplayVerdict, verdict as replay_verdict};
 use super::schedule::Schedule;
@@ -47,7 +50,7 @@ pub(super) struct Running<'a> {
     pub(super) connector: &'a Connector,
     pub(super) revision: Revision,
     pub(super) arena: Arena<'a>,
-    pub(super) toolbox: &'a Toolbox,
+    pub(super) toolbox: &'a Arc<Toolbox>,
     pub(super) ledger: Ledger,
     pub(super) feedback: Feedback,
     pub(super) sums: Sums,
@@ -56,6 +59,8 @@ pub(super) struct Running<'a> {
     /// Tools that take their time: of a crowd that is lost they are the last to suspect.
     pub(super) slow: BTreeSet<String>,
     pub(super) own_mistakes: Vec<String>,
+    /// The window that is being judged.
+    pub(super) judging: Option<JoinHandle<Judged>>,
     /// Signatures that wait to be made small.
     pub(super) waiting: Vec<String>,
     /// Suspects of deaths, by signature.
@@ -77,7 +82,7 @@ impl<'a> Running<'a> {
             revision: self.revision,
             policy: (self.options().call.clone(), self.options().allowed_tools.clone()),
             catalog: self.campaign.catalog,
-            schemas: self.campaign.schemas,
+            schemas: &self.campaign.schemas,
             toolbox: self.toolbox,
             within: self.options().within,
             cancel: self.cancel,
@@ -129,22 +134,18 @@ impl<'a> Running<'a> {
                 continue;
             }
             if slow.is_none() && self.sums.calls >= SETTLED {
-                self.look().await;
+                self.settle().await;
                 schedule.put_off(&self.slow);
                 slow = Some(self.slow.clone());
             }
             let phase = schedule.phase();
-            let random = Random {
-                toolbox: self.toolbox,
-                feedback: &self.feedback,
-                seed: self.options().seed,
-                guided: self.options().guided,
-                slow: slow.as_ref().unwrap_or(&NONE),
-                revision: self.revision,
-                transport: self.connector.transport(),
-                odd: &odd,
-            };
-            let cases = schedule.next(&random);
+            let slow = slow.as_ref().unwrap_or(&NONE);
+            while schedule.is_ready_to_follow()
+                && let Some(led) = self.feedback.take_due()
+            {
+                schedule.follow(self.random(slow, &odd).follow_up(&led));
+            }
+            let cases = schedule.next(&self.random(slow, &odd));
             // A server without tools gives chance little to work with.
             fruitless = if cases.is_empty() { fruitless + 1 } else { 0 };
             if fruitless > 3 {
@@ -154,11 +155,26 @@ impl<'a> Running<'a> {
         }
     }
 
+    /// Where the choices of the next round come from.
+    fn random<'r>(&'r self, slow: &'r BTreeSet<String>, odd: &'r [Malformed]) -> Random<'r> {
+        Random {
+            toolbox: self.toolbox,
+            feedback: &self.feedback,
+            seed: self.options().seed,
+            guided: self.options().guided,
+            slow,
+            revision: self.revision,
+            transport: self.connector.transport(),
+            odd,
+        }
+    }
+
     fn http_cases(&mut self) -> Vec<FuzzCase> {
-        if self.connector.transport() != TransportKind::StreamableHttp {
+        let transport = self.connector.transport();
+        if !transport.is_http() {
             return Vec::new();
         }
-        http::cases(self.revision, self.arena.has_session_id())
+        http::cases(self.revision, transport, self.arena.has_session_id())
     }
 
     /// Runs the cases of a round, window by window.
@@ -251,10 +267,11 @@ impl<'a> Running<'a> {
             } else {
                 MANY
             };
-            if batch.lost || self.arena.gathered.len() >= enough {
+            if self.arena.gathered.len() >= enough {
                 self.look().await;
             }
             if batch.lost {
+                self.settle().await;
                 self.sums.restarts += 1;
                 let parked: BTreeSet<String> = self
                     .deaths
@@ -280,23 +297,17 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Judges what was run since the last look, and makes small what is new.
-    pub(super) async fn look(&mut self) {
-        if let Some(window) = self.arena.window() {
-            self.take_in(window);
-        }
-        self.work_off().await;
-    }
-
     /// Ends what is left of the session, and judges how it ended.
     async fn end_session(&mut self) {
-        self.look().await;
+        self.settle().await;
         if let Some(trace) = self.arena.end().await {
-            self.take_in(Window {
+            self.look_at_end(Window {
                 trace,
                 records: Vec::new(),
                 start: 0,
-            });
+                calls: self.sums.calls,
+            })
+            .await;
         }
     }
 
@@ -392,7 +403,6 @@ impl<'a> Running<'a> {
     /// Ends the session, and sums up.
     pub(super) async fn finish(mut self, capabilities: &Value, server: Value) -> CampaignRun {
         self.end_session().await;
-        self.work_off().await;
         self.sums.elapsed = self.began.elapsed();
         self.sums.covered = self.covered.len();
         self.sums.shapes = self.feedback.shapes();

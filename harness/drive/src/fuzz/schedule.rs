@@ -20,6 +20,9 @@ const PACE: [(Phase, usize); 5] = [
 /// Sequences in one round.
 const SEQUENCES: usize = 4;
 
+/// Cases that follow up something new in one round.
+const FOLLOW_UPS: usize = 24;
+
 /// Cases about slow tools in one round.
 const LATE: usize = 4;
 
@@ -31,6 +34,8 @@ pub(super) struct Schedule {
     lists: Vec<(Phase, VecDeque<FuzzCase>)>,
     /// Cases about what takes its time.
     late: VecDeque<FuzzCase>,
+    /// What follows up something new; the newest comes first.
+    follow_ups: VecDeque<FuzzCase>,
     wanted: BTreeSet<Phase>,
     part: Option<Partition>,
     stateful: u64,
@@ -55,6 +60,7 @@ impl Schedule {
                 .map(|(phase, cases)| (phase, cases.into_iter().filter(mine).collect()))
                 .collect(),
             late: VecDeque::new(),
+            follow_ups: VecDeque::new(),
             sequences_due: wanted.contains(&Phase::Stateful),
             wanted,
             part,
@@ -96,11 +102,25 @@ impl Schedule {
         } else if !systematic && !self.wanted.contains(&Phase::Stateful) && self.late.is_empty() {
             return Vec::new();
         }
+        let count = self.follow_ups.len().min(FOLLOW_UPS);
+        round.extend(self.follow_ups.drain(..count));
         let few = self.late.len().min(if systematic { 0 } else { LATE });
         round.extend(self.late.drain(..few));
         // What may be on its way together stands together: one wait for all of it.
         round.sort_by_key(|case| (!case.independent, !case.legal));
         round
+    }
+
+    /// Whether what was new can be followed up now.
+    pub(super) fn is_ready_to_follow(&self) -> bool {
+        self.wanted.contains(&Phase::Stateful) && self.follow_ups.len() < FOLLOW_UPS
+    }
+
+    /// Follows up something new, before what was to be followed up already.
+    pub(super) fn follow(&mut self, cases: Vec<FuzzCase>) {
+        for case in cases.into_iter().rev() {
+            self.follow_ups.push_front(case);
+        }
     }
 
     /// Puts off what is about these tools: they would use up the time of all the others. It comes bit by bit, beside what chance brings.

@@ -78,7 +78,7 @@ impl Lab<'_> {
         let mut arena = Arena::new(self.connector, self.revision, self.policy.clone(), "again");
         arena.open().await.ok()?;
         arena.run(cases.to_vec(), Some(self.within)).await;
-        let window = arena.window();
+        let window = arena.window(0);
         arena.discard().await;
         let window = window?;
         Some(self.judge(&window))

@@ -1,4 +1,4 @@
-//! The phase of growth: the same call again and again while memory and handles are watched, and longer and longer texts.
+//! The phase of growth: longer and longer texts, and the same call again and again while memory and handles are watched.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::running::Running;
 use crate::session::Outcome;
 
 impl Running<'_> {
-    /// Calls the same tool again and again while memory and handles are watched, and with longer and longer texts.
+    /// Calls each tool with longer and longer texts, and then the same way again and again while memory and handles are watched.
     pub(super) async fn growth(&mut self) {
         let tools: Vec<String> = self
             .toolbox
@@ -27,6 +27,13 @@ impl Running<'_> {
             .filter(|(_, number)| self.options().partition.is_none_or(|part| part.holds_number(*number)))
             .map(|(name, _)| name)
             .collect();
+        // A few calls each, so these come first.
+        for name in &tools {
+            if self.is_over() {
+                return;
+            }
+            self.ladder(name).await;
+        }
         for name in &tools {
             if self.is_over() {
                 return;
@@ -41,12 +48,6 @@ impl Running<'_> {
                     self.tell_growth(name, first);
                 }
             }
-        }
-        for name in &tools {
-            if self.is_over() {
-                return;
-            }
-            self.ladder(name).await;
         }
     }
 

@@ -138,7 +138,35 @@ pub(super) fn constraint(tool: &str, keyword: &str, pointer: &str) -> String {
     format!("{tool} {keyword} {pointer}")
 }
 
+/// Values of a member that are few enough to be tried one by one.
+const FEW: i64 = 64;
+
 impl Tool {
+    /// The members that take one of a few values, with those: whole numbers of a small range, what is enumerated, yes and no.
+    pub(super) fn choices(&self) -> Vec<(&String, Vec<Value>)> {
+        let properties = self.definition.pointer("/inputSchema/properties");
+        let few = |schema: &Value| -> Option<Vec<Value>> {
+            if let Some(Value::Array(values)) = schema.get("enum") {
+                return Some(values.clone());
+            }
+            match schema.get("type")?.as_str()? {
+                "boolean" => Some(vec![Value::Bool(false), Value::Bool(true)]),
+                "integer" => {
+                    let least = schema.get("minimum")?.as_i64()?;
+                    let most = schema.get("maximum")?.as_i64()?;
+                    let small = most.checked_sub(least).is_some_and(|range| range < FEW);
+                    small.then(|| (least..=most).map(Value::from).collect())
+                }
+                _ => None,
+            }
+        };
+        let members = properties.and_then(Value::as_object).into_iter().flatten();
+        let members = members.filter_map(|(member, schema)| Some((member, few(schema)?)));
+        members
+            .filter(|(_, values)| (2..=FEW as usize).contains(&values.len()))
+            .collect()
+    }
+
     /// What every plausible reading of its schema says of arguments.
     pub(super) fn judge(&self, arguments: &Value) -> Option<Judgement> {
         self.generator
