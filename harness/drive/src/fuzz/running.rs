@@ -14,7 +14,7 @@ use touchstone_generate::Malformed;
 
 use super::arena::{Arena, Window};
 use super::campaign::{Campaign, CampaignEvent, CampaignOptions, CampaignRun, Progress, Sums};
-use super::case::{FuzzCase, Phase, Step};
+use super::case::{FuzzCase, Phase, Step, What};
 use super::chance::{self, Random};
 use super::corpus::StoredCase;
 use super::feedback::Feedback;
@@ -502,8 +502,24 @@ impl<'a> Running<'a> {
 
 /// What was sent so far, as one number.
 fn digest(before: u64, step: &Step) -> u64 {
-    let text = format!("{:?}", step.what);
-    text.bytes().fold(before ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    let mut hash = before ^ 0xcbf2_9ce4_8422_2325;
+    let mut add = |bytes: &[u8]| {
+        for byte in bytes.iter().chain(&[0xff]) {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    match &step.what {
+        What::Request { method, params, id, .. } => {
+            add(method.as_bytes());
+            add(params.as_deref().unwrap_or_default().as_bytes());
+            add(id.as_deref().unwrap_or_default().as_bytes());
+        }
+        What::Notify { method, params } => {
+            add(method.as_bytes());
+            add(params.as_deref().unwrap_or_default().as_bytes());
+        }
+        What::Raw(bytes) => add(bytes),
+        What::Http(message) => add(format!("{message:?}").as_bytes()),
+    }
+    hash
 }
