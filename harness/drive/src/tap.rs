@@ -58,6 +58,8 @@ struct Shared {
     started: Instant,
     secrets: Vec<Secret>,
     run: TraceBudget,
+    /// What the trace may keep.
+    bytes: usize,
     state: RefCell<State>,
 }
 
@@ -94,6 +96,7 @@ impl Tap {
                 started: Instant::now(),
                 secrets,
                 run,
+                bytes,
                 state: RefCell::new(state),
             }),
         }
@@ -118,17 +121,32 @@ impl Tap {
                 let kept = granted.saturating_sub(EVENT_COST).min(payload.bytes().len());
                 *payload = Payload::from(payload.bytes()[..kept].to_vec());
                 state.full = true;
-                state.trace.push(
-                    at_us,
-                    EventKind::LimitReached {
-                        limit: "bytes of the trace".to_owned(),
-                    },
-                );
+                let limit = EventKind::LimitReached {
+                    limit: "bytes of the trace".to_owned(),
+                };
+                let limit = state.trace.push(at_us, limit);
+                // A part of a message would be taken for what the server has sent.
+                if !matches!(kind, EventKind::Stderr { .. } | EventKind::StreamComment { .. }) {
+                    return limit;
+                }
             }
         } else if state.full && matches!(kind, EventKind::StreamOddity { .. }) {
             return state.trace.events.len().saturating_sub(1);
         }
         state.trace.push(at_us, kind)
+    }
+
+    /// Whether more than half of what the trace may keep is kept.
+    #[must_use]
+    pub fn is_half_full(&self) -> bool {
+        let state = self.shared.state.borrow();
+        state.bytes_left < self.shared.bytes / 2
+    }
+
+    /// Bytes that are kept now.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.shared.bytes - self.shared.state.borrow().bytes_left
     }
 
     /// Whether the server has sent more than the trace keeps: what comes now can no longer be judged.
@@ -281,6 +299,21 @@ mod tests {
                 EventKind::Stderr { payload: "d".into() },
                 EventKind::StdinClosed,
             ]
+        );
+    }
+
+    #[test]
+    fn a_message_that_does_not_fit_is_not_kept_in_part() {
+        let tap = Tap::new("t", TransportKind::Stdio, EVENT_COST + 4);
+        let message = EventKind::HttpBody {
+            exchange: 0,
+            payload: "{\"jsonrpc\":\"2.0\"}".into(),
+        };
+        assert_eq!(tap.record(message), 0);
+        let kinds: Vec<EventKind> = tap.snapshot().events.into_iter().map(|event| event.kind).collect();
+        assert!(
+            matches!(kinds.as_slice(), [EventKind::LimitReached { .. }]),
+            "{kinds:?}"
         );
     }
 

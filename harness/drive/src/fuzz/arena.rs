@@ -90,10 +90,10 @@ pub(super) struct Arena<'a> {
     windows: usize,
     name: &'static str,
     silent: bool,
+    /// Requests that may be on their way now.
+    at_once: usize,
     /// What was run since somebody looked last.
     pub gathered: Vec<Record>,
-    /// Cases that were to be run since then.
-    planned: usize,
     /// Cases since the session was opened, newest last.
     history: Vec<FuzzCase>,
     /// Cases before those that are remembered.
@@ -119,8 +119,8 @@ impl<'a> Arena<'a> {
             windows: 0,
             name,
             silent: false,
+            at_once: AT_ONCE,
             gathered: Vec::new(),
-            planned: 0,
             history: Vec::new(),
             forgotten: 0,
         }
@@ -144,7 +144,6 @@ impl<'a> Arena<'a> {
         self.history.clear();
         self.forgotten = 0;
         self.gathered.clear();
-        self.planned = 0;
         self.silent = false;
         Ok((inventory, opening.capabilities, opening.server))
     }
@@ -163,6 +162,13 @@ impl<'a> Arena<'a> {
             Connection::Stdio(connection) => Some(connection.pid()),
             _ => None,
         }
+    }
+
+    /// Whether so much is kept that somebody should look at it.
+    pub(super) fn is_heavy(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(|session| session.tap().is_half_full())
     }
 
     /// Whether requests carry the id of a session.
@@ -207,11 +213,11 @@ impl<'a> Arena<'a> {
         let session = self.session.take()?;
         let trace = self.cut(&session);
         self.session = Some(session);
-        let planned = std::mem::take(&mut self.planned);
+        let records = std::mem::take(&mut self.gathered);
         Some(Window {
             trace,
-            records: std::mem::take(&mut self.gathered),
-            start: (self.forgotten + self.history.len()).saturating_sub(planned),
+            start: (self.forgotten + self.history.len()).saturating_sub(records.len()),
+            records,
             calls,
         })
     }
@@ -225,23 +231,23 @@ impl<'a> Arena<'a> {
     /// Runs cases, those that may be together. Stops early when the server is lost.
     pub(super) async fn run(&mut self, cases: Vec<FuzzCase>, within: Option<Duration>) -> Option<Batch> {
         let mut session = self.session.take()?;
-        self.planned += cases.len();
-        self.remember(&cases);
         let mut records: Vec<Record> = Vec::new();
         let mut lost = false;
         let mut queue = cases.into_iter().peekable();
         while let Some(case) = queue.next() {
-            if lost {
+            if lost || !records.is_empty() && session.tap().is_half_full() {
                 break;
             }
+            let before = session.tap().used();
             let mut group = vec![case];
             while group[0].independent
-                && group.len() < AT_ONCE
+                && group.len() < self.at_once
                 && let Some(next) = queue.next_if(|next| next.independent && next.legal == group[0].legal)
             {
                 group.push(next);
             }
             let first = records.len();
+            let count = group.len();
             if group.len() > 1 || group[0].independent {
                 together(&mut session, group, within, &mut records).await;
             } else {
@@ -250,6 +256,8 @@ impl<'a> Arena<'a> {
                 }
             }
             lost = session.closed().is_some() || records[first..].iter().any(Record::is_unanswered);
+            let each = session.tap().used().saturating_sub(before) / count;
+            self.at_once = (MOST_BYTES / each.max(1)).clamp(1, AT_ONCE);
         }
         if !lost {
             // Alive after all of it, or the last ones did something.
@@ -266,12 +274,13 @@ impl<'a> Arena<'a> {
         session.forget_answers();
         self.session = Some(session);
         let done = records.len();
+        self.remember(&records);
         self.gathered.append(&mut records);
         Some(Batch { done, lost })
     }
 
-    fn remember(&mut self, cases: &[FuzzCase]) {
-        self.history.extend(cases.iter().cloned());
+    fn remember(&mut self, records: &[Record]) {
+        self.history.extend(records.iter().map(|record| record.case.clone()));
         let excess = self.history.len().saturating_sub(MOST_HISTORY);
         self.history.drain(..excess);
         self.forgotten += excess;
@@ -298,6 +307,9 @@ const APART: Duration = Duration::from_millis(2);
 
 /// Requests that are on their way at the same time.
 const AT_ONCE: usize = 64;
+
+/// Bytes that answers to these may come to, as far as the last ones tell.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// Sends the requests of several cases before it waits for any answer.
 async fn together(session: &mut Session, cases: Vec<FuzzCase>, within: Option<Duration>, records: &mut Vec<Record>) {

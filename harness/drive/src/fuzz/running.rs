@@ -267,7 +267,7 @@ impl<'a> Running<'a> {
             } else {
                 MANY
             };
-            if self.arena.gathered.len() >= enough {
+            if self.arena.gathered.len() >= enough || self.arena.is_heavy() {
                 self.look().await;
             }
             if batch.lost {
