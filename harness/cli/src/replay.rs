@@ -31,14 +31,14 @@ pub(crate) fn run(arguments: ReplayArguments) -> anyhow::Result<Exit> {
     let replayed = local.block_on(&runtime, again)?;
     print(&format!(
         "{}: {} (seen {} of {} times)\n  {}\n  {}\n",
-        replayed.verdict.as_str(),
+        replayed.verdict().as_str(),
         terminal(&stored.requirement),
         replayed.seen,
         replayed.attempts,
         terminal(&stored.message),
         terminal(&target.to_string()),
     ));
-    Ok(match replayed.verdict {
+    Ok(match replayed.verdict() {
         ReplayVerdict::Fixed => Exit::Clean,
         ReplayVerdict::Failed | ReplayVerdict::Flaky => Exit::Failed,
     })

@@ -7,6 +7,7 @@ use crate::spec::requirement::Catalog;
 use crate::spec::schema::SchemaLibrary;
 use crate::trace::{Channel, EventKind, Intent, Survivor, Trace, TransportKind};
 
+mod extensions;
 mod features;
 mod http;
 mod stateless;

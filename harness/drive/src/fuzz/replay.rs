@@ -16,7 +16,7 @@ use crate::session::{ConnectError, Connector, ConnectorOptions};
 use crate::target::Target;
 
 /// Attempts.
-const ATTEMPTS: u32 = 3;
+pub(super) const ATTEMPTS: u32 = 3;
 
 /// How long a replay waits.
 #[derive(Debug, Clone, Copy)]
@@ -53,12 +53,22 @@ impl ReplayVerdict {
 /// A finding that was sent again.
 #[derive(Debug, Clone)]
 pub struct Replayed {
-    /// What became of it.
-    pub verdict: ReplayVerdict,
     /// How often it was seen.
     pub seen: u32,
     /// How often it was sent.
     pub attempts: u32,
+}
+
+impl Replayed {
+    /// What became of it.
+    #[must_use]
+    pub fn verdict(&self) -> ReplayVerdict {
+        match self.seen {
+            0 => ReplayVerdict::Fixed,
+            seen if seen == self.attempts => ReplayVerdict::Failed,
+            _ => ReplayVerdict::Flaky,
+        }
+    }
 }
 
 /// Why it could not be sent again.
@@ -102,11 +112,7 @@ pub async fn replay(
     catalog: &Catalog,
     schemas: &SchemaLibrary,
 ) -> Result<Replayed, ReplayError> {
-    let mut counted = Replayed {
-        verdict: ReplayVerdict::Fixed,
-        seen: 0,
-        attempts: 0,
-    };
+    let mut counted = Replayed { seen: 0, attempts: 0 };
     let work = attempts(
         stored,
         target,
@@ -166,16 +172,6 @@ async fn attempts(
         let shown = lab.shows(&stored.cases, &sign).await.ok_or(ReplayError::Lost)?;
         counted.attempts += 1;
         counted.seen += u32::from(shown);
-        counted.verdict = verdict(counted.seen, counted.attempts);
     }
     Ok(())
-}
-
-/// What so many sightings in so many attempts mean.
-pub(super) fn verdict(seen: u32, attempts: u32) -> ReplayVerdict {
-    match seen {
-        0 => ReplayVerdict::Fixed,
-        seen if seen == attempts => ReplayVerdict::Failed,
-        _ => ReplayVerdict::Flaky,
-    }
 }

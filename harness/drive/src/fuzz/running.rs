@@ -20,7 +20,7 @@ use super::corpus::StoredCase;
 use super::feedback::Feedback;
 use super::judging::Judged;
 use super::ledger::{Ledger, Reproduced, Reproduction};
-use super::replay::{ReplayVerdict, verdict as replay_verdict};
+use super::replay::{ATTEMPTS, ReplayVerdict, Replayed};
 use super::schedule::Schedule;
 use super::shrink::{Lab, Sign};
 use super::toolbox::Toolbox;
@@ -370,27 +370,25 @@ impl<'a> Running<'a> {
                 signature: stored.signature.clone(),
                 death: stored.death,
             };
-            let mut seen = 0;
-            let mut attempts = 0;
-            while attempts < 3 {
-                attempts += 1;
-                match lab.shows(&stored.cases, &sign).await {
-                    Some(true) => seen += 1,
-                    Some(false) if attempts == 1 => {}
-                    Some(false) => {}
-                    None => break,
-                }
-                // Once seen and once more is enough to call it there.
-                if seen == 2 {
+            let mut replayed = Replayed { seen: 0, attempts: 0 };
+            // Once seen and once more is enough to call it there.
+            while replayed.attempts < ATTEMPTS && replayed.seen < 2 {
+                let Some(shown) = lab.shows(&stored.cases, &sign).await else {
                     break;
-                }
+                };
+                replayed.attempts += 1;
+                replayed.seen += u32::from(shown);
             }
-            self.sums.spawns += attempts as usize;
-            let verdict = replay_verdict(seen, if seen == 2 && attempts == 2 { 2 } else { attempts });
+            self.sums.spawns += replayed.attempts as usize;
             let file = path
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default();
+            if replayed.attempts == 0 {
+                self.sums.regressions.insert(file, "not tried");
+                continue;
+            }
+            let verdict = replayed.verdict();
             (self.on_event)(CampaignEvent::Regression { file: &file, verdict });
             self.sums.regressions.insert(file, verdict.as_str());
             if verdict != ReplayVerdict::Fixed {

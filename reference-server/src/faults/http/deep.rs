@@ -1,4 +1,4 @@
-//! Faults of Streamable HTTP that no ordinary request shows: campaigns find them among odd ones. Not in the table that cases must be able to catch.
+//! Faults of HTTP that no ordinary request shows: campaigns find them among odd ones. Not in the table that cases must be able to catch.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,12 @@ use http::StatusCode;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 
-use super::super::{Fault, STREAMABLE_HTTP};
+use super::super::{Fault, STREAMABLE_HTTP, Transport};
 use super::{SESSION, asking, http, refused};
 use crate::transport::deviation::HttpDecorator;
 use crate::transport::http_server::Reply;
+
+const BOTH: &[Transport] = &[Transport::StreamableHttp, Transport::HttpSse];
 
 pub(in super::super) const FAULTS: &[Fault] = &[
     Fault::new(
@@ -27,7 +29,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
             })
         },
     )
-    .over(STREAMABLE_HTTP),
+    .over(BOTH),
     Fault::new(
         "http-charset-500",
         "fails at a parameter of Content-Type whose quotation marks do not close",
@@ -40,7 +42,7 @@ pub(in super::super) const FAULTS: &[Fault] = &[
             })
         },
     )
-    .over(STREAMABLE_HTTP),
+    .over(BOTH),
     Fault::new(
         "http-session-prefix",
         "takes the beginning of a session id for the whole",
