@@ -50,8 +50,10 @@ pub(super) struct Feedback {
     forms: BTreeMap<String, u32>,
     /// What led to a new form and is to be followed up, oldest first.
     due: Vec<FuzzCase>,
-    /// How often that was done for each form and each tool.
+    /// How often that was done for each form.
     followed: BTreeMap<String, u32>,
+    /// The same for each tool.
+    turns: BTreeMap<String, u32>,
     /// The last calls, oldest first.
     recent: VecDeque<Step>,
     pool: Vec<Value>,
@@ -212,10 +214,10 @@ impl Feedback {
     /// Something that led to a new form and was not followed up so far: what following up has led to, newest first, before all else; then tool by tool.
     pub(super) fn take_due(&mut self) -> Option<FuzzCase> {
         let deeper = self.due.iter().rposition(|case| case.label == FOLLOWING);
-        let turn = |(_, case): &(usize, &FuzzCase)| self.followed.get(&case.subject).copied();
-        let at = deeper.or_else(|| Some(self.due.iter().enumerate().min_by_key(turn)?.0))?;
+        let turns = |(_, case): &(usize, &FuzzCase)| self.turns.get(&case.subject).copied();
+        let at = deeper.or_else(|| Some(self.due.iter().enumerate().min_by_key(turns)?.0))?;
         let case = self.due.remove(at);
-        *self.followed.entry(case.subject.clone()).or_default() += 1;
+        *self.turns.entry(case.subject.clone()).or_default() += 1;
         Some(case)
     }
 
@@ -392,6 +394,22 @@ pub(super) fn harvest(message: &Value) -> Vec<(String, Value)> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_following_up_has_led_to_comes_first_and_then_each_tool_in_turn() {
+        let case = |tool: &str, label: &str| FuzzCase::of(Phase::Examples, label, Step::call(tool, &json!({})));
+        let mut feedback = Feedback {
+            due: vec![
+                case("a", "first"),
+                case("a", "second"),
+                case("b", "third"),
+                case("c", FOLLOWING),
+            ],
+            ..Feedback::default()
+        };
+        let order = std::iter::from_fn(|| feedback.take_due().map(|case| case.label));
+        assert_eq!(order.collect::<Vec<_>>(), [FOLLOWING, "first", "third", "second"]);
+    }
 
     #[test]
     fn shapes_tell_forms_apart_and_not_values() {

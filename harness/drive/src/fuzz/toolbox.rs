@@ -179,3 +179,37 @@ impl Tool {
         self.definition.pointer("/inputSchema/required/0").is_none()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn choices_are_what_can_be_tried_one_by_one() {
+        let properties = json!({
+            "dial": { "type": "integer", "minimum": 1, "maximum": 3 },
+            "level": { "enum": ["low", "high"] },
+            "loud": { "type": "boolean" },
+            "only": { "enum": ["one"] },
+            "page": { "type": "integer", "minimum": 1, "maximum": 100 },
+            "all": { "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX },
+            "text": { "type": "string" }
+        });
+        let tool = json!({ "name": "t", "inputSchema": { "type": "object", "properties": properties } });
+        let mut inventory = Inventory::default();
+        inventory.tools.push(tool);
+        let toolbox = Toolbox::new(inventory, json!({}), &[], &BTreeMap::new());
+        let choices: BTreeMap<&str, Vec<Value>> = toolbox.tools[0]
+            .choices()
+            .into_iter()
+            .map(|(name, values)| (name.as_str(), values))
+            .collect();
+        let expected = [
+            ("dial", vec![json!(1), json!(2), json!(3)]),
+            ("level", vec![json!("low"), json!("high")]),
+            ("loud", vec![json!(false), json!(true)]),
+        ];
+        assert_eq!(choices, BTreeMap::from(expected));
+    }
+}
