@@ -152,7 +152,10 @@ impl Feedback {
             if *times < FOLLOWED && self.due.len() < MOST_KEPT {
                 *times += 1;
                 let mut case = record.case.clone();
-                self.put_in_front(&mut case);
+                // What follows something up begins with what led there.
+                if case.label != FOLLOWING {
+                    self.put_in_front(&mut case);
+                }
                 self.due.push(case);
             }
         }

@@ -31,6 +31,8 @@ use crate::session::Connector;
 const MOST_DEATHS: u32 = 3;
 /// Starts in a row that may fail.
 const MOST_STARTS: usize = 3;
+/// Rounds in a row without a single call.
+const MOST_FRUITLESS: usize = 20;
 /// Cases that are handed over together.
 const WINDOW: usize = 128;
 /// Cases that monitors look at together: each look costs what came before all cases once more.
@@ -146,12 +148,13 @@ impl<'a> Running<'a> {
                 schedule.follow(self.random(slow, &odd).follow_up(&led));
             }
             let cases = schedule.next(&self.random(slow, &odd));
-            // A server without tools gives chance little to work with.
-            fruitless = if cases.is_empty() { fruitless + 1 } else { 0 };
-            if fruitless > 3 {
+            let before = self.sums.calls;
+            self.round(cases, phase).await;
+            // A server without tools gives chance little to work with, and so does one that each of its tools keeps ending.
+            fruitless = if self.sums.calls == before { fruitless + 1 } else { 0 };
+            if fruitless > MOST_FRUITLESS {
                 break;
             }
-            self.round(cases, phase).await;
         }
     }
 
