@@ -25,16 +25,17 @@ run() {
     mkdir -p "$artifacts"
     if [ -e "fuzz/dictionaries/$target.dict" ]; then options+=("-dict=fuzz/dictionaries/$target.dict"); fi
     if [ -d "fuzz/seeds/$target" ]; then options+=("fuzz/seeds/$target"); fi
-    if "$built/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$artifacts/" \
-        "$corpus" "${options[@]}" >"$folder/$target.log" 2>&1; then
+    local outcome=0
+    "$built/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$artifacts/" \
+        "$corpus" "${options[@]}" >"$folder/$target.log" 2>&1 || outcome=1
+    rm -rf "$corpus"
+    if [ "$outcome" -eq 0 ]; then
         echo "$target: $(grep -E '^Done ' "$folder/$target.log")"
-        rm -rf "$corpus"
     else
         echo "$target: FAILED, $folder/$target.log ends with"
         tail -n 30 "$folder/$target.log"
-        rm -rf "$corpus"
-        return 1
     fi
+    return "$outcome"
 }
 export -f run
 export seconds folder built

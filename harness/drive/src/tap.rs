@@ -139,8 +139,7 @@ impl Tap {
     /// Whether more than half of what the trace may keep is kept.
     #[must_use]
     pub fn is_half_full(&self) -> bool {
-        let state = self.shared.state.borrow();
-        state.bytes_left < self.shared.bytes / 2
+        self.used() > self.shared.bytes / 2
     }
 
     /// Bytes that are kept now.

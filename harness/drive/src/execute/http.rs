@@ -13,7 +13,7 @@ use super::hand_made::request_ids;
 use super::places::{FOREIGN, Targets};
 use super::runner::{Runner, Seen, Stop};
 use crate::session::{Answer, ClientIdentity, Pending, Session, Until};
-use crate::transport::{RawRequest, Sent};
+use crate::transport::{RawRequest, Sent, path_and_query};
 
 /// The most of a body or of an event's data that expectations see, in characters.
 const LONGEST: usize = 4096;
@@ -297,11 +297,7 @@ fn facts(session: &mut Session) -> Value {
     let Some(address) = session.connection().address() else {
         return json!({});
     };
-    let messages = match address.endpoint.query() {
-        Some(query) => format!("{}?{query}", address.endpoint.path()),
-        None => address.endpoint.path().to_owned(),
-    };
-    let mut facts = json!({ "messages": messages });
+    let mut facts = json!({ "messages": path_and_query(&address.endpoint) });
     if let Some(id) = address.session {
         facts["id"] = json!(id);
     }

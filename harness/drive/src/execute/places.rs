@@ -10,7 +10,7 @@ use touchstone_core::trace::EventKind;
 use super::protection;
 use super::runner::{Runner, Stop};
 use crate::target::Target;
-use crate::transport::RawRequest;
+use crate::transport::{RawRequest, path_and_query};
 
 /// The places to ask are not the server's.
 pub(super) const FOREIGN: &str = "what the server names is on another origin, which is not asked";
@@ -67,10 +67,7 @@ impl Runner<'_> {
             return Err(problem.into());
         }
         let ours = |url: &&url::Url| url.origin() == target.url.origin();
-        let place = |url: &url::Url| match url.query() {
-            Some(query) => Some(format!("{}?{query}", url.path())),
-            None => Some(url.path().to_owned()),
-        };
+        let place = |url: &url::Url| Some(path_and_query(url).to_owned());
         Ok(Targets {
             places: urls.iter().filter(ours).map(place).collect(),
             foreign: urls.iter().any(|url| !ours(&url)),

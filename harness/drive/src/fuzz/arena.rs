@@ -43,8 +43,6 @@ pub(super) struct Window {
     pub records: Vec<Record>,
     /// Cases of the session before it.
     pub start: usize,
-    /// Calls of the campaign until its end.
-    pub calls: u64,
 }
 
 impl Window {
@@ -208,8 +206,8 @@ impl<'a> Arena<'a> {
         )
     }
 
-    /// What was run since the last look, with everything that was recorded meanwhile, and with the number of all calls so far.
-    pub(super) fn window(&mut self, calls: u64) -> Option<Window> {
+    /// What was run since the last look, with everything that was recorded meanwhile.
+    pub(super) fn window(&mut self) -> Option<Window> {
         let session = self.session.take()?;
         let trace = self.cut(&session);
         self.session = Some(session);
@@ -218,7 +216,6 @@ impl<'a> Arena<'a> {
             trace,
             start: (self.forgotten + self.history.len()).saturating_sub(records.len()),
             records,
-            calls,
         })
     }
 
@@ -228,16 +225,17 @@ impl<'a> Arena<'a> {
         &self.history[..end]
     }
 
-    /// Runs cases, those that may be together. Stops early when the server is lost.
+    /// Runs cases, those that may be together. Stops early when the server is lost, and when so much is kept that somebody should look at it; then at
+    /// least some are done.
     pub(super) async fn run(&mut self, cases: Vec<FuzzCase>, within: Option<Duration>) -> Option<Batch> {
         let mut session = self.session.take()?;
         let mut records: Vec<Record> = Vec::new();
         let mut lost = false;
         let mut queue = cases.into_iter().peekable();
-        while let Some(case) = queue.next() {
-            if lost || !records.is_empty() && session.tap().is_half_full() {
-                break;
-            }
+        while !lost
+            && (records.is_empty() || !session.tap().is_half_full())
+            && let Some(case) = queue.next()
+        {
             let before = session.tap().used();
             let mut group = vec![case];
             while group[0].independent

@@ -196,13 +196,8 @@ impl Random<'_> {
             } else {
                 dice.pick(&others).copied().unwrap_or(taker)
             };
-            let mut value = self.value(taker, dice, false)?;
-            if let Some(members) = value.as_object_mut() {
-                members.entry(name.clone()).or_insert_with(|| Value::from(""));
-            }
-            let mut step = Step::call(&taker.name, &value);
-            step.binds.push(handing(0, name));
-            steps.push(step);
+            let value = self.value(taker, dice, false)?;
+            steps.push(taking(taker, value, 0, name));
         }
         Some(steps)
     }
@@ -212,9 +207,7 @@ impl Random<'_> {
         let tool = self.toolbox.tool(name)?;
         let (member, values) = tool.choices().into_iter().next()?;
         let value = values.get(usize::try_from(turn).ok()? % values.len())?;
-        let mut arguments = tool.simplest.clone()?;
-        arguments.as_object_mut()?.insert(member.clone(), value.clone());
-        Some(Step::call(name, &arguments))
+        choosing(tool, member, value.clone())
     }
 
     /// What may come after calls that led to something new: the last one once more, every choice that its tool leaves, and what takes the values that it
@@ -229,13 +222,7 @@ impl Random<'_> {
         };
         let mut next = vec![last.clone()];
         for (member, values) in tool.choices() {
-            for value in values {
-                let mut arguments = tool.simplest.clone();
-                if let Some(members) = arguments.as_mut().and_then(Value::as_object_mut) {
-                    members.insert(member.clone(), value);
-                }
-                next.extend(arguments.map(|arguments| Step::call(&name, &arguments)));
-            }
+            next.extend(values.into_iter().filter_map(|value| choosing(tool, member, value)));
         }
         next.extend(self.takers(&name, led.steps.len() - 1));
         let then = |step| {
@@ -260,14 +247,7 @@ impl Random<'_> {
             let properties = tool.definition.pointer("/inputSchema/properties")?.as_object()?;
             let given = |name: &&String| self.feedback.producers(name).any(|producer| producer == giver);
             let name = properties.keys().find(given)?;
-            let mut arguments = tool.simplest.clone()?;
-            arguments
-                .as_object_mut()?
-                .entry(name.clone())
-                .or_insert_with(|| Value::from(""));
-            let mut call = Step::call(&tool.name, &arguments);
-            call.binds.push(handing(step, name));
-            Some(call)
+            Some(taking(tool, tool.simplest.clone()?, step, name))
         });
         calls.take(MOST_TAKERS).collect()
     }
@@ -353,6 +333,24 @@ fn handing(step: usize, argument: &str) -> Bind {
         from: String::new(),
         into: below("/arguments", argument),
     }
+}
+
+/// A call with an argument that a step's answer gave.
+fn taking(tool: &Tool, arguments: Value, step: usize, argument: &str) -> Step {
+    let mut arguments = arguments;
+    if let Some(members) = arguments.as_object_mut() {
+        members.entry(argument.to_owned()).or_insert_with(|| Value::from(""));
+    }
+    let mut call = Step::call(&tool.name, &arguments);
+    call.binds.push(handing(step, argument));
+    call
+}
+
+/// The simplest call of a tool with one argument chosen.
+fn choosing(tool: &Tool, argument: &str, value: Value) -> Option<Step> {
+    let mut arguments = tool.simplest.clone()?;
+    arguments.as_object_mut()?.insert(argument.to_owned(), value);
+    Some(Step::call(&tool.name, &arguments))
 }
 
 fn of_steps(phase: Phase, steps: Vec<Step>) -> Option<FuzzCase> {

@@ -8,7 +8,7 @@ use touchstone_generate::{Dice, HOSTILE_TEXTS};
 
 use super::case::{Expect, FuzzCase, HttpMessage, Phase, Step, What};
 use super::phases::{in_turn, numbered};
-use crate::transport::HttpAddress;
+use crate::transport::{HttpAddress, path_and_query};
 
 /// Stands for the id of the session in the value of a field.
 const SESSION: &str = "{session}";
@@ -320,18 +320,14 @@ pub(super) fn filled(value: &str, session: &str) -> String {
 /// A target with the paths and queries of the server filled in.
 pub(super) fn aimed(target: &str, address: &HttpAddress) -> String {
     let endpoint = &address.endpoint;
-    let query = endpoint.query().unwrap_or_default();
-    let whole = match query {
-        "" => endpoint.path().to_owned(),
-        query => format!("{}?{query}", endpoint.path()),
-    };
-    let mut cut = whole.clone();
+    let whole = path_and_query(endpoint);
+    let mut cut = whole.to_owned();
     cut.pop();
     target
         .replace("{endpoint-cut}", &cut)
-        .replace("{endpoint}", &whole)
+        .replace("{endpoint}", whole)
         .replace("{path}", endpoint.path())
-        .replace("{query}", query)
+        .replace("{query}", endpoint.query().unwrap_or_default())
         .replace("{url}", address.url.path())
 }
 

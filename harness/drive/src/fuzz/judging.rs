@@ -33,6 +33,8 @@ pub(super) struct Judge {
     pub toolbox: Arc<Toolbox>,
     /// Tools that take their time.
     pub slow: BTreeSet<String>,
+    /// Calls of the campaign until the end of the window.
+    pub calls: u64,
 }
 
 /// A window with what there is to see in it.
@@ -43,6 +45,8 @@ pub(super) struct Judged {
     own_mistakes: Vec<String>,
     /// What took its time.
     slow: Vec<String>,
+    /// Calls of the campaign until the end of the window.
+    calls: u64,
 }
 
 impl Judge {
@@ -74,6 +78,7 @@ impl Judge {
             found,
             own_mistakes,
             slow: window.worked_on(SLOW),
+            calls: self.calls,
             window,
         }
     }
@@ -86,12 +91,13 @@ impl Running<'_> {
             schemas: Arc::clone(&self.campaign.schemas),
             toolbox: Arc::clone(self.toolbox),
             slow: self.slow.clone(),
+            calls: self.sums.calls,
         }
     }
 
     /// Has what was run since the last look judged beside what comes next. What the look before has brought to light is taken in, and made small.
     pub(super) async fn look(&mut self) {
-        let window = self.arena.window(self.sums.calls);
+        let window = self.arena.window();
         self.take_in_judged().await;
         if let Some(window) = window {
             let judge = self.judge();
@@ -129,6 +135,7 @@ impl Running<'_> {
             found,
             own_mistakes,
             slow,
+            calls: all_calls,
         } = judged;
         if self.own_mistakes.len() < 10 {
             self.own_mistakes.extend(own_mistakes);
@@ -136,7 +143,7 @@ impl Running<'_> {
         let mut keep_trace = false;
         // How many calls there had been after each record.
         let all: u64 = window.records.iter().map(|record| record.case.calls()).sum();
-        let mut count = window.calls.saturating_sub(all);
+        let mut count = all_calls.saturating_sub(all);
         let calls: Vec<u64> = window
             .records
             .iter()
@@ -168,7 +175,7 @@ impl Running<'_> {
                 at: FirstSeen {
                     calls: record
                         .and_then(|record| calls.get(record).copied())
-                        .unwrap_or(window.calls),
+                        .unwrap_or(all_calls),
                     after: self.began.elapsed(),
                 },
             };

@@ -308,7 +308,6 @@ impl<'a> Running<'a> {
                 trace,
                 records: Vec::new(),
                 start: 0,
-                calls: self.sums.calls,
             })
             .await;
         }

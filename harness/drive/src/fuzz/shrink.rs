@@ -77,8 +77,13 @@ impl Lab<'_> {
     pub(super) async fn observe(&self, cases: &[FuzzCase]) -> Option<Vec<Observation>> {
         let mut arena = Arena::new(self.connector, self.revision, self.policy.clone(), "again");
         arena.open().await.ok()?;
-        arena.run(cases.to_vec(), Some(self.within)).await;
-        let window = arena.window(0);
+        let mut rest = cases;
+        while !rest.is_empty()
+            && let Some(batch) = arena.run(rest.to_vec(), Some(self.within)).await
+        {
+            rest = if batch.lost { &[] } else { &rest[batch.done..] };
+        }
+        let window = arena.window();
         arena.discard().await;
         let window = window?;
         Some(self.judge(&window))

@@ -140,6 +140,11 @@ impl From<HttpError> for TransportError {
     }
 }
 
+/// The path of a URL with its query, as requests name it.
+pub(crate) fn path_and_query(url: &Url) -> &str {
+    &url[url::Position::BeforePath..url::Position::AfterQuery]
+}
+
 /// Where a server listens over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpAddress {

@@ -15,7 +15,7 @@ use super::HttpError;
 use super::connection::{Endpoint, Link, Pool};
 use super::recording::{Secrets, shown_target, shown_url};
 use super::request::{HttpRequest, parse_target};
-use crate::transport::TransportLimits;
+use crate::transport::{TransportLimits, path_and_query};
 
 /// A client of one origin. Clones share its connections.
 #[derive(Clone)]
@@ -109,10 +109,7 @@ impl HttpClient {
                 reason,
             });
         }
-        let target = match url.query() {
-            Some(query) => parse_target(&format!("{}?{query}", url.path()))?,
-            None => parse_target(url.path())?,
-        };
+        let target = parse_target(path_and_query(url))?;
         let headers = self.shared.default_headers.clone();
         Ok(HttpRequest {
             method,
